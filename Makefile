@@ -1,0 +1,38 @@
+# Two commands do everything on a machine with Python >= 3.11, make and a package index:
+#   make app    starts the page on the shipped weights
+#   make test   runs the tests
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PORT ?= 7860
+
+.PHONY: app test lint browser clean
+
+app: $(VENV)/.app
+	$(BIN)/python -m app --port $(PORT)
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+# The stamps make an install happen once, and again when the dependencies change.
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.app: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[app]'
+	touch $@
+
+$(VENV)/.test: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[app,train,features,test]'
+	touch $@ $(VENV)/.app
+
+# Chromium for the browser test, on Debian and its relatives.
+browser:
+	apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,118 @@
+"""Frozen dataclasses <-> plain dictionaries and TOML, strictly.
+
+A configuration that is misspelt must fail, not be ignored: an unknown key is refused and the nearest known
+name is offered, and a value of the wrong type is refused with the full path of its key.
+"""
+
+import dataclasses
+import difflib
+import tomllib
+import types
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+
+
+class ConfigError(ValueError):
+    """A configuration that does not fit its dataclass; the message names the key and what was expected."""
+
+
+def from_dict(cls: type[T], values: dict[str, Any], path: str = "") -> T:
+    """Build the dataclass ``cls`` from nested dictionaries; ``path`` prefixes key names in errors.
+
+    Raises ConfigError for unknown or missing keys and for values of the wrong type; whatever ``__post_init__``
+    raises as ValueError is passed on with the section's name.
+    """
+    if not isinstance(values, dict):
+        raise ConfigError(f"'{path}' must be a table, got {values!r}")
+    hints = get_type_hints(cls)
+    fields = {f.name: f for f in dataclasses.fields(cast(Any, cls)) if f.init}
+    for key in values:
+        if key not in fields:
+            near = difflib.get_close_matches(key, fields, n=1, cutoff=0.0)
+            raise ConfigError(f"unknown key '{_join(path, key)}'; did you mean '{_join(path, near[0])}'?")
+    given = {}
+    for name, field in fields.items():
+        if name in values:
+            given[name] = _convert(hints[name], values[name], _join(path, name))
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise ConfigError(f"missing key '{_join(path, name)}'")
+    try:
+        return cls(**given)
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise ConfigError(f"[{path or cls.__name__}] {error}") from error
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """The inverse of ``from_dict``: only dictionaries, lists, strings, numbers and booleans (JSON-ready)."""
+    return {
+        f.name: _plain(getattr(config, f.name))
+        for f in dataclasses.fields(config)
+        if f.init and getattr(config, f.name) is not None
+    }
+
+
+def load_toml(cls: type[T], path: Path, overrides: list[str] | None = None) -> T:
+    """Read a TOML file into ``cls``; ``overrides`` are ``section.key=value`` strings, values in TOML syntax."""
+    try:
+        values = tomllib.loads(path.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    for override in overrides or []:
+        _override(values, override)
+    return from_dict(cls, values)
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals:
+        raise ConfigError(f"--set {override!r}: expected section.key=value")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text  # a bare word is a string, so that --set net.norm=none needs no quotes within quotes
+    *sections, last = key.strip().split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"--set {override!r}: '{section}' is not a section")
+    values[last] = value
+
+
+def _convert(hint: Any, value: Any, path: str) -> Any:
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        (inner,) = [a for a in args if a is not type(None)]
+        return None if value is None else _convert(inner, value, path)
+    if origin is Literal:
+        if value not in args:
+            raise ConfigError(f"'{path}' must be one of {', '.join(map(repr, args))}; got {value!r}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise ConfigError(f"'{path}' must be a list, got {value!r}")
+        if args[-1] is not Ellipsis and len(value) != len(args):
+            raise ConfigError(f"'{path}' must have {len(args)} entries, got {value!r}")
+        return tuple(_convert(args[0], v, f"{path}[{i}]") for i, v in enumerate(value))
+    if dataclasses.is_dataclass(hint):
+        return from_dict(cast(type[Any], hint), value, path)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not hint:
+        raise ConfigError(f"'{path}' must be {hint.__name__}, got {value!r}")
+    return value
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return to_dict(value)
+    if isinstance(value, tuple):
+        return [_plain(v) for v in value]
+    return value
+
+
+def _join(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key

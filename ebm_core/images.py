@@ -1,0 +1,91 @@
+"""Images between files, bytes and tensors in [0, 1]; grids and films of chains."""
+
+import io
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
+from torch import Tensor
+from torchvision.utils import make_grid
+
+RECIPE_KEY = "ebm-studio"  # name of the PNG text chunk that says how a picture was made
+
+
+def quantise(x: Tensor) -> Tensor:
+    """[0, 1] to uint8: the inverse of ``dequantise``."""
+    return (x * 256).floor().clamp(0, 255).to(torch.uint8)
+
+
+def dequantise(u8: Tensor, rng: torch.Generator) -> Tensor:
+    """uint8 to [0, 1]: ``(u8 + U(0, 1)) / 256``, so that pixels have a density."""
+    return (u8 + torch.rand(u8.shape, generator=rng, device=u8.device)) / 256
+
+
+def to_pil(x: Tensor) -> Image.Image:
+    """One image ``(C, H, W)`` in [0, 1], or uint8, as a PIL image."""
+    u8 = x if x.dtype == torch.uint8 else quantise(x)
+    array = u8.permute(1, 2, 0).cpu().numpy()
+    return Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+
+
+def from_pil(image: Image.Image, size: int, channels: int = 3) -> Tensor:
+    """A PIL image as uint8 ``(C, size, size)``: the centre square, resized with antialiasing."""
+    image = image.convert("RGB" if channels == 3 else "L")
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    if image.size != (size, size):
+        image = image.resize((size, size), Image.Resampling.BOX if side % size == 0 else Image.Resampling.LANCZOS,
+                             box=(left, top, left + side, top + side))
+    array = np.array(image).reshape(size, size, channels)
+    return torch.from_numpy(array).permute(2, 0, 1).contiguous()
+
+
+def grid(x: Tensor, columns: int | None = None, *, zoom: int = 1, padding: int = 2) -> Image.Image:
+    """Images ``(B, C, H, W)`` in [0, 1] as one picture, pixels enlarged ``zoom`` times without smoothing."""
+    columns = columns or math.ceil(math.sqrt(len(x)))
+    x = x.repeat_interleave(zoom, dim=2).repeat_interleave(zoom, dim=3)
+    return to_pil(make_grid(x, nrow=columns, padding=padding, pad_value=1.0))
+
+
+def encode(image: Image.Image, format: str, **options: Any) -> bytes:
+    """A PIL image as the bytes of a file."""
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def encode_film(frames: Sequence[Image.Image], *, frame_ms: int = 80, hold_ms: int = 1500) -> bytes:
+    """Frames as an endless animated GIF; the last one stays for ``hold_ms``."""
+    durations = [frame_ms] * (len(frames) - 1) + [hold_ms]
+    # One palette for all frames, made from the last one, would starve the noise; Pillow's own per-frame one is fine.
+    return encode(frames[0], "GIF", save_all=True, append_images=list(frames[1:]), duration=durations, loop=0)
+
+
+def encode_png(image: Image.Image, recipe: dict[str, Any]) -> bytes:
+    """A PNG whose text chunk holds, as JSON, all that is needed to make the same picture again."""
+    info = PngInfo()
+    info.add_itxt(RECIPE_KEY, json.dumps(recipe))
+    return encode(image, "PNG", pnginfo=info)
+
+
+def read_recipe(data: bytes) -> dict[str, Any]:
+    """The recipe of a PNG made by ``encode_png``. Raises ValueError, in a sentence, when there is none."""
+    try:
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            text = getattr(image, "text", {}).get(RECIPE_KEY)  # chunks before the pixels; nothing is decoded
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"this is not a PNG file that can be read ({error})") from error
+    if text is None:
+        raise ValueError("this PNG has no settings in it; only pictures saved by EBM Studio do")
+    try:
+        recipe = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError("the settings in this PNG are damaged; download the picture again") from error
+    if not isinstance(recipe, dict):
+        raise ValueError("the settings in this PNG are not of EBM Studio's form")
+    return recipe

@@ -1,0 +1,133 @@
+"""Langevin dynamics on an energy, as a generator of states.
+
+One loop serves everybody: the trainer drains it, the browser draws each state of it.
+"""
+
+import math
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+
+from ebm_core.energy import EnergyFn, EnergyGradient, energy_and_grad
+
+R = TypeVar("R")
+
+
+class NonFiniteEnergyError(ValueError):
+    """An energy or gradient became NaN or infinite; the message has the step number."""
+
+
+@dataclass(frozen=True)
+class LangevinConfig:
+    """``x <- clamp(x + noise_std * n - step_size * grad E(x))`` with ``n ~ N(0, I)``, ``steps`` times.
+
+    Without the clamp and for small steps the chain samples ``exp(-E / T)`` at temperature
+    ``T = noise_std**2 / (2 * step_size)``.
+    """
+
+    steps: int = 60
+    step_size: float = 100.0  # CIFAR-10; 500 for CelebA-HQ, 1000 for objects (reference code)
+    noise_std: float = 0.001
+    clamp: bool = True  # keep images in [0, 1] after every step
+    # The paper's equation adds noise after the gradient is taken; the reference code adds it before.
+    noise_before_gradient: bool = False
+
+    def __post_init__(self) -> None:
+        if self.steps < 0:
+            raise ValueError(f"steps must be 0 or more, got {self.steps}")
+        if not (math.isfinite(self.step_size) and self.step_size > 0):
+            raise ValueError(f"step_size must be a positive number, got {self.step_size}")
+        if not (math.isfinite(self.noise_std) and self.noise_std >= 0):
+            raise ValueError(f"noise_std must be 0 or more, got {self.noise_std}")
+
+
+class ChainState(NamedTuple):
+    """A chain of ``B`` images before its step number ``step``: all figures belong to this very ``x``.
+
+    ``x (B, C, H, W)``, ``energy (B,)``, ``scale_energies (B, S)``, ``grad_norm (B,)`` (Euclidean norm of the
+    energy's gradient), none with a graph.
+    """
+
+    step: int
+    x: Tensor
+    energy: Tensor
+    scale_energies: Tensor
+    grad_norm: Tensor
+
+
+def evaluate_state(energy: EnergyFn, x: Tensor, step: int) -> tuple[ChainState, Tensor]:
+    """The state of a chain at ``x`` and the energy's gradient there.
+
+    Raises NonFiniteEnergyError, with the step, instead of letting a NaN spread through the images.
+    """
+    result = energy_and_grad(energy, x)
+    grad_norm = _checked_norm(result, step)
+    return ChainState(step, x, result.energy, result.scale_energies, grad_norm), result.grad
+
+
+def _checked_norm(result: EnergyGradient, step: int) -> Tensor:
+    grad_norm = result.grad.flatten(1).norm(dim=1)
+    if not bool(torch.isfinite(result.energy + grad_norm).all()):
+        raise NonFiniteEnergyError(
+            f"the energy or its gradient is not a finite number at step {step}; use a smaller step size, or "
+            "another checkpoint if the step size is the model's own"
+        )
+    return grad_norm
+
+
+def langevin_update(x: Tensor, grad: Tensor, noise: Tensor | None, config: LangevinConfig) -> Tensor:
+    """One update of Langevin dynamics; ``noise`` is standard normal, None when it was added before."""
+    x = x - config.step_size * grad
+    if noise is not None:
+        x = x + config.noise_std * noise
+    return x.clamp(0, 1) if config.clamp else x
+
+
+def langevin_chain(
+    energy: EnergyFn, x: Tensor, config: LangevinConfig, rng: torch.Generator, *, first_step: int = 0
+) -> Generator[ChainState, None, Tensor]:
+    """Yields the state before each of ``config.steps`` steps and returns the images after the last one.
+
+    Energies are never evaluated twice: whoever continues from the returned images evaluates them first.
+    """
+    for step in range(first_step, first_step + config.steps):
+        noise = standard_normal(x, rng)
+        if config.noise_before_gradient:
+            x = x + config.noise_std * noise
+        state, grad = evaluate_state(energy, x, step)
+        yield state
+        x = langevin_update(x, grad, None if config.noise_before_gradient else noise, config)
+    return x
+
+
+def differentiable_step(
+    energy: EnergyFn, x: Tensor, config: LangevinConfig, rng: torch.Generator
+) -> Tensor:
+    """One Langevin step whose result is a differentiable function of the energy's parameters (eq. 7).
+
+    Where ``x`` itself carries a graph, so does the result through it: repeated calls differentiate through the
+    whole chain.
+    """
+    noise = standard_normal(x, rng)
+    if config.noise_before_gradient:
+        x = x + config.noise_std * noise
+    grad = energy_and_grad(energy, x, create_graph=True).grad
+    return langevin_update(x, grad, None if config.noise_before_gradient else noise, config)
+
+
+def standard_normal(x: Tensor, rng: torch.Generator) -> Tensor:
+    """Noise shaped like ``x`` from the given generator."""
+    return torch.randn(x.shape, generator=rng, device=x.device, dtype=x.dtype)
+
+
+def drain(chain: Generator[ChainState, None, R]) -> R:
+    """Run a generator of states to its end and give what it returns."""
+    while True:
+        try:
+            next(chain)
+        except StopIteration as end:
+            result: R = end.value
+            return result

@@ -1,0 +1,123 @@
+"""Layers of the energy network. All can be differentiated twice, and none looks across the batch."""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+ConvKind = Literal["standardised", "spectral", "plain"]
+NormKind = Literal["reference", "group", "none"]
+PoolingKind = Literal["average", "blur"]
+
+GROUP_WIDTH = 8  # channels in a group of norm "group"
+
+
+class StandardisedConv2d(nn.Conv2d):
+    """3x3 convolution whose weights have mean zero and variance 1/fan_in for each output channel.
+
+    Weight standardisation of Qiao et al. (2019). The reference code leaves out the 1/fan_in; under the norm
+    that follows it makes no difference, and without a norm it keeps activations from growing.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        w = self.weight
+        centred = w - w.mean(dim=(1, 2, 3), keepdim=True)
+        std = centred.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+        return F.conv2d(x, centred / ((std + 1e-5) * w[0].numel() ** 0.5), self.bias, padding=self.padding)
+
+
+def conv3x3(kind: ConvKind, channels_in: int, channels_out: int) -> nn.Conv2d:
+    """A 3x3 convolution that keeps the size; ``spectral`` bounds its Lipschitz constant (the IGEBM baseline)."""
+    if kind == "standardised":
+        return StandardisedConv2d(channels_in, channels_out, 3, padding=1)
+    conv = nn.Conv2d(channels_in, channels_out, 3, padding=1)
+    return spectral_norm(conv) if kind == "spectral" else conv
+
+
+def make_norm(kind: NormKind, channels: int) -> nn.Module:
+    """``reference``: one group per channel up to 128 channels, else 32 groups; ``group``: groups of 8 channels."""
+    if kind == "none":
+        return nn.Identity()
+    if kind == "reference":
+        return nn.GroupNorm(channels if channels <= 128 else 32, channels)
+    if channels % GROUP_WIDTH:
+        raise ValueError(f"norm 'group' needs channel counts that {GROUP_WIDTH} divides, got {channels}")
+    return nn.GroupNorm(channels // GROUP_WIDTH, channels)
+
+
+class ResidualBlock(nn.Module):
+    """Twice (convolution, norm, label gain and bias, SiLU), plus skip; keeps the shape ``(B, C, H, W)``.
+
+    The gain starts at one and the bias at zero for every label, so that a conditional network starts as the
+    unconditional one.
+    """
+
+    def __init__(self, channels: int, *, conv: ConvKind, norm: NormKind, label_dim: int) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(conv3x3(conv, channels, channels) for _ in range(2))
+        self.norms = nn.ModuleList(make_norm(norm, channels) for _ in range(2))
+        self.labels = nn.ModuleList()
+        if label_dim:
+            self.labels.extend(nn.Linear(label_dim, 2 * channels) for _ in range(2))
+            for layer in self.labels.parameters():
+                nn.init.zeros_(layer)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        h = x
+        for i in range(2):
+            h = self.norms[i](self.convs[i](h))
+            if y is not None:
+                gain, bias = self.labels[i](y)[:, :, None, None].chunk(2, dim=1)
+                h = h * (1 + gain) + bias
+            h = F.silu(h)
+        return x + h
+
+
+class Downsample(nn.Module):
+    """Convolution 3x3, pooling by two, SiLU: ``(B, C, H, W) -> (B, C', H/2, W/2)``."""
+
+    def __init__(self, channels_in: int, channels_out: int, *, conv: ConvKind, pooling: PoolingKind) -> None:
+        super().__init__()
+        self.conv = conv3x3("spectral" if conv == "spectral" else "plain", channels_in, channels_out)
+        self.pool = BlurPool(channels_out) if pooling == "blur" else nn.AvgPool2d(3, stride=2, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.silu(self.pool(self.conv(x)))
+
+
+class BlurPool(nn.Module):
+    """Anti-aliased pooling by two with the binomial filter [1, 3, 3, 1] (Zhang, 2019)."""
+
+    kernel: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        row = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
+        self.channels = channels
+        self.register_buffer("kernel", (row[:, None] * row).expand(channels, 1, 4, 4).contiguous(), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        padded = F.pad(x, [1, 1, 1, 1], mode="replicate")
+        return F.conv2d(padded, self.kernel, stride=2, groups=self.channels)
+
+
+class SelfAttention(nn.Module):
+    """Dot-product attention over positions with a zero-initialised gain, so that it starts as the identity.
+
+    Written out: the fused attention kernels have no second derivative.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.qkv = nn.Conv2d(channels, 3 * channels, 1)
+        self.out = nn.Conv2d(channels, channels, 1)
+        self.gain = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, c, h, w = x.shape
+        q, k, v = self.qkv(x).reshape(b, 3, c, h * w).unbind(1)
+        weights = torch.softmax(q.transpose(1, 2) @ k / c**0.5, dim=2)
+        attended = (v @ weights.transpose(1, 2)).reshape(b, c, h, w)
+        return x + self.gain * self.out(attended)

@@ -1,0 +1,56 @@
+"""Algorithm 2 of ICD: from noise to images, as one generator of states."""
+
+from collections.abc import Generator
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from ebm_core.energy import EnergyFn
+from ebm_core.langevin import ChainState, LangevinConfig, evaluate_state, langevin_chain
+from ebm_core.transitions import TransitionConfig, transition
+
+
+@dataclass(frozen=True)
+class SamplePlan:
+    """``rounds`` times (a transition, then ``langevin.steps`` steps), then ``refinement_steps`` without."""
+
+    rounds: int = 3
+    refinement_steps: int = 60
+    langevin: LangevinConfig = field(default_factory=LangevinConfig)
+    transition: TransitionConfig = field(default_factory=TransitionConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("rounds", "refinement_steps"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
+
+    @property
+    def num_steps(self) -> int:
+        """Langevin steps in all."""
+        return self.rounds * self.langevin.steps + self.refinement_steps
+
+
+def uniform_noise(shape: tuple[int, ...], rng: torch.Generator) -> Tensor:
+    """Images of independent uniform pixels, where every chain starts."""
+    return torch.rand(shape, generator=rng, device=rng.device)
+
+
+def sample(
+    energy: EnergyFn, x: Tensor, plan: SamplePlan, rng: torch.Generator
+) -> Generator[ChainState, None, Tensor]:
+    """Algorithm 2 of ICD from the images ``x``; yields ``plan.num_steps + 1`` states, the last one final.
+
+    A consumer may pause between two states for as long as it likes: all that the chain is lives in the
+    generator and in ``rng``, so going on later is exact. Returns the final images.
+    """
+    step = 0
+    for _ in range(plan.rounds):
+        x = transition(x, plan.transition, rng)
+        x = yield from langevin_chain(energy, x, plan.langevin, rng, first_step=step)
+        step += plan.langevin.steps
+    refinement = replace(plan.langevin, steps=plan.refinement_steps)
+    x = yield from langevin_chain(energy, x, refinement, rng, first_step=step)
+    final, _ = evaluate_state(energy, x, plan.num_steps)
+    yield final
+    return x

@@ -1,0 +1,114 @@
+"""A training run as one file: every field changes what happens, and its comment says whose value it is."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ebm_core.nets import NetConfig
+from ebm_core.sampling import SamplePlan
+from train.data import DataConfig
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """Adam and the moving average of the parameters."""
+
+    lr: float = 2e-4
+    beta1: float = 0.0
+    beta2: float = 0.9
+    warmup: int = 0  # iterations over which the learning rate rises from zero, in each phase
+    final_lr: float = 1.0  # the rate falls to this share of ``lr`` along a half cosine over the phase
+    clip_norm: float = 0.5  # the gradient's norm is cut to this (reference code)
+
+    def __post_init__(self) -> None:
+        if self.lr <= 0 or self.clip_norm <= 0:
+            raise ValueError("lr and clip_norm must be positive")
+
+
+@dataclass(frozen=True)
+class MatchingConfig:
+    """What the matching loss regresses to; the warm start has nothing else, ICD may keep a share of it."""
+
+    chain_steps: int = 60  # steps of the plan's step size that carry noise all the way to data
+    decay_from: float = 0.7  # t from which the target decays to 0 at the data; 1 = never (Energy Matching)
+    pairing: Literal["transport", "random"] = "transport"
+    # Shares of the sources: plain noise, noise after a transition, data after a transition.
+    noise: float = 1.0
+    moved_noise: float = 0.0
+    moved_data: float = 0.0
+
+    def __post_init__(self) -> None:
+        shares = (self.noise, self.moved_noise, self.moved_data)
+        if min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
+            raise ValueError(f"noise, moved_noise and moved_data are shares that sum to 1, got {shares}")
+
+
+@dataclass(frozen=True)
+class WarmStartConfig:
+    """Phase one: matching alone, no sampling."""
+
+    iterations: int = 0
+    batch_size: int = 64
+    optim: OptimConfig = field(default_factory=OptimConfig)
+
+
+@dataclass(frozen=True)
+class IcdConfig:
+    """Phase two: improved contrastive divergence (Algorithm 1).
+
+    The losses act on the summed energy. The reference code averages over its three scales instead, which makes
+    the contrastive terms three times smaller against the entropy: to have its balance with three scales, set
+    ``entropy_weight`` to 0.9.
+    """
+
+    iterations: int = 0
+    batch_size: int = 128
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    steps: int = 40  # Langevin steps from the replayed image to the negative sample (K)
+    contrastive_weight: float = 1.0  # L_CD
+    opt_weight: float = 1.0  # L_opt
+    kl_steps: int = 1  # how many of the last Langevin steps L_opt and L_ent are differentiated through
+    entropy_weight: float = 0.3  # L_ent
+    entropy_past: int = 100  # past samples that the nearest neighbour is looked for among
+    penalty_weight: float = 1.0  # energy squared (reference code, not paper)
+    matching_weight: float = 0.0  # share of the warm start's loss that is kept; 0 = the paper
+    matching_batch: int = 64
+    buffer_size: int = 10_000
+    buffer_kind: Literal["ring", "reservoir"] = "ring"
+    reinit_prob: float = 0.01  # a replayed image is noise instead (algorithm box; section 3.1 says 0.001)
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.kl_steps <= self.steps:
+            raise ValueError(f"kl_steps must be from 1 to steps ({self.steps}), got {self.kl_steps}")
+        if self.batch_size > self.buffer_size:
+            raise ValueError(f"batch_size {self.batch_size} exceeds buffer_size {self.buffer_size}")
+
+
+@dataclass(frozen=True)
+class LogConfig:
+    """Cadence, in iterations."""
+
+    scalars_every: int = 20
+    samples_every: int = 500  # full Algorithm 2 chains from noise, drawn as a sheet
+    num_samples: int = 36
+    checkpoint_every: int = 250
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One run: data, network, the plan that samples it, and the two phases."""
+
+    data: DataConfig
+    net: NetConfig
+    plan: SamplePlan = field(default_factory=SamplePlan)
+    matching: MatchingConfig = field(default_factory=MatchingConfig)
+    warm_start: WarmStartConfig = field(default_factory=WarmStartConfig)
+    icd: IcdConfig = field(default_factory=IcdConfig)
+    log: LogConfig = field(default_factory=LogConfig)
+    seed: int = 0
+    ema_decay: float = 0.999  # paper 0.9999 over 20,000 iterations, reference code 0.99
+    bf16: bool = True  # autocast where the hardware has bfloat16 instructions
+    diverged_at: float = 1e4  # |energy gap| at which the run is stopped
+
+    @property
+    def iterations(self) -> int:
+        return self.warm_start.iterations + self.icd.iterations

@@ -1,0 +1,59 @@
+"""Replay buffer of past samples, uint8 and on the device."""
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from ebm_core.images import dequantise, quantise
+
+
+class ReplayBuffer:
+    """Up to ``capacity`` past images.
+
+    ``ring`` forgets the oldest first. ``reservoir`` keeps a uniform sample of everything ever added
+    (algorithm R, one draw for each image).
+    """
+
+    def __init__(
+        self, capacity: int, shape: tuple[int, int, int], kind: Literal["ring", "reservoir"], device: str
+    ) -> None:
+        self.images = torch.zeros(capacity, *shape, dtype=torch.uint8, device=device)
+        self.kind = kind
+        self.num_added = 0
+
+    def __len__(self) -> int:
+        return min(self.num_added, len(self.images))
+
+    def add(self, x: Tensor, rng: torch.Generator) -> None:
+        """Store images ``(B, C, H, W)`` in [0, 1]; raises ValueError when a batch exceeds the capacity."""
+        capacity = len(self.images)
+        if len(x) > capacity:
+            raise ValueError(f"a batch of {len(x)} does not fit a replay buffer of {capacity}")
+        order = torch.arange(self.num_added, self.num_added + len(x), device=x.device)
+        images = quantise(x)
+        if self.kind == "ring":
+            self.images[order % capacity] = images
+        else:
+            drawn = (torch.rand(len(x), generator=rng, device=x.device) * (order + 1)).long()
+            slot = torch.where(order < capacity, order, drawn)
+            # A later image of the batch wins a slot that two of them drew, as it would one after the other.
+            last = torch.full((capacity + 1,), -1, device=x.device)
+            position = torch.arange(len(x), device=x.device)
+            last.scatter_reduce_(0, slot.clamp(max=capacity), position, "amax")
+            winners = last[slot.clamp(max=capacity)] == position
+            kept = winners & (slot < capacity)
+            self.images[slot[kept]] = images[kept]
+        self.num_added += len(x)
+
+    def draw(self, num: int, rng: torch.Generator) -> Tensor:
+        """``num`` stored images with replacement, dequantised to [0, 1]."""
+        index = torch.randint(len(self), (num,), generator=rng, device=self.images.device)
+        return dequantise(self.images[index], rng)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"images": self.images[: len(self)], "num_added": self.num_added}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.images[: len(state["images"])] = state["images"].to(self.images.device)
+        self.num_added = state["num_added"]
