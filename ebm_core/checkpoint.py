@@ -111,7 +111,8 @@ def _open(path: Path, with_tensors: bool = False) -> tuple[ModelInfo, dict[str, 
     try:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(METADATA_KEY)
-            tensors = {name: file.get_tensor(name).float() for name in file.keys()} if with_tensors else {}
+            names = list(file.keys()) if with_tensors else []
+            tensors = {name: file.get_tensor(name).float() for name in names}
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
             f"{path} is not a whole safetensors file ({error}); it may be truncated: fetch or export it again"

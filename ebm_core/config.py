@@ -61,15 +61,23 @@ def load_toml(cls: type[T], path: Path, overrides: list[str] | None = None) -> T
         values = tomllib.loads(path.read_text())
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
-    for override in overrides or []:
-        _override(values, override)
+    for assignment in overrides or []:
+        _assign(values, assignment)
     return from_dict(cls, values)
 
 
-def _override(values: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
+def override(config: T, assignments: list[str]) -> T:
+    """A copy of a dataclass with ``section.key=value`` strings applied."""
+    values = to_dict(config)
+    for assignment in assignments:
+        _assign(values, assignment)
+    return from_dict(type(config), values)
+
+
+def _assign(values: dict[str, Any], assignment: str) -> None:
+    key, equals, text = assignment.partition("=")
     if not equals:
-        raise ConfigError(f"--set {override!r}: expected section.key=value")
+        raise ConfigError(f"--set {assignment!r}: expected section.key=value")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -78,7 +86,7 @@ def _override(values: dict[str, Any], override: str) -> None:
     for section in sections:
         values = values.setdefault(section, {})
         if not isinstance(values, dict):
-            raise ConfigError(f"--set {override!r}: '{section}' is not a section")
+            raise ConfigError(f"--set {assignment!r}: '{section}' is not a section")
     values[last] = value
 
 

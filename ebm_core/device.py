@@ -11,7 +11,7 @@ def default_device() -> str:
 def has_bf16(device: str) -> bool:
     """Whether the device multiplies bfloat16 matrices in hardware (emulation is slower than float32)."""
     if torch.device(device).type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     try:
         with open("/proc/cpuinfo") as file:
             flags = next((line for line in file if line.startswith("flags")), "").split()

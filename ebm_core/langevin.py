@@ -69,7 +69,7 @@ def evaluate_state(energy: EnergyFn, x: Tensor, step: int) -> tuple[ChainState, 
 
 
 def _checked_norm(result: EnergyGradient, step: int) -> Tensor:
-    grad_norm = result.grad.flatten(1).norm(dim=1)
+    grad_norm: Tensor = torch.linalg.vector_norm(result.grad.flatten(1), dim=1)
     if not bool(torch.isfinite(result.energy + grad_norm).all()):
         raise NonFiniteEnergyError(
             f"the energy or its gradient is not a finite number at step {step}; use a smaller step size, or "

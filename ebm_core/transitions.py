@@ -80,8 +80,10 @@ def resized_crop(x: Tensor, boxes: Tensor) -> Tensor:
     rows = _source_coordinates(top, h, x.shape[2])
     columns = _source_coordinates(left, w, x.shape[3])
     grid = torch.stack(
-        torch.broadcast_tensors(2 * columns[:, None, :] / max(x.shape[3] - 1, 1) - 1,
-                                2 * rows[:, :, None] / max(x.shape[2] - 1, 1) - 1),
+        [
+            (2 * columns / max(x.shape[3] - 1, 1) - 1)[:, None, :].expand(-1, x.shape[2], -1),
+            (2 * rows / max(x.shape[2] - 1, 1) - 1)[:, :, None].expand(-1, -1, x.shape[3]),
+        ],
         dim=3,
     )
     return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=True)

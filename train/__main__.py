@@ -1,10 +1,13 @@
-"""Command line: ``python -m train fit | sample | export``."""
+"""Command line of the trainer: fit, sample, export, evaluate."""
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
+from ebm_core.config import to_dict
 from ebm_core.device import default_device
+from ebm_core.hub import MODEL_FILE, WEIGHTS, find_model
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -21,16 +24,43 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    device = argparse.ArgumentParser(add_help=False)
+    device.add_argument("--device", default=default_device())
 
-    fit = commands.add_parser("fit", help="train a model from a config")
+    fit = commands.add_parser("fit", parents=[device], help="train a model from a config")
     fit.add_argument("config", type=Path, help="a TOML file of train/configs")
     fit.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a config value")
     fit.add_argument("--data", help="path of the data; the same as --set data.path=...")
     fit.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run")
     fit.add_argument("--minutes", type=float, help="stop after so many minutes; --resume goes on")
     fit.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
-    fit.add_argument("--device", default=default_device())
     fit.set_defaults(command=_fit)
+
+    sample = commands.add_parser("sample", parents=[device], help="images and energies of a model, by Algorithm 2")
+    sample.add_argument("model", help="a name under weights/, a path, or hf:owner/repo")
+    sample.add_argument("--num", type=int, default=16)
+    sample.add_argument("--seed", type=int, default=0)
+    sample.add_argument("--out", type=Path, required=True, metavar="DIR")
+    sample.set_defaults(command=_sample)
+
+    export = commands.add_parser("export", help="the averaged network of a run as a model file")
+    export.add_argument("run", type=Path)
+    export.add_argument("--name", required=True, help="name of the folder under weights/")
+    export.add_argument("--weights", type=Path, default=WEIGHTS, help="the weights folder")
+    export.set_defaults(command=_export)
+
+    evaluate = commands.add_parser("evaluate", help="measure a model")
+    kinds = evaluate.add_subparsers(required=True, metavar="WHAT")
+    frechet = kinds.add_parser("frechet", parents=[device], help="Fréchet distance of samples to a test set")
+    frechet.add_argument("model", help="a name under weights/, a path, or hf:owner/repo")
+    frechet.add_argument("--train", required=True, help="zip of the training images (for the floor)")
+    frechet.add_argument("--test", required=True, help="zip of the test images")
+    frechet.add_argument("--num", type=int, default=1000)
+    frechet.add_argument("--seed", type=int, default=0)
+    frechet.add_argument("--inception", type=Path, help="torch-fidelity's Inception weights; then it is the FID")
+    frechet.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override the model's plan")
+    frechet.add_argument("--out", type=Path, required=True, metavar="DIR")
+    frechet.set_defaults(command=_frechet)
     return parser
 
 
@@ -46,6 +76,50 @@ def _fit(a: argparse.Namespace) -> None:
     config = load_toml(TrainConfig, a.config, overrides)
     data = load(config.data, config.net.image_size, config.net.channels)
     fit(config, data.images, a.out, resume=a.resume, minutes=a.minutes, device=a.device)
+
+
+def _sample(a: argparse.Namespace) -> None:
+    from ebm_core import images
+    from ebm_core.checkpoint import load_model, write_atomically
+    from train.evaluate.frechet import draw_samples
+
+    if a.num < 1:
+        raise ValueError(f"--num must be 1 or more, got {a.num}")
+    net, info = load_model(find_model(a.model), a.device)
+    drawn, energies = draw_samples(net, info.plan, a.num, a.seed, batch=a.num, device=a.device)
+    listing = []
+    for number, (image, energy) in enumerate(zip(drawn, energies.tolist(), strict=True)):
+        name = f"{number:05d}.png"
+        recipe = {"model": a.model, "plan": to_dict(info.plan), "seed": a.seed, "num": a.num, "index": number}
+        write_atomically(a.out / name, images.encode_png(images.to_pil(image), recipe))
+        listing.append({"file": name, "energy": energy})
+    summary = {"model": a.model, "seed": a.seed, "plan": to_dict(info.plan), "images": listing}
+    write_atomically(a.out / "energies.json", json.dumps(summary, indent=1).encode())
+    print(f"{a.num} images in {a.out}, mean energy {energies.mean():.4f}")
+
+
+def _export(a: argparse.Namespace) -> None:
+    from train.export import export_run
+
+    path = export_run(a.run, a.weights / a.name / MODEL_FILE)
+    print(f"{path}: {path.stat().st_size / 2**20:.2f} MiB")
+
+
+def _frechet(a: argparse.Namespace) -> None:
+    from ebm_core.checkpoint import load_model
+    from ebm_core.config import override
+    from train.data import DataConfig, load
+    from train.evaluate.frechet import evaluate
+
+    net, info = load_model(find_model(a.model), a.device)
+    train, test = (
+        load(DataConfig("zip", path), info.net.image_size, info.net.channels).images for path in (a.train, a.test)
+    )
+    report = evaluate(
+        net, override(info.plan, a.set), train, test, num=a.num, seed=a.seed, out=a.out,
+        inception_weights=a.inception, device=a.device,
+    )
+    print(json.dumps(report, indent=1))
 
 
 if __name__ == "__main__":

@@ -3,9 +3,8 @@
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from tqdm import tqdm
 from ebm_core import images
 from ebm_core.device import has_bf16
 from ebm_core.energy import frozen
-from ebm_core.langevin import NonFiniteEnergyError, drain
+from ebm_core.langevin import NonFiniteEnergyError
 from ebm_core.nets import EnergyNetwork
 from ebm_core.sampling import sample, uniform_noise
 from train.config import OptimConfig, TrainConfig
@@ -40,7 +39,7 @@ class Trainer:
         self.net = EnergyNetwork(config.net).to(device)
         self.net.bf16 = config.bf16 and has_bf16(device)
         self.ema = AveragedModel(
-            self.net, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True
+            self.net, multi_avg_fn=growing_average(config.ema_decay), use_buffers=True
         ).requires_grad_(False)
         self.optimiser = self._make_optimiser(config.warm_start.optim)
         self.rng = torch.Generator(device).manual_seed(config.seed)
@@ -97,7 +96,7 @@ class Trainer:
         x = uniform_noise((num, c.channels, c.image_size, c.image_size), rng)
         net = self.ema.module
         with frozen(net):
-            for state in sample(net, x, self.config.plan, rng):
+            for state in sample(net, x, self.config.plan, rng):  # noqa: B007 - the last one is wanted
                 pass
         return state.x, state.energy
 
@@ -143,6 +142,16 @@ class Trainer:
                 )
                 norms[f"grad_norm_{name}"] = torch.stack([g.norm() for g in grads if g is not None]).norm()
         return norms
+
+
+def growing_average(decay: float) -> Callable[[Any, Any, Any], None]:
+    """Moving average whose decay grows from 0.1 to ``decay``, so that early ones are not of the initial weights."""
+
+    def update(averaged: Any, current: Any, num_averaged: Any) -> None:
+        n = int(num_averaged)
+        get_ema_multi_avg_fn(min(decay, (1 + n) / (10 + n)))(averaged, current, num_averaged)
+
+    return update
 
 
 def schedule(iteration: int, total: int, optim: OptimConfig) -> float:

@@ -28,7 +28,7 @@ class StandardisedConv2d(nn.Conv2d):
         return F.conv2d(x, centred / ((std + 1e-5) * w[0].numel() ** 0.5), self.bias, padding=self.padding)
 
 
-def conv3x3(kind: ConvKind, channels_in: int, channels_out: int) -> nn.Conv2d:
+def conv3x3(kind: ConvKind, channels_in: int, channels_out: int) -> nn.Module:
     """A 3x3 convolution that keeps the size; ``spectral`` bounds its Lipschitz constant (the IGEBM baseline)."""
     if kind == "standardised":
         return StandardisedConv2d(channels_in, channels_out, 3, padding=1)
@@ -119,5 +119,5 @@ class SelfAttention(nn.Module):
         b, c, h, w = x.shape
         q, k, v = self.qkv(x).reshape(b, 3, c, h * w).unbind(1)
         weights = torch.softmax(q.transpose(1, 2) @ k / c**0.5, dim=2)
-        attended = (v @ weights.transpose(1, 2)).reshape(b, c, h, w)
-        return x + self.gain * self.out(attended)
+        attended: Tensor = self.out((v @ weights.transpose(1, 2)).reshape(b, c, h, w))
+        return x + self.gain * attended

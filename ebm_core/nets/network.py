@@ -112,7 +112,8 @@ class Encoder(nn.Module):
         h = self.stem(F.pixel_unshuffle(x, self.patch))
         for layer in self.layers:
             h = layer(h, y) if isinstance(layer, ResidualBlock) else layer(h)
-        return self.head(F.silu(h.float()).mean(dim=(2, 3)))[:, 0].float()
+        energy: Tensor = self.head(F.silu(h.float()).mean(dim=(2, 3)))[:, 0]
+        return energy.float()
 
 
 class UNet(nn.Module):

@@ -1,0 +1,1 @@
+"""Evaluations; each writes a JSON report and a figure."""

@@ -1,0 +1,49 @@
+"""From a run to a model file: the averaged network in float16, with where it came from."""
+
+import datetime
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ebm_core.checkpoint import ModelInfo, save_model
+from ebm_core.config import to_dict
+from train.run import load_config, load_state
+
+
+def export_run(run: Path, path: Path) -> Path:
+    """Write the moving average of a run's last checkpoint as a model file.
+
+    Floating-point tensors are stored as float16, half the bytes; the loader makes them float32 again. Raises
+    RunError when the run has no checkpoint, CheckpointError when the file cannot be written.
+    """
+    config, state = load_config(run), load_state(run)
+    prefix = "module."
+    averaged = {
+        name.removeprefix(prefix): tensor.half() if tensor.is_floating_point() else tensor
+        for name, tensor in state["ema"].items()
+        if name.startswith(prefix)
+    }
+    provenance: dict[str, Any] = {
+        "iteration": state["iteration"],
+        "warm_start_iterations": min(state["iteration"], config.warm_start.iterations),
+        "date": datetime.date.today().isoformat(),
+        "commit": _commit(),
+        "machine": f"{platform.machine()}, torch {torch.__version__}",
+        "config": to_dict(config),
+    }
+    save_model(path, averaged, ModelInfo(config.net, config.plan, provenance))
+    return path
+
+
+def _commit() -> str:
+    """The commit of the code that exports, or 'unknown' outside a checkout."""
+    try:
+        command = ["git", "describe", "--always", "--dirty"]
+        return subprocess.run(
+            command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
