@@ -32,9 +32,9 @@ class EnergyGradient(NamedTuple):
 
 
 def scale_energies(energy: EnergyFn, x: Tensor) -> Tensor:
-    """Terms of an energy, ``(B, S)`` float32; one column when the energy has no terms of its own."""
+    """Terms of an energy, ``(B, S)``, float32 at least; one column when the energy has no terms of its own."""
     terms = energy.scale_energies(x) if isinstance(energy, MultiscaleEnergy) else energy(x)[:, None]
-    return terms.float()
+    return terms.to(torch.promote_types(terms.dtype, torch.float32))
 
 
 def energy_and_grad(energy: EnergyFn, x: Tensor, *, create_graph: bool = False) -> EnergyGradient:

@@ -166,9 +166,7 @@ def fit(config: TrainConfig, data: Tensor, run: Path, *, resume: bool, minutes: 
     trainer = Trainer(config, data, device)
     if resume:
         trainer.load_state_dict(load_state(run, device))
-    else:
-        run.mkdir(parents=True, exist_ok=True)
-        save_config(run, config)
+    save_config(run, config)
     deadline = time.monotonic() + 60 * minutes if minutes else math.inf
     log = config.log
     # The iteration in brackets is what a figure belongs to; a resumed log goes on in the same files.

@@ -1,4 +1,4 @@
-"""The energy network: a sum over resolutions, each term from an encoder or a U-Net given by a layout.
+"""The energy network: a sum over resolutions, each term from an encoder given by a layout.
 
 A layout is the architecture table of a paper in one line. Its tokens, left to right:
 ``2`` a residual block at the present width; ``2d`` a residual block, then down to half the size at twice the
@@ -9,7 +9,6 @@ so it must agree with the present one elsewhere, which catches slips. CIFAR-10 i
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -35,8 +34,6 @@ class NetConfig:
     stem: float = 1.0  # width after the first convolution, as a multiple of F
     # One layout per scale: full, half, quarter resolution. The energy is the sum of their energies.
     layouts: tuple[str, ...] = ("1 1d 1 2d attn 2 4d 4 8d", "1 1d 1 2d 2 4d", "1 1d 1 2d")
-    body: Literal["encoder", "unet"] = "encoder"
-    patch: int = 1  # pixels on a side that the first convolution takes as one position
     label_dim: int = 0  # length of the label vector; 0 = unconditional
     attention: bool = True  # False drops every "attn" of the layouts (Figure 8)
     norm: NormKind = "reference"
@@ -47,14 +44,9 @@ class NetConfig:
     def __post_init__(self) -> None:
         if not self.layouts:
             raise ValueError("layouts must name at least one scale")
-        for number, layout in enumerate(self.layouts):
-            downs = sum(token.endswith("d") for token in layout.split())
-            unit = self.patch * 2**number * (2**downs if self.body == "unet" else 1)
-            if self.image_size % unit or self.image_size < unit:
-                raise ValueError(
-                    f"image_size {self.image_size} must be a multiple of {unit} for layout '{layout}' at scale "
-                    f"{number} with patch {self.patch}"
-                )
+        coarsest = 2 ** (len(self.layouts) - 1)
+        if self.image_size < 1 or self.image_size % coarsest:
+            raise ValueError(f"image_size {self.image_size} must be a multiple of {coarsest}: each scale halves it")
         if self.label_dim < 0:
             raise ValueError(f"label_dim must be 0 or more, got {self.label_dim}")
 
@@ -66,8 +58,7 @@ class EnergyNetwork(nn.Module):
         super().__init__()
         self.config = config
         self.bf16 = False  # autocast inside; whoever knows the device sets it, the weights stay float32
-        body = UNet if config.body == "unet" else Encoder
-        self.scales = nn.ModuleList(body(config, layout) for layout in config.layouts)
+        self.scales = nn.ModuleList(Encoder(config, layout) for layout in config.layouts)
 
     def scale_energies(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Energies by resolution, ``(B, S)`` float32. Raises ValueError for images or labels that do not fit."""
@@ -100,77 +91,38 @@ class EnergyNetwork(nn.Module):
 
 
 class Encoder(nn.Module):
-    """The paper's body: blocks, then SiLU, spatial mean and a linear layer to one energy ``(B,)``."""
+    """Energy ``(B,)`` at one resolution: the layout's blocks, then SiLU, spatial mean and a linear layer."""
 
     def __init__(self, config: NetConfig, layout: str) -> None:
         super().__init__()
-        self.patch = config.patch
-        self.stem, self.layers, widths = _encoder(config, layout)
-        self.head = nn.Linear(widths[-1], 1)
+        channels = _width(config, str(config.stem))
+        self.stem = nn.Conv2d(config.channels, channels, 3, padding=1)
+        self.layers = nn.ModuleList()
+        for token in layout.split():
+            if token == "attn":
+                if config.attention:
+                    self.layers.append(SelfAttention(channels))
+                continue
+            target = _width(config, token.removesuffix("d"))
+            self.layers.append(ResidualBlock(channels, conv=config.conv, norm=config.norm, label_dim=config.label_dim))
+            if token.endswith("d"):
+                self.layers.append(Downsample(channels, target, conv=config.conv, pooling=config.pooling))
+                channels = target
+            elif target != channels:
+                raise ValueError(
+                    f"layout '{layout}': block '{token}' follows a width of {channels}; only 'd' changes it"
+                )
+        self.head = nn.Linear(channels, 1)
 
     def forward(self, x: Tensor, y: Tensor | None) -> Tensor:
-        h = self.stem(F.pixel_unshuffle(x, self.patch))
+        h = self.stem(x)
         for layer in self.layers:
             h = layer(h, y) if isinstance(layer, ResidualBlock) else layer(h)
-        energy: Tensor = self.head(F.silu(h.float()).mean(dim=(2, 3)))[:, 0]
-        return energy.float()
-
-
-class UNet(nn.Module):
-    """A U-Net ``u`` with the scalar ``E(x) = <x - 1/2, u(x)>``.
-
-    The inner product makes the gradient start near ``u(x)`` itself, which the matching loss of the warm start
-    learns much faster than an encoder's (measured in weights/objects/README.md). The decoder mirrors the
-    encoder: up by two, add the encoder's features of that size, one residual block.
-    """
-
-    def __init__(self, config: NetConfig, layout: str) -> None:
-        super().__init__()
-        self.patch = config.patch
-        self.stem, self.layers, widths = _encoder(config, layout)
-        self.ups = nn.ModuleList()
-        self.blocks = nn.ModuleList()
-        for low, high in zip(widths[:0:-1], widths[-2::-1], strict=True):
-            self.ups.append(nn.Conv2d(low, high, 3, padding=1))
-            self.blocks.append(_block(config, high))
-        self.out = nn.Conv2d(widths[0], config.channels * config.patch**2, 3, padding=1)
-
-    def forward(self, x: Tensor, y: Tensor | None) -> Tensor:
-        h = self.stem(F.pixel_unshuffle(x, self.patch))
-        skips = []
-        for layer in self.layers:
-            if isinstance(layer, Downsample):
-                skips.append(h)
-            h = layer(h, y) if isinstance(layer, ResidualBlock) else layer(h)
-        for up, block in zip(self.ups, self.blocks, strict=True):
-            h = block(F.interpolate(up(h), scale_factor=2.0, mode="nearest") + skips.pop(), y)
-        u = F.pixel_shuffle(self.out(F.silu(h)), self.patch)
-        return ((x.float() - 0.5) * u.float()).sum(dim=(1, 2, 3))
-
-
-def _block(config: NetConfig, channels: int) -> ResidualBlock:
-    return ResidualBlock(channels, conv=config.conv, norm=config.norm, label_dim=config.label_dim)
-
-
-def _encoder(config: NetConfig, layout: str) -> tuple[nn.Conv2d, nn.ModuleList, list[int]]:
-    """Stem, layers, and the width at each resolution from the first to the last."""
-    channels = _width(config, str(config.stem))
-    stem = nn.Conv2d(config.channels * config.patch**2, channels, 3, padding=1)
-    layers, widths = nn.ModuleList(), [channels]
-    for token in layout.split():
-        if token == "attn":
-            if config.attention:
-                layers.append(SelfAttention(channels))
-            continue
-        target = _width(config, token.removesuffix("d"))
-        layers.append(_block(config, channels))
-        if token.endswith("d"):
-            layers.append(Downsample(channels, target, conv=config.conv, pooling=config.pooling))
-            channels = target
-            widths.append(channels)
-        elif target != channels:
-            raise ValueError(f"layout '{layout}': block '{token}' follows a width of {channels}; only 'd' changes it")
-    return stem, layers, widths
+        # Reduced in float32 at least, whatever autocast made of the blocks.
+        h = h.to(torch.promote_types(h.dtype, torch.float32))
+        with torch.autocast(x.device.type, enabled=False):
+            energy: Tensor = self.head(F.silu(h).mean(dim=(2, 3)))[:, 0]
+        return energy
 
 
 def _width(config: NetConfig, multiple: str) -> int:

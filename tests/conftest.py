@@ -1,0 +1,39 @@
+"""Shared pieces: an energy with known answers, a tiny network, a seeded generator, a tiny data set."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from ebm_core.nets import EnergyNetwork, NetConfig
+
+# Tiny tensors: a second thread only waits, and waits long where other processes share the cores.
+torch.set_num_threads(1)
+
+
+class Quadratic:
+    """``E(x) = precision / 2 * |x - centre|^2``, whose Langevin chains are Gaussian and exactly known."""
+
+    def __init__(self, precision: float = 1.0, centre: float = 0.5) -> None:
+        self.precision, self.centre = precision, centre
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return 0.5 * self.precision * (x - self.centre).square().flatten(1).sum(1)
+
+
+TINY = NetConfig(image_size=8, width=8, layouts=("2d attn 2", "1"), norm="reference", energy_scale=0.1)
+
+
+@pytest.fixture
+def quadratic() -> Quadratic:
+    return Quadratic()
+
+
+@pytest.fixture
+def rng() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def tiny_net() -> EnergyNetwork:
+    torch.manual_seed(0)
+    return EnergyNetwork(TINY)

@@ -1,0 +1,132 @@
+"""Langevin chains against exact answers."""
+
+import math
+
+import pytest
+import torch
+
+from ebm_core.energy import energy_and_grad, frozen
+from ebm_core.langevin import LangevinConfig, NonFiniteEnergyError, differentiable_step, drain, langevin_chain
+from ebm_core.nets import EnergyNetwork, NetConfig
+from tests.conftest import TINY, Quadratic
+
+
+def start(rng, n=256):
+    return torch.rand(n, 3, 8, 8, generator=rng)
+
+
+@pytest.mark.parametrize("precision", [1.0, 4.0])
+def test_stationary_variance_of_a_quadratic_energy(precision, rng):
+    # x <- (1 - s p) x + q n has stationary variance q^2 / (1 - (1 - s p)^2), exactly, also for large steps.
+    config = LangevinConfig(steps=300, step_size=0.1, noise_std=0.2, clamp=False)
+    x = drain(langevin_chain(Quadratic(precision, 0.0), torch.zeros(400, 3, 8, 8), config, rng))
+    factor = 1 - config.step_size * precision
+    expected = config.noise_std**2 / (1 - factor**2)
+    n = x.numel()
+    assert x.mean().abs() < 5 * math.sqrt(expected / n)
+    assert abs(x.var().item() - expected) < 5 * expected * math.sqrt(2 / n)
+
+
+def test_noise_before_the_gradient_changes_the_variance_as_calculated(rng):
+    # x <- (1 - s p)(x + q n): the noise is contracted too.
+    config = LangevinConfig(steps=300, step_size=0.5, noise_std=0.2, clamp=False, noise_before_gradient=True)
+    x = drain(langevin_chain(Quadratic(1.0, 0.0), torch.zeros(400, 3, 8, 8), config, rng))
+    factor = 1 - config.step_size
+    expected = (factor * config.noise_std) ** 2 / (1 - factor**2)
+    assert abs(x.var().item() - expected) < 5 * expected * math.sqrt(2 / x.numel())
+
+
+def test_noiseless_steps_are_exact_and_states_belong_to_their_images(rng):
+    energy, config = Quadratic(), LangevinConfig(steps=5, step_size=0.1, noise_std=0.0)
+    x0 = start(rng)
+    for state in langevin_chain(energy, x0, config, rng):
+        expected = 0.5 + 0.9**state.step * (x0 - 0.5)
+        torch.testing.assert_close(state.x, expected)
+        torch.testing.assert_close(state.energy, energy(state.x))
+        torch.testing.assert_close(state.scale_energies.sum(1), state.energy)
+        torch.testing.assert_close(state.grad_norm, (state.x - 0.5).flatten(1).norm(dim=1))
+    assert state.step == 4
+
+
+def test_clamp_keeps_images_in_range(rng):
+    hot = LangevinConfig(steps=3, step_size=0.1, noise_std=1.0)
+    clamped = drain(langevin_chain(Quadratic(), start(rng), hot, rng))
+    assert clamped.min() == 0
+    assert clamped.max() == 1
+    free = drain(langevin_chain(Quadratic(), start(rng), LangevinConfig(3, 0.1, 1.0, clamp=False), rng))
+    assert free.min() < 0
+
+
+def test_same_seed_same_chain_and_another_seed_another(tiny_net):
+    config = LangevinConfig(steps=3, step_size=1.0, noise_std=0.01)
+
+    def run(seed):
+        seeded = torch.Generator().manual_seed(seed)
+        return drain(langevin_chain(tiny_net, torch.full((2, 3, 8, 8), 0.5), config, seeded))
+
+    assert torch.equal(run(1), run(1))
+    assert not torch.equal(run(1), run(2))
+
+
+def test_chain_builds_no_graph_even_when_parameters_want_gradients(tiny_net, rng):
+    for state in langevin_chain(tiny_net, start(rng, 2), LangevinConfig(steps=2), rng):
+        assert not any(t.requires_grad for t in state[1:])
+    assert all(p.grad is None for p in tiny_net.parameters())
+
+
+def test_consumer_sees_its_own_grad_mode_between_states(tiny_net, rng):
+    # Grad mode belongs to the thread: a generator that yields inside a context manager would leak it.
+    for outer in (True, False):
+        with torch.set_grad_enabled(outer):
+            for _ in langevin_chain(tiny_net, start(rng, 2), LangevinConfig(steps=2), rng):
+                assert torch.is_grad_enabled() == outer
+
+
+def test_non_finite_energy_names_its_step(rng):
+    def energy(x):
+        mean = x.mean(dim=(1, 2, 3))
+        return torch.where(mean < 0.455, torch.nan, 192 * mean)  # slope 1 in every pixel, then a cliff
+
+    config = LangevinConfig(steps=50, step_size=0.01, noise_std=0.0)
+    with pytest.raises(NonFiniteEnergyError, match="at step 45;"):
+        drain(langevin_chain(energy, torch.full((2, 3, 8, 8), 0.9), config, rng))
+
+
+@pytest.mark.parametrize("bad", [{"steps": -1}, {"step_size": 0.0}, {"step_size": math.nan}, {"noise_std": -0.1}])
+def test_bad_configuration_is_refused(bad):
+    with pytest.raises(ValueError, match=next(iter(bad))):
+        LangevinConfig(**bad)
+
+
+def test_gradient_matches_finite_differences():
+    torch.manual_seed(0)
+    net = EnergyNetwork(TINY).double()
+    x = torch.rand(1, 3, 8, 8, dtype=torch.float64)
+    direction = torch.randn_like(x)
+    slope = (energy_and_grad(net, x).grad * direction).sum()
+    h = 1e-5
+    numeric = (net(x + h * direction) - net(x - h * direction)) / (2 * h)
+    torch.testing.assert_close(slope, numeric[0], rtol=1e-6, atol=1e-12)
+
+
+def test_differentiable_step_equals_the_chain_and_has_a_gradient(tiny_net, rng):
+    x = start(rng, 2)
+    config = LangevinConfig(steps=1, step_size=1.0, noise_std=0.01)
+    a = drain(langevin_chain(tiny_net, x, config, torch.Generator().manual_seed(3)))
+    b = differentiable_step(tiny_net, x, config, torch.Generator().manual_seed(3))
+    torch.testing.assert_close(a, b.detach())  # other kernels where the result is differentiable
+    b.sum().backward()
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in tiny_net.parameters())
+
+
+def test_frozen_restores_what_it_found(tiny_net):
+    first, *rest = tiny_net.parameters()
+    first.requires_grad_(False)
+    with frozen(tiny_net):
+        assert not any(p.requires_grad for p in tiny_net.parameters())
+    assert not first.requires_grad
+    assert all(p.requires_grad for p in rest)
+
+
+def test_default_network_config_is_the_papers():
+    assert sum(p.numel() for p in EnergyNetwork(NetConfig()).parameters()) == 6_609_604
