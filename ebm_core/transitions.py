@@ -41,6 +41,20 @@ class TransitionConfig:
                 raise ValueError(f"{name} is a probability from 0 to 1, got {getattr(self, name)}")
 
 
+def scaled(config: TransitionConfig, strength: float) -> TransitionConfig:
+    """The same transitions ``strength`` times as strong: 0 = none, 1 = unchanged; ends at what is possible."""
+    if not 0 <= strength <= 4:
+        raise ValueError(f"the transition strength must be from 0 to 4, got {strength}")
+    return TransitionConfig(
+        crop_min_scale=max(0.05, 1 - (1 - config.crop_min_scale) * strength),
+        flip_prob=min(1.0, config.flip_prob * strength),
+        jitter_strength=min(1.25, config.jitter_strength * strength),
+        jitter_prob=config.jitter_prob,
+        grayscale_prob=min(1.0, config.grayscale_prob * strength),
+        blur_prob=min(1.0, config.blur_prob * strength),
+    )
+
+
 def transition(x: Tensor, config: TransitionConfig, rng: torch.Generator) -> Tensor:
     """One random transition of images ``(B, 3, H, W)`` in [0, 1], a draw of its own for each."""
     c = config

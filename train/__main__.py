@@ -2,7 +2,9 @@
 
 import argparse
 import json
+import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from ebm_core.config import to_dict
@@ -74,6 +76,9 @@ def _fit(a: argparse.Namespace) -> None:
     if not a.config.is_file():
         raise ConfigError(f"{a.config} is not there; the shipped configs are in train/configs")
     config = load_toml(TrainConfig, a.config, overrides)
+    # A scheduler's SIGTERM, and Ctrl-C also where a shell started us with it ignored, end in a checkpoint.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     data = load(config.data, config.net.image_size, config.net.channels)
     fit(config, data.images, a.out, resume=a.resume, minutes=a.minutes, device=a.device)
 
@@ -81,19 +86,19 @@ def _fit(a: argparse.Namespace) -> None:
 def _sample(a: argparse.Namespace) -> None:
     from ebm_core import images
     from ebm_core.checkpoint import load_model, write_atomically
+    from ebm_core.recipe import Recipe, fingerprint, to_png
     from train.evaluate.frechet import draw_samples
 
-    if a.num < 1:
-        raise ValueError(f"--num must be 1 or more, got {a.num}")
-    net, info = load_model(find_model(a.model), a.device)
+    path = find_model(a.model)
+    net, info = load_model(path, a.device)
+    recipe = Recipe(a.model, fingerprint(path), info.plan, a.seed, a.num)
     drawn, energies = draw_samples(net, info.plan, a.num, a.seed, batch=a.num, device=a.device)
     listing = []
     for number, (image, energy) in enumerate(zip(drawn, energies.tolist(), strict=True)):
         name = f"{number:05d}.png"
-        recipe = {"model": a.model, "plan": to_dict(info.plan), "seed": a.seed, "num": a.num, "index": number}
-        write_atomically(a.out / name, images.encode_png(images.to_pil(image), recipe))
+        write_atomically(a.out / name, to_png(images.to_pil(image), replace(recipe, index=number)))
         listing.append({"file": name, "energy": energy})
-    summary = {"model": a.model, "seed": a.seed, "plan": to_dict(info.plan), "images": listing}
+    summary = {"recipe": to_dict(recipe), "images": listing}
     write_atomically(a.out / "energies.json", json.dumps(summary, indent=1).encode())
     print(f"{a.num} images in {a.out}, mean energy {energies.mean():.4f}")
 

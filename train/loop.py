@@ -22,7 +22,7 @@ from ebm_core.nets import EnergyNetwork
 from ebm_core.sampling import sample, uniform_noise
 from train.config import OptimConfig, TrainConfig
 from train.replay import ReplayBuffer
-from train.run import LOG, load_state, save_config, save_state
+from train.run import LOG, RunError, load_state, save_config, save_state
 from train.step import StepOutput, icd_step, matching_step
 
 
@@ -165,7 +165,10 @@ def fit(config: TrainConfig, data: Tensor, run: Path, *, resume: bool, minutes: 
     """Train until the config's iterations or ``minutes`` are over; both leave a checkpoint to go on from."""
     trainer = Trainer(config, data, device)
     if resume:
-        trainer.load_state_dict(load_state(run, device))
+        try:
+            trainer.load_state_dict(load_state(run, device))
+        except (RuntimeError, KeyError) as error:
+            raise RunError(f"the checkpoint in {run} does not fit this config ({error}); give the run's own") from error
     save_config(run, config)
     deadline = time.monotonic() + 60 * minutes if minutes else math.inf
     log = config.log

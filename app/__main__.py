@@ -1,0 +1,45 @@
+"""``python -m app``: start the page."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import torch
+
+from ebm_core.device import default_device
+from ebm_core.hub import WEIGHTS
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Serve the page until interrupted; bad input ends with one sentence and exit code 2."""
+    parser = argparse.ArgumentParser(prog="python -m app", description="EBM Studio in the browser.")
+    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 serves other machines too")
+    parser.add_argument("--port", type=int, default=7860)
+    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="folder with one folder per model")
+    parser.add_argument("--device", default=default_device())
+    a = parser.parse_args(argv)
+
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    # All cores for one operation at a time: a Langevin step is a line of operations that wait for each other.
+    torch.set_num_interop_threads(1)
+    torch.set_num_threads(os.cpu_count() or 1)
+
+    from app.catalog import Catalog
+    from app.ui import PAGE_CSS, THEME, build_ui
+
+    try:
+        page = build_ui(Catalog(a.weights, a.device))
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    page.queue(max_size=32)
+    page.launch(
+        server_name=a.host, server_port=a.port, theme=THEME, css=PAGE_CSS, max_file_size="10mb", footer_links=[],
+        ssr_mode=False,
+    )  # fmt: skip
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

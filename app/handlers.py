@@ -1,0 +1,168 @@
+"""What the buttons of the sampling page do, as plain functions and generators. No Gradio here."""
+
+import random
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import plotly.graph_objects as go
+
+from app import present
+from app.catalog import Catalog
+from app.settings import Controls, make_recipe
+from app.walk import Walk
+from ebm_core import images
+from ebm_core.langevin import NonFiniteEnergyError
+from ebm_core.recipe import MAX_SEED, Recipe, from_png, to_png
+
+FRAME_INTERVAL = 0.1  # seconds: at most ten frames a second ...
+ENCODING_SHARE = 0.1  # ... and never more than this share of the time spent on them
+PLOT_INTERVAL = 0.6
+
+
+@dataclass
+class Result:
+    """What is left of a walk when it ends or pauses: files that a person can take away."""
+
+    gallery: list[tuple[str, str]]  # PNG file and caption, lowest energy first
+    grid: str
+    film: str
+
+
+@dataclass
+class View:
+    """One update of the page; None leaves a part as it is."""
+
+    phase: str  # running, stopped, finished
+    status: str
+    frame: bytes | None = None
+    plot: go.Figure | None = None
+    result: Result | None = None
+    num_frames: int = 0
+
+
+@dataclass
+class Session:
+    """One browser tab: its walk and its files. Closing it stops the walk and removes both."""
+
+    walk: Walk | None = None
+    last_seed: int | None = None
+    folder: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False)
+
+    def begin(self, walk: Walk) -> None:
+        """Take up a new walk; the one before ends at its next step."""
+        self.close()
+        self.walk, self.last_seed = walk, walk.recipe.seed
+        self.folder = tempfile.TemporaryDirectory(prefix="ebm-studio-", ignore_cleanup_errors=True)
+
+    def close(self) -> None:
+        """Stop the walk and free its memory and files."""
+        if self.walk is not None:
+            self.walk.stop_requested.set()
+        if self.folder is not None:
+            self.folder.cleanup()
+        self.walk = self.folder = None
+
+
+def start(session: Session, catalog: Catalog, model: str, controls: Controls, num: int, seed: int) -> Iterator[View]:
+    """Sample: a new walk from noise. Raises ValueError, in a sentence, for settings that make no chain."""
+    loaded = catalog.get(model)
+    recipe = make_recipe(loaded, controls, num, seed)
+    session.begin(Walk(loaded, recipe))
+    yield from resume(session)
+
+
+def resume(session: Session) -> Iterator[View]:
+    """Continue: exactly where the walk was stopped. Raises ValueError when there is none."""
+    walk = session.walk
+    if walk is None:
+        raise ValueError("There is no chain to continue: press Sample first.")
+    phase = "Stopped"
+    started, first_step = time.monotonic(), walk.state.step if walk.state else 0
+    next_frame = next_plot = 0.0
+    try:
+        for state in walk.advance():
+            now = time.monotonic()
+            if now < next_frame or session.walk is not walk:
+                continue
+            frame = present.encode_frame(state.x)
+            encoding = time.monotonic() - now
+            next_frame = now + max(FRAME_INTERVAL, encoding / ENCODING_SHARE)
+            plot = None
+            if now >= next_plot:
+                plot, next_plot = present.energy_plot(walk.energies, walk.recipe.plan.num_steps), now + PLOT_INTERVAL
+            done = state.step - first_step
+            left = (now - started) / done * (walk.recipe.plan.num_steps - state.step) if done else None
+            yield View("running", present.status(walk, left, "Walking"), frame, plot)
+    except NonFiniteEnergyError as error:
+        phase = f"Stopped: {error}"
+    if session.walk is not walk or walk.state is None:
+        return  # the tab began another walk or was closed
+    yield _ended(session, walk, "Finished" if walk.finished else phase)
+
+
+def stop(session: Session) -> None:
+    """Stop: the walk ends after its present step and keeps everything."""
+    if session.walk is not None:
+        session.walk.stop_requested.set()
+
+
+def scrub(session: Session, position: int) -> tuple[bytes, str]:
+    """A recorded frame of the walk, and its caption."""
+    frames = session.walk.frames() if session.walk else []
+    if not frames:
+        raise ValueError("There is no walk to look through yet: press Sample first.")
+    step, x = frames[min(max(0, int(position)), len(frames) - 1)]
+    return present.encode_frame(x), f"step {step} of {frames[-1][0]}"
+
+
+def new_seed() -> int:
+    """The dice."""
+    return random.SystemRandom().randint(0, MAX_SEED)
+
+
+def read_settings(catalog: Catalog, path: str) -> tuple[Recipe, str]:
+    """The recipe in a PNG file and a sentence about it. Raises ValueError when it cannot be used here."""
+    recipe = from_png(Path(path).read_bytes())
+    if recipe.model not in catalog.names():
+        known = ", ".join(catalog.names())
+        raise ValueError(f"This picture was made by the model '{recipe.model}', which is not here; there are: {known}.")
+    stopped = "" if recipe.stopped_at < 0 else f" It was stopped at step {recipe.stopped_at}: stop there too."
+    same = catalog.get(recipe.model).fingerprint == recipe.fingerprint
+    note = "" if same else " It came from another version of this model, so the result will differ."
+    return recipe, f"Settings restored (seed {recipe.seed}). Press Sample to make it again.{stopped}{note}"
+
+
+def _ended(session: Session, walk: Walk, phase: str) -> View:
+    assert walk.state is not None
+    frames = walk.frames()
+    return View(
+        phase="finished" if walk.finished else "stopped",
+        status=present.status(walk, None, phase),
+        frame=present.encode_frame(walk.state.x),
+        plot=present.energy_plot(walk.energies, walk.recipe.plan.num_steps),
+        result=_save(session, walk),
+        num_frames=len(frames),
+    )
+
+
+def _save(session: Session, walk: Walk) -> Result | None:
+    """Write the walk's pictures and film into the session's folder."""
+    assert walk.state is not None
+    if session.folder is None:
+        return None
+    folder = Path(session.folder.name)
+    recipe = walk.recipe if walk.finished else replace(walk.recipe, stopped_at=walk.state.step)
+    stem = f"{recipe.model}-{recipe.seed}" + ("" if walk.finished else f"-step{recipe.stopped_at}")
+    x, energies = walk.state.x.cpu(), walk.state.energy.tolist()
+    gallery = []
+    for index in sorted(range(len(x)), key=energies.__getitem__):
+        path = folder / f"{stem}-{index:02d}.png"
+        path.write_bytes(to_png(images.to_pil(x[index]), replace(recipe, index=index)))
+        gallery.append((str(path), f"energy {energies[index]:.4f}"))
+    grid, film = folder / f"{stem}.png", folder / f"{stem}.gif"
+    grid.write_bytes(to_png(present.draw_grid(x), recipe))
+    film.write_bytes(images.encode_film([present.draw_grid(frame) for _, frame in walk.frames()]))
+    return Result(gallery, str(grid), str(film))

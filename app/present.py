@@ -1,0 +1,79 @@
+"""Chains to pictures, numbers to words and plots."""
+
+import base64
+import math
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+import torch
+from PIL import Image
+from torch import Tensor
+
+from app.walk import Walk
+from ebm_core import images
+
+GRID_WIDTH = 640  # pixels that the grid of chains is enlarged to, about
+MAX_POINTS = 160  # of a line in the energy plot
+
+
+def columns_for(num: int) -> int:
+    """Columns of a grid a little wider than high."""
+    return min(num, math.ceil(math.sqrt(num * 1.3)))
+
+
+def draw_grid(x: Tensor) -> Image.Image:
+    """Chains ``(B, C, H, W)`` as one picture with visible pixels."""
+    columns = columns_for(len(x))
+    zoom = max(1, min(8, GRID_WIDTH // (columns * x.shape[3])))
+    return images.grid(x, columns, zoom=zoom, padding=3)
+
+
+def image_tag(jpeg: bytes, caption: str) -> str:
+    """The live picture as HTML; the bytes travel in the page, so that no file is left behind."""
+    data = base64.b64encode(jpeg).decode()
+    return f'<img class="chain-view" alt="{caption}" src="data:image/jpeg;base64,{data}">'
+
+
+def encode_frame(x: Tensor) -> bytes:
+    """A frame of the live view; quality that keeps single pixels visible."""
+    return images.encode(draw_grid(x), "JPEG", quality=80, subsampling=0)
+
+
+def status(walk: Walk, seconds_left: float | None, phase: str) -> str:
+    """Step, round, time left and mean energy in one line."""
+    plan, state = walk.recipe.plan, walk.state
+    if state is None:
+        return phase
+    parts = [f"**{phase}**", f"step {state.step} of {plan.num_steps}", _place(walk)]
+    if seconds_left is not None:
+        parts.append(f"about {max(1, round(seconds_left))} s left")
+    parts.append(f"mean energy {float(state.energy.mean()):.4f}")
+    return " · ".join(parts)
+
+
+def _place(walk: Walk) -> str:
+    assert walk.state is not None
+    plan, step = walk.recipe.plan, walk.state.step
+    if step >= plan.rounds * plan.langevin.steps:
+        return "refinement"
+    return f"round {step // plan.langevin.steps + 1} of {plan.rounds}"
+
+
+def energy_plot(energies: Sequence[Tensor], num_steps: int) -> go.Figure:
+    """Energies of all chains over the steps: a thin line each, their mean bold."""
+    figure = go.Figure()
+    if energies:
+        stride = max(1, len(energies) // MAX_POINTS)
+        steps = sorted({*range(0, len(energies), stride), len(energies) - 1})
+        table = torch.stack([energies[s] for s in steps])
+        for chain in table.T.tolist():
+            figure.add_scatter(x=steps, y=chain, mode="lines", line={"width": 1, "color": "rgba(79,70,229,0.25)"},
+                               hoverinfo="skip")
+        figure.add_scatter(x=steps, y=table.mean(dim=1).tolist(), mode="lines", line={"width": 3, "color": "#4f46e5"},
+                           name="mean")
+    figure.update_layout(
+        height=230, margin={"l": 60, "r": 10, "t": 10, "b": 40}, showlegend=False, template="plotly_white",
+        xaxis={"title": "Langevin step", "range": [0, max(1, num_steps)]}, yaxis={"title": "energy"},
+        uirevision="keep",
+    )  # fmt: skip
+    return figure

@@ -1,0 +1,81 @@
+"""What the controls of the sampling page mean, and its presets."""
+
+from dataclasses import dataclass, replace
+
+from app.catalog import Model
+from ebm_core.langevin import LangevinConfig
+from ebm_core.recipe import Recipe
+from ebm_core.sampling import SamplePlan
+from ebm_core.transitions import scaled
+
+
+@dataclass(frozen=True)
+class Controls:
+    """Values of the page's controls, in the order in which they stand there."""
+
+    rounds: int
+    steps: int
+    refinement_steps: int
+    step_size: float
+    noise_std: float
+    transition_strength: float
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A name, what it is for, and how it changes the model's own controls."""
+
+    name: str
+    purpose: str
+    changes: dict[str, float]  # factors, but for those in ``fixed``
+    fixed: dict[str, float]
+
+
+PRESETS = [
+    Preset("As trained", "The model's own plan: the pictures on its card.", {}, {}),
+    Preset("Quick look", "Half of the steps in one round; rougher, in a third of the time.",
+           {"steps": 0.5, "refinement_steps": 0.5}, {"rounds": 1}),
+    Preset("Wander", "More and stronger jolts between the walks: chains move on to other pictures.",
+           {"rounds": 3, "transition_strength": 1.5}, {}),
+    Preset("Straight downhill", "No jolts and no noise: every chain rolls into the nearest valley.",
+           {"refinement_steps": 4}, {"rounds": 0, "noise_std": 0.0, "transition_strength": 0.0}),
+]  # fmt: skip
+PRESET_NAMES = [preset.name for preset in PRESETS]
+
+
+def controls_of(model: Model) -> Controls:
+    """Controls as the model was trained."""
+    plan = model.info.plan
+    c = plan.langevin
+    return Controls(plan.rounds, c.steps, plan.refinement_steps, c.step_size, c.noise_std, 1.0)
+
+
+def apply_preset(model: Model, name: str) -> tuple[Controls, str]:
+    """Controls of a preset for this model, and the sentence that says what it is for."""
+    preset = next(p for p in PRESETS if p.name == name)
+    base = controls_of(model)
+    values: dict[str, float] = {}
+    for field, factor in preset.changes.items():
+        value = getattr(base, field) * factor
+        values[field] = max(1, round(value)) if isinstance(getattr(base, field), int) else value
+    return replace(base, **values, **preset.fixed), preset.purpose  # type: ignore[arg-type]
+
+
+def make_recipe(model: Model, controls: Controls, num: int, seed: int) -> Recipe:
+    """The recipe that the controls ask for. Raises ValueError, in a sentence, for values that make none."""
+    own = model.info.plan
+    langevin = LangevinConfig(
+        int(controls.steps), float(controls.step_size), float(controls.noise_std),
+        own.langevin.clamp, own.langevin.noise_before_gradient,
+    )  # fmt: skip
+    strength = float(controls.transition_strength)
+    plan = SamplePlan(int(controls.rounds), int(controls.refinement_steps), langevin, scaled(own.transition, strength))
+    return Recipe(model.name, model.fingerprint, plan, int(seed), int(num), transition_strength=strength)
+
+
+def controls_of_recipe(recipe: Recipe) -> Controls:
+    """The inverse of ``make_recipe``."""
+    c = recipe.plan.langevin
+    return Controls(
+        recipe.plan.rounds, c.steps, recipe.plan.refinement_steps, c.step_size, c.noise_std, recipe.transition_strength
+    )

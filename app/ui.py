@@ -1,0 +1,39 @@
+"""Layout of the page."""
+
+import gradio as gr
+
+from app.catalog import Catalog
+from app.chain_view import CSS
+from app.handlers import Session
+from app.tabs.sampling import build_sampling_tab
+
+SESSION_SECONDS = 3600  # a walk nobody touches for so long is dropped
+FILE_SECONDS = 3600  # so are files in Gradio's own cache
+
+# System fonts only: the page asks no other server for anything.
+THEME = gr.themes.Soft(
+    primary_hue="indigo",
+    font=["ui-sans-serif", "system-ui", "sans-serif"],
+    font_mono=["ui-monospace", "monospace"],
+)
+PAGE_CSS = CSS + ".gradio-container { max-width: 1180px !important; margin: auto; }"
+
+
+def build_ui(catalog: Catalog) -> gr.Blocks:
+    """The whole page for the models of a catalog. Raises ValueError when there is none that can be used."""
+    if not catalog.names():
+        reasons = " ".join(catalog.problems()) or "There are none."
+        raise ValueError(f"No model in {catalog.weights} can be used. {reasons} Give another folder with --weights.")
+    with gr.Blocks(title="EBM Studio", delete_cache=(600, FILE_SECONDS), analytics_enabled=False) as page:
+        session = gr.State(None, time_to_live=SESSION_SECONDS, delete_callback=_close)
+        gr.Markdown("# EBM Studio")
+        with gr.Tab("Sample"):
+            build_sampling_tab(catalog, session)
+        # A session object of its own for every tab of a browser, there before any button is pressed.
+        page.load(Session, None, session, show_progress="hidden")
+    return page
+
+
+def _close(session: Session | None) -> None:
+    if session is not None:
+        session.close()

@@ -1,0 +1,59 @@
+"""How a picture was made, small enough to travel inside it: the page, the command line and PNGs share this."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from ebm_core import images
+from ebm_core.config import ConfigError, from_dict, to_dict
+from ebm_core.sampling import SamplePlan
+
+MAX_CHAINS = 64
+MAX_STEPS = 5000
+MAX_SEED = 2**32 - 1
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that is needed to make a picture again on the same kind of device."""
+
+    model: str
+    fingerprint: str  # of the model file, so that a retrained model of the same name is noticed
+    plan: SamplePlan
+    seed: int
+    num: int  # chains that ran together
+    index: int = -1  # which of them this picture is; -1 = all, as a grid
+    transition_strength: float = 1.0  # the plan's transitions are the model's own times this
+    stopped_at: int = -1  # the step at which a person stopped the chain; -1 = it ran to its end
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.num <= MAX_CHAINS:
+            raise ValueError(f"the number of chains must be from 1 to {MAX_CHAINS}, got {self.num}")
+        if not 0 <= self.seed <= MAX_SEED:
+            raise ValueError(f"the seed must be a whole number from 0 to {MAX_SEED}, got {self.seed}")
+        if self.plan.num_steps > MAX_STEPS:
+            raise ValueError(f"{self.plan.num_steps} Langevin steps are more than {MAX_STEPS}; take fewer of them")
+        if self.plan.num_steps < 1:
+            raise ValueError("a chain needs at least one step: raise the rounds or the refinement steps")
+        if not -1 <= self.index < self.num:
+            raise ValueError(f"there is no chain {self.index} among {self.num}")
+
+
+def fingerprint(path: Path) -> str:
+    """First 16 hexadecimal digits of the file's SHA-256."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def to_png(image: Image.Image, recipe: Recipe) -> bytes:
+    """A PNG that carries its recipe."""
+    return images.encode_png(image, to_dict(recipe))
+
+
+def from_png(data: bytes) -> Recipe:
+    """The recipe in a PNG. Raises ValueError, in a sentence, when there is none or it is not valid."""
+    try:
+        return from_dict(Recipe, images.read_recipe(data))
+    except ConfigError as error:
+        raise ValueError(f"the settings in this PNG are not valid: {error}") from error

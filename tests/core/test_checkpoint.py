@@ -1,0 +1,149 @@
+"""Model files: round trip, and one clear sentence for everything that is not one."""
+
+import errno
+import json
+import os
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from ebm_core import checkpoint, hub
+from ebm_core.checkpoint import METADATA_KEY, CheckpointError, ModelInfo, load_model, read_info, save_model
+from ebm_core.config import to_dict
+from ebm_core.sampling import SamplePlan
+from tests.conftest import TINY
+
+INFO = ModelInfo(TINY, SamplePlan(rounds=1), {"command": "python -m train"}, {"quantiles": [0.1]})
+
+
+@pytest.fixture
+def path(tmp_path, tiny_net):
+    path = tmp_path / "tiny" / "model.safetensors"
+    save_model(path, tiny_net.state_dict(), INFO)
+    return path
+
+
+def rewrite(path, tiny_net, change_metadata=None, change_tensors=None):
+    metadata = {
+        "format_version": 1, "data_range": [0.0, 1.0], "net": to_dict(TINY), "plan": to_dict(SamplePlan()),
+        "provenance": {}, "calibration": {},
+    }
+    tensors = dict(tiny_net.state_dict())
+    if change_metadata:
+        change_metadata(metadata)
+    if change_tensors:
+        change_tensors(tensors)
+    save_file(tensors, path, metadata={METADATA_KEY: json.dumps(metadata)})
+
+
+def test_round_trip(path, tiny_net, rng):
+    net, info = load_model(path)
+    assert info == INFO == read_info(path)
+    assert not net.training
+    assert not any(p.requires_grad for p in net.parameters())
+    x = torch.rand(2, 3, 8, 8, generator=rng)
+    assert torch.equal(net(x), tiny_net(x))
+
+
+def test_float16_files_load_as_float32(tmp_path, tiny_net):
+    save_model(tmp_path / "h.safetensors", {k: v.half() for k, v in tiny_net.state_dict().items()}, INFO)
+    net, _ = load_model(tmp_path / "h.safetensors")
+    assert {p.dtype for p in net.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, -10])
+def test_truncated_file(path, keep):
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(CheckpointError, match="may be truncated"):
+        load_model(path)
+
+
+@pytest.mark.parametrize("content", [b"not a model", b"\xff" * 64, b"\x80\x02}q\x00." * 20])
+def test_foreign_bytes(path, content):
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="not a whole safetensors file"):
+        load_model(path)
+
+
+def test_foreign_safetensors(path, tiny_net):
+    save_file(tiny_net.state_dict(), path)
+    with pytest.raises(CheckpointError, match="of another program"):
+        load_model(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m: m.update(format_version=2), "format version 2, this program reads up to 1; update"),
+        (lambda m: m.update(format_version="1"), "format version 1"),
+        (lambda m: m.update(data_range=[-1.0, 1.0]), r"trained on data in \[-1.0, 1.0\]"),
+        (lambda m: m.pop("net"), "metadata cannot be read"),
+        (lambda m: m["net"].update(widht=3), "unknown key 'net.widht'; did you mean 'net.width'"),
+        (lambda m: m["net"].update(layouts=["9"]), "network configuration is not valid"),
+        (lambda m: m["plan"].update(rounds=-1), "rounds must be 0 or more"),
+        (lambda m: m.update(provenance=3), "metadata cannot be read"),
+    ],
+)
+def test_bad_metadata(path, tiny_net, change, message):
+    rewrite(path, tiny_net, change_metadata=change)
+    with pytest.raises(CheckpointError, match=message):
+        load_model(path)
+
+
+def test_metadata_that_is_not_json(path, tiny_net):
+    save_file(tiny_net.state_dict(), path, metadata={METADATA_KEY: "[" * 100_000})
+    with pytest.raises(CheckpointError, match="metadata cannot be read"):
+        load_model(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.pop("scales.0.head.bias"), "'scales.0.head.bias' is missing"),
+        (lambda t: t.update(extra=torch.zeros(1)), "unexpected tensor 'extra'"),
+        (lambda t: t.update({"scales.0.head.bias": torch.zeros(2)}), r"has shape \(2,\), its configuration asks for \(1,\)"),
+        (lambda t: t.update({"scales.0.head.bias": torch.tensor([torch.nan])}), "not finite"),
+    ],
+)
+def test_bad_tensors(path, tiny_net, change, message):
+    rewrite(path, tiny_net, change_tensors=change)
+    with pytest.raises(CheckpointError, match=message):
+        load_model(path)
+
+
+def test_a_full_disk_keeps_the_old_file(path, tiny_net, monkeypatch):
+    before = path.read_bytes()
+
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    with pytest.raises(CheckpointError, match="No space left on device; free some space"):
+        save_model(path, tiny_net.state_dict(), INFO)
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_models_are_found_by_name_path_and_folder(path, tmp_path):
+    assert hub.shipped_models(tmp_path) == ["tiny"]
+    for name in ("tiny", str(path), str(path.parent)):
+        assert hub.find_model(name, tmp_path) == path
+    with pytest.raises(CheckpointError, match=r"no model 'tyni'.*\(tiny\)"):
+        hub.find_model("tyni", tmp_path)
+    with pytest.raises(CheckpointError, match="is not there"):
+        load_model(tmp_path / "no.safetensors")
+
+
+def test_hub_names_are_fetched_and_failures_are_sentences(path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(hub, "hf_hub_download", lambda repo, file: asked.append((repo, file)) or str(path))
+    assert hub.find_model("hf:owner/repo") == path
+    assert asked == [("owner/repo", "model.safetensors")]
+
+    def offline(repo, file):
+        raise OSError("no route")
+
+    monkeypatch.setattr(hub, "hf_hub_download", offline)
+    with pytest.raises(CheckpointError, match="could not fetch .* of owner/repo from the Hub: no route"):
+        hub.find_model("hf:owner/repo")

@@ -1,0 +1,62 @@
+"""Images between files, bytes and tensors."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ebm_core import images
+
+
+def test_quantise_inverts_dequantise(rng):
+    u8 = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16).expand(1, 3, 16, 16)
+    x = images.dequantise(u8, rng)
+    assert torch.equal(images.quantise(x), u8)
+    assert x.min() >= 0
+    assert x.max() < 1
+    assert images.quantise(torch.ones(1)) == 255
+
+
+def test_pil_round_trip(rng):
+    u8 = torch.randint(256, (3, 8, 8), generator=rng, dtype=torch.uint8)
+    assert torch.equal(images.from_pil(images.to_pil(u8), 8), u8)
+    grey = u8[:1]
+    assert torch.equal(images.from_pil(images.to_pil(grey), 8, 1), grey)
+
+
+def test_resizing_takes_the_centre_square_and_averages():
+    array = np.zeros((4, 8, 3), dtype=np.uint8)
+    array[:, 2:6] = 100
+    array[::2, 2:6] = 200
+    assert (images.from_pil(Image.fromarray(array), 2) == 150).all()
+
+
+def test_grid_places_images_in_rows():
+    x = torch.stack([torch.full((3, 2, 2), v) for v in (0.0, 0.25, 0.5)])
+    picture = images.grid(x, 2, zoom=3, padding=1)
+    assert picture.size == (2 * 6 + 3, 2 * 6 + 3)
+    assert picture.getpixel((1, 1)) == (0, 0, 0)
+    assert picture.getpixel((8, 1)) == (64, 64, 64)
+    assert picture.getpixel((1, 8)) == (128, 128, 128)
+
+
+def test_film_has_every_frame():
+    frames = [Image.new("RGB", (4, 4), (v, 0, 0)) for v in (0, 100, 200)]
+    with Image.open(io.BytesIO(images.encode_film(frames))) as film:
+        assert film.n_frames == 3
+        assert film.info["loop"] == 0
+
+
+def test_recipe_round_trip_and_damage():
+    picture = Image.new("RGB", (4, 4))
+    data = images.encode_png(picture, {"seed": 3, "text": "ü"})
+    assert images.read_recipe(data) == {"seed": 3, "text": "ü"}
+    with pytest.raises(ValueError, match="no settings in it"):
+        images.read_recipe(images.encode(picture, "PNG"))
+    for bad in (b"", b"garbage", data[:20], images.encode(picture, "JPEG")):
+        with pytest.raises(ValueError, match="not a PNG file that can be read"):
+            images.read_recipe(bad)
+    with pytest.raises(ValueError, match="not of EBM Studio's form"):
+        images.read_recipe(images.encode_png(picture, [1]))

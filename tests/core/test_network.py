@@ -1,0 +1,138 @@
+"""The network: its terms, its switches, its refusals."""
+
+from dataclasses import fields, replace
+
+import pytest
+import torch
+
+from ebm_core.nets import EnergyNetwork, NetConfig
+from ebm_core.nets.blocks import SelfAttention
+from tests.conftest import TINY
+
+
+def build(config, seed=0):
+    torch.manual_seed(seed)
+    return EnergyNetwork(config)
+
+
+def test_energy_is_the_sum_of_its_scales(tiny_net, rng):
+    x = torch.rand(3, 3, 8, 8, generator=rng)
+    terms = tiny_net.scale_energies(x)
+    assert terms.shape == (3, 2)
+    torch.testing.assert_close(tiny_net(x), terms.sum(1))
+
+
+def test_coarse_scale_sees_only_the_pooled_image(tiny_net, rng):
+    x = torch.rand(1, 3, 8, 8, generator=rng)
+    detail = torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).repeat(4, 4) * 0.1  # vanishes under 2x2 average pooling
+    a, b = tiny_net.scale_energies(x)[0], tiny_net.scale_energies(x + detail)[0]
+    assert a[0] != b[0]
+    torch.testing.assert_close(a[1], b[1])
+
+
+def test_energies_do_not_depend_on_the_rest_of_the_batch(tiny_net, rng):
+    x = torch.rand(4, 3, 8, 8, generator=rng)
+    torch.testing.assert_close(tiny_net(x)[:1], tiny_net(x[:1]))
+
+
+@pytest.mark.parametrize("size", [64, 128])
+def test_celeba_hq_layout_of_the_paper_builds_and_runs(size):
+    full = "1d 1d 1d 2d 2 4d attn 4 8d"
+    config = NetConfig(image_size=size, width=16, stem=0.5, layouts=(full, "1d 1d 2d 2 4d", "1d 1d 2d"))
+    assert build(config)(torch.rand(1, 3, size, size)).shape == (1,)
+
+
+CHANGES = {
+    "image_size": 16, "channels": 1, "width": 16, "stem": 2.0, "layouts": ("2d attn 2",), "label_dim": 2,
+    "attention": False, "norm": "group", "conv": "spectral", "pooling": "blur", "energy_scale": 0.2,
+}
+
+
+def outputs(config):
+    net = build(config)
+    for module in net.modules():
+        if isinstance(module, SelfAttention):
+            module.gain.data.fill_(0.5)  # zero at the start: attention could not show
+    x = torch.linspace(0, 1, config.channels * config.image_size**2)
+    x = x.reshape(1, config.channels, config.image_size, config.image_size)
+    y = torch.ones(1, config.label_dim) if config.label_dim else None
+    return net.state_dict().keys(), net(x, y)
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields(NetConfig)])
+def test_every_field_changes_the_network(name):
+    # At 4x4 positions an instance norm would hide part of the differences; a stem of its own needs a free width.
+    base = replace(TINY, norm="none", layouts=("2d attn 2", "2d"))
+    keys, energy = outputs(base)
+    other_keys, other = outputs(replace(base, **{name: CHANGES[name]}))
+    assert other_keys != keys or not torch.allclose(energy, other, rtol=1e-4)
+
+
+def test_a_conditional_network_starts_as_the_unconditional_one(rng):
+    x = torch.rand(2, 3, 8, 8, generator=rng)
+    plain = build(TINY)
+    conditional = build(replace(TINY, label_dim=3))
+    missing = conditional.load_state_dict(plain.state_dict(), strict=False)
+    assert all(".labels." in key for key in missing.missing_keys)
+    y = torch.randn(2, 3, generator=rng)
+    torch.testing.assert_close(conditional(x, y), plain(x))
+    for name, parameter in conditional.named_parameters():
+        if ".labels." in name:
+            parameter.data.normal_(generator=rng)
+    assert not torch.allclose(conditional(x, y), conditional(x, -y))
+
+
+def test_spectral_norm_bounds_the_convolutions():
+    net = build(replace(TINY, conv="spectral")).eval()
+    with torch.no_grad():
+        for _ in range(50):
+            net.train()
+            net(torch.rand(1, 3, 8, 8))
+    weights = [m.weight.flatten(1) for name, m in net.named_modules() if name.endswith(("convs.0", "convs.1"))]
+    assert weights
+    for weight in weights:
+        assert torch.linalg.matrix_norm(weight, 2) < 1.01
+
+
+def test_bf16_stays_close_and_gives_float32(tiny_net, rng):
+    x = torch.rand(4, 3, 8, 8, generator=rng)
+    exact = tiny_net(x)
+    tiny_net.bf16 = True
+    rough = tiny_net(x)
+    assert rough.dtype == torch.float32
+    assert not torch.equal(rough, exact)
+    torch.testing.assert_close(rough, exact, rtol=0.05, atol=0.05 * exact.abs().max().item())
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 1, 8, 8), (1, 3, 16, 16)])
+def test_wrong_images_are_refused(tiny_net, shape):
+    with pytest.raises(ValueError, match=r"takes images shaped \(B, 3, 8, 8\)"):
+        tiny_net(torch.zeros(shape))
+
+
+def test_wrong_labels_are_refused(tiny_net):
+    x = torch.zeros(2, 3, 8, 8)
+    with pytest.raises(ValueError, match="takes no labels"):
+        tiny_net(x, torch.zeros(2, 1))
+    conditional = build(replace(TINY, label_dim=3))
+    with pytest.raises(ValueError, match=r"needs labels shaped \(B, 3\)"):
+        conditional(x)
+    with pytest.raises(ValueError, match=r"\(2, 3\), got \(2, 2\)"):
+        conditional(x, torch.zeros(2, 2))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"layouts": ("2",)}, "only 'd' changes it"),
+        ({"layouts": ("1 x",)}, "'x' is no width"),
+        ({"layouts": ()}, "at least one scale"),
+        ({"image_size": 7}, "multiple of 2"),
+        ({"width": 3, "stem": 0.5}, "not a whole number"),
+        ({"width": 12, "norm": "group"}, "that 8 divides"),
+        ({"label_dim": -1}, "label_dim"),
+    ],
+)
+def test_impossible_configurations_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        build(replace(TINY, **change))

@@ -1,0 +1,63 @@
+"""Algorithm 2 as one generator."""
+
+import pytest
+import torch
+
+from ebm_core.langevin import LangevinConfig, drain
+from ebm_core.sampling import SamplePlan, sample, uniform_noise
+from ebm_core.transitions import TransitionConfig
+from tests.core.test_transitions import OFF
+
+PLAN = SamplePlan(2, 3, LangevinConfig(steps=4, step_size=0.1, noise_std=0.0), TransitionConfig(**OFF))
+
+
+def test_counts_states_and_energies_end_at_the_final_image(quadratic, rng):
+    x0 = uniform_noise((2, 3, 8, 8), rng)
+    states = list(sample(quadratic, x0, PLAN, rng))
+    assert [s.step for s in states] == list(range(12))
+    assert PLAN.num_steps == 11
+    torch.testing.assert_close(states[-1].x, 0.5 + 0.9**11 * (x0 - 0.5))
+    torch.testing.assert_close(states[-1].energy, quadratic(states[-1].x))
+    assert torch.equal(drain(sample(quadratic, x0, PLAN, rng)), states[-1].x)
+
+
+def test_transitions_come_before_each_round_and_not_before_refinement(quadratic, rng):
+    mirror = TransitionConfig(**(OFF | {"flip_prob": 1.0}))
+    x0 = uniform_noise((1, 3, 8, 8), rng)
+    states = list(sample(quadratic, x0, SamplePlan(2, 3, PLAN.langevin, mirror), rng))
+
+    def mirrored(a, b):
+        return torch.sign(a.x - 0.5).flip(3).equal(torch.sign(b.x - 0.5))
+
+    assert torch.equal(states[0].x, x0.flip(3))
+    flips = [step for step in range(1, 12) if mirrored(states[step - 1], states[step])]
+    assert flips == [4]
+
+
+def test_pausing_between_states_changes_nothing(tiny_net):
+    plan = SamplePlan(2, 2, LangevinConfig(steps=2, step_size=1.0, noise_std=0.01), TransitionConfig())
+
+    def run(pause_at):
+        rng = torch.Generator().manual_seed(7)
+        chain = sample(tiny_net, uniform_noise((2, 3, 8, 8), rng), plan, rng)
+        for state in chain:
+            if state.step == pause_at:
+                torch.manual_seed(123)  # somebody else uses the global generator meanwhile
+                torch.rand(10)
+        return state.x
+
+    assert torch.equal(run(None), run(3))
+
+
+def test_noise_is_uniform(rng):
+    x = uniform_noise((10, 3, 32, 32), rng)
+    assert x.min() >= 0
+    assert x.max() < 1
+    assert abs(x.mean() - 0.5) < 0.01
+    assert abs(x.var() - 1 / 12) < 0.002
+
+
+@pytest.mark.parametrize("name", ["rounds", "refinement_steps"])
+def test_negative_counts_are_refused(name):
+    with pytest.raises(ValueError, match=name):
+        SamplePlan(**{name: -1})

@@ -1,0 +1,232 @@
+"""The loop: resume bit for bit, stops that lose nothing, and no dead options."""
+
+import json
+import math
+from dataclasses import fields, is_dataclass, replace
+
+import pytest
+import torch
+
+from ebm_core.checkpoint import CheckpointError
+from tests.train.conftest import CONFIG
+from train import loop
+from train.config import IcdConfig, OptimConfig, TrainConfig
+from train.loop import DivergedError, Trainer, fit, growing_average, schedule
+from train.run import LOG, RunError, load_config, load_state
+
+
+def same(a, b):
+    """Equality of nested states, bit for bit."""
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(map(same, a, b))
+    return a == b
+
+
+def run(config, data, path, **options):
+    return fit(config, data, path, **{"resume": False, "minutes": None, "device": "cpu"} | options)
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3])
+@pytest.mark.parametrize("kind", ["ring", "reservoir"])
+def test_resume_is_bit_for_bit(stop, kind, data, tmp_path, monkeypatch):
+    config = replace(CONFIG, icd=replace(CONFIG.icd, buffer_kind=kind))
+    whole = run(config, data, tmp_path / "whole").state_dict()
+    interrupt(monkeypatch, stop, KeyboardInterrupt)
+    run(config, data, tmp_path / "parts")
+    monkeypatch.undo()
+    assert load_state(tmp_path / "parts")["iteration"] == stop
+    resumed = run(config, data, tmp_path / "parts", resume=True).state_dict()
+    assert same(whole, resumed)
+    assert same(load_state(tmp_path / "parts"), resumed)
+    assert not same(whole, run(replace(config, seed=1), data, tmp_path / "other").state_dict())
+
+
+def interrupt(monkeypatch, at, error):
+    original = Trainer.step
+
+    def step(self, measure=False):
+        if self.iteration == at:
+            raise error
+        return original(self, measure)
+
+    monkeypatch.setattr(Trainer, "step", step)
+
+
+def test_a_kill_loses_only_what_came_after_the_last_checkpoint(data, tmp_path, monkeypatch):
+    config = replace(CONFIG, log=replace(CONFIG.log, checkpoint_every=2))
+    interrupt(monkeypatch, 3, MemoryError)  # like kill -9: nothing of ours runs after it
+    with pytest.raises(MemoryError):
+        run(config, data, tmp_path)
+    monkeypatch.undo()
+    assert load_state(tmp_path)["iteration"] == 2
+    resumed = run(config, data, tmp_path, resume=True)
+    assert same(resumed.state_dict(), run(config, data, tmp_path / "whole").state_dict())
+
+
+def test_minutes_stop_a_run_with_a_checkpoint(data, tmp_path, monkeypatch):
+    clock = iter(range(0, 10_000, 30))  # every look at the clock is half a minute later
+    monkeypatch.setattr(loop.time, "monotonic", lambda: next(clock))
+    trainer = run(replace(CONFIG, warm_start=replace(CONFIG.warm_start, iterations=500)), data, tmp_path, minutes=3)
+    assert 0 < trainer.iteration < 10
+    assert load_state(tmp_path)["iteration"] == trainer.iteration
+
+
+def test_divergence_names_its_step_and_keeps_the_checkpoint(data, tmp_path, monkeypatch):
+    original = loop.icd_step
+
+    def exploding(*args):
+        output = original(*args)
+        return output._replace(figures=output.figures | {"energy_gap": torch.tensor(-1e6)})
+
+    monkeypatch.setattr(loop, "icd_step", exploding)
+    with pytest.raises(DivergedError, match=r"energy gap is -1e\+06 at iteration 2; .* checkpoint of iteration 2 is kept"):
+        run(CONFIG, data, tmp_path)
+    state = load_state(tmp_path)
+    assert state["iteration"] == 2
+    assert all(v.isfinite().all() for v in state["net"].values())
+
+
+def test_a_non_finite_chain_stops_the_run(data, tmp_path):
+    trainer = run(replace(CONFIG, icd=replace(CONFIG.icd, iterations=0)), data, tmp_path)
+    state = trainer.state_dict()
+    state["ema"]["module.scales.0.head.bias"].fill_(math.nan)
+    torch.save(state, tmp_path / "state.pt")
+    with pytest.raises(DivergedError, match=r"not a finite number at step 0.*stopped at iteration 2"):
+        run(CONFIG, data, tmp_path, resume=True)
+
+
+def test_log_sheets_and_tensorboard_are_written(data, tmp_path):
+    run(CONFIG, data, tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / LOG).read_text().splitlines()]
+    assert [line["iteration"] for line in lines] == [0, 1, 2, 3]
+    assert {"matching", "grad_norm"} <= lines[0].keys()
+    figures = {"energy_gap", "saturated", "grad_norm_cd", "grad_norm_kl", "grad_norm_matching", "e_pos", "e_neg"}
+    assert figures <= lines[2].keys()
+    assert sorted(p.name for p in (tmp_path / "sheets").iterdir()) == ["000002.png", "000004.png"]
+    assert list((tmp_path / "tensorboard").iterdir())
+    assert load_config(tmp_path) == CONFIG
+
+
+def test_logged_gradient_norms_are_those_of_the_terms(data):
+    trainer = Trainer(replace(CONFIG, warm_start=replace(CONFIG.warm_start, iterations=0)), data, "cpu")
+    trainer.step()
+    captured = {}
+    original = trainer._gradient_norms
+    trainer._gradient_norms = lambda output: captured.update(terms=output.terms) or original(output)
+    before = [p.detach().clone() for p in trainer.net.parameters()]
+    figures = trainer.step(measure=True)
+    assert any(not torch.equal(a, b) for a, b in zip(before, trainer.net.parameters()))
+    assert figures["grad_norm_cd"] > 0
+    total = figures["grad_norm_cd"] + figures["grad_norm_kl"] + figures["grad_norm_matching"]
+    # The triangle inequality; the penalty's gradient is the rest, and small at these energies.
+    assert figures["grad_norm"] <= 1.5 * total
+
+
+def test_unusable_runs_are_refused_in_a_sentence(data, tmp_path):
+    with pytest.raises(RunError, match="start it without --resume"):
+        run(CONFIG, data, tmp_path / "none", resume=True)
+    run(replace(CONFIG, icd=replace(CONFIG.icd, iterations=0)), data, tmp_path / "cut")
+    state = tmp_path / "cut" / "state.pt"
+    state.write_bytes(state.read_bytes()[:-100])
+    with pytest.raises(RunError, match="cannot be read"):
+        run(CONFIG, data, tmp_path / "cut", resume=True)
+    run(replace(CONFIG, icd=replace(CONFIG.icd, iterations=0)), data, tmp_path / "other")
+    with pytest.raises(RunError, match="does not fit"):
+        run(replace(CONFIG, net=replace(CONFIG.net, width=16)), data, tmp_path / "other", resume=True)
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(data, tmp_path, monkeypatch):
+    from ebm_core import checkpoint
+
+    run(replace(CONFIG, icd=replace(CONFIG.icd, iterations=0)), data, tmp_path)
+    before = (tmp_path / "state.pt").read_bytes()
+    original = checkpoint.os.replace
+
+    def full(source, target):
+        if str(target).endswith("state.pt"):
+            raise OSError(28, "No space left on device")
+        original(source, target)
+
+    monkeypatch.setattr(checkpoint.os, "replace", full)
+    with pytest.raises(CheckpointError, match="No space left"):
+        run(CONFIG, data, tmp_path, resume=True)
+    assert (tmp_path / "state.pt").read_bytes() == before
+
+
+def test_schedule_rises_and_falls():
+    optim = OptimConfig(warmup=10, final_lr=0.1)
+    assert schedule(0, 100, optim) == pytest.approx(0.1, rel=0.01)
+    assert schedule(9, 100, optim) == pytest.approx(0.98, abs=0.02)
+    assert schedule(50, 100, optim) == pytest.approx(0.55)
+    assert schedule(100, 100, optim) == pytest.approx(0.1)
+
+
+def test_moving_average_starts_fast_and_ends_at_its_decay():
+    update = growing_average(0.5)
+    averaged, current = [torch.zeros(1)], [torch.ones(1)]
+    update(averaged, current, torch.tensor(0))
+    assert averaged[0] == pytest.approx(0.9)
+    averaged = [torch.zeros(1)]
+    update(averaged, current, torch.tensor(10_000))
+    assert averaged[0] == pytest.approx(0.5)
+
+
+# A value other than CONFIG's for every field of the training sections; the test below walks all fields.
+OTHER = {
+    "seed": 5, "ema_decay": 0.05, "bf16": True, "diverged_at": 1e-9,
+    "warm_start.iterations": 3, "warm_start.batch_size": 5,
+    "icd.iterations": 5, "icd.batch_size": 5, "icd.steps": 4, "icd.contrastive_weight": 2.0, "icd.opt_weight": 2.0,
+    "icd.kl_steps": 2, "icd.entropy_weight": 2.0, "icd.entropy_past": 2, "icd.penalty_weight": 9.0,
+    "icd.matching_weight": 1.0, "icd.matching_batch": 5, "icd.buffer_size": 5, "icd.buffer_kind": "reservoir",
+    "icd.reinit_prob": 0.9,
+    "optim.lr": 2e-2, "optim.beta1": 0.5, "optim.beta2": 0.5, "optim.warmup": 4, "optim.final_lr": 0.1,
+    "optim.clip_norm": 1e-9,
+}
+ELSEWHERE = {"data", "net", "plan", "matching", "log", "warm_start", "icd"}  # sections tested field by field elsewhere
+
+
+def final_parameters(config, data):
+    trainer = Trainer(config, data, "cpu")
+    try:
+        while trainer.iteration < config.iterations:
+            trainer.step(measure=True)
+    except DivergedError:
+        return None
+    return torch.cat([v.flatten() for v in trainer.ema.module.state_dict().values()])
+
+
+def fields_of(cls, prefix=""):
+    for f in fields(cls):
+        if f.name == "optim":
+            yield from ((f"{prefix}optim", g.name) for g in fields(OptimConfig))
+        elif f.name not in ELSEWHERE:
+            yield (prefix.rstrip("."), f.name)
+
+
+ALL = [*fields_of(TrainConfig), *fields_of(IcdConfig, "icd."), ("warm_start", "iterations"), ("warm_start", "batch_size")]
+ALL += [("warm_start.optim", f.name) for f in fields(OptimConfig)]
+
+
+@pytest.mark.parametrize(("section", "name"), ALL)
+def test_every_training_field_changes_the_result(section, name, data):
+    base = replace(CONFIG, icd=replace(CONFIG.icd, iterations=4), warm_start=replace(CONFIG.warm_start, iterations=2))
+    if (section, name) == ("", "bf16") and not loop.has_bf16("cpu"):
+        pytest.skip("this processor has no bfloat16 instructions")
+    value = OTHER[f"{section.split('.')[-1]}.{name}".lstrip(".")]
+
+    def set_in(config, path):
+        if not path:
+            return replace(config, **{name: value})
+        head, *rest = path
+        inner = getattr(config, head)
+        assert is_dataclass(inner)
+        return replace(config, **{head: set_in(inner, rest)})
+
+    changed = final_parameters(set_in(base, section.split(".") if section else []), data)
+    original = final_parameters(base, data)
+    assert changed is None or not torch.equal(changed, original)
+    assert original is not None

@@ -1,0 +1,114 @@
+"""Decoded data sets kept as one safetensors file each, so that a second run starts at once.
+
+The folder is ``~/.cache/ebm-studio/data``, or ``data`` below the folder named by the variable ``EBM_STUDIO_CACHE``.
+It may be deleted at any time.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from ebm_core.checkpoint import CheckpointError, write_atomically
+from train.data.config import DataConfig, ImageSet, Source
+
+CACHE_VERSION = 1  # raised whenever the same files would be decoded differently
+CACHE_VARIABLE = "EBM_STUDIO_CACHE"
+
+# Where below its path a source keeps its files: others may share the folder.
+PATTERNS: dict[Source, str] = {
+    "folder": "**/*",
+    "cifar10": "cifar-10-batches-py/*",
+    "cifar100": "cifar-100-python/*",
+    "svhn": "*_32x32.mat",
+    "celeba": "celeba/**/*",
+    "lsun": "*_lmdb/*",
+    "mnist": "MNIST/raw/*",
+    "fashion_mnist": "FashionMNIST/raw/*",
+    "dtd": "dtd/**/*",
+    "imagenet32": "*_data*",
+}
+
+_log = logging.getLogger(__name__)
+
+
+def cached(config: DataConfig, image_size: int, channels: int, decode: Callable[[], ImageSet]) -> ImageSet:
+    """What ``decode()`` returns, read from the cache if it is there and the files are as they were then.
+
+    A damaged entry is made again. An entry that cannot be written is only warned about.
+    """
+    path = entry_path(config, image_size, channels)
+    images = _read(path, (channels, image_size, image_size)) if path.is_file() else None
+    if images is None:
+        images = decode()
+        # Asked again: decoding may have downloaded the files.
+        _write(entry_path(config, image_size, channels), images)
+    return images
+
+
+def entry_path(config: DataConfig, image_size: int, channels: int) -> Path:
+    """The cache file of a data set: one part of its name says what is decoded, the other how its files are now."""
+    folder = os.environ.get(CACHE_VARIABLE)
+    base = Path(folder) if folder else Path.home() / ".cache" / "ebm-studio"
+    paths = [Path(p.strip()).resolve() for p in config.path.split(",")] if config.source == "zip" else [
+        Path(config.path).resolve()
+    ]
+    what = [CACHE_VERSION, config.source, [str(p) for p in paths], config.split, config.crop, image_size, channels]
+    files = [list(entry) for path in paths for entry in _files(config.source, path)]
+    return base / "data" / f"{config.source}-{_digest(what)}-{_digest(files)}.safetensors"
+
+
+def _files(source: Source, path: Path) -> Iterator[tuple[str, int, int]]:
+    """Name, size and modification time (ns) of every file that the source reads, and perhaps of some more."""
+    candidates = [path] if source == "zip" else sorted(path.glob(PATTERNS[source]))
+    for candidate in candidates:
+        try:
+            status = candidate.stat()
+        except OSError:
+            continue  # the loader says what is wrong with it
+        if candidate.is_file():
+            yield str(candidate), status.st_size, status.st_mtime_ns
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
+
+
+def _checksum(images: Tensor) -> str:
+    return f"{zlib.crc32(images.numpy()):08x}"
+
+
+def _read(path: Path, shape: tuple[int, int, int]) -> ImageSet | None:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            images = file.get_tensor("images")
+        labels = json.loads(metadata["labels"])
+        if images.dtype != torch.uint8 or images.shape != (len(labels), *shape):
+            raise ValueError(f"unexpected {images.dtype} of shape {tuple(images.shape)} for {len(labels)} labels")
+        if metadata["crc32"] != _checksum(images):
+            raise ValueError("its checksum is wrong")
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        _log.warning("the cache file %s is damaged (%s); it is made again", path, error)
+        return None
+    return ImageSet(images, labels)
+
+
+def _write(path: Path, images: ImageSet) -> None:
+    metadata = {"labels": json.dumps(images.labels, separators=(",", ":")), "crc32": _checksum(images.images)}
+    try:
+        write_atomically(path, save({"images": images.images}, metadata=metadata))
+        identity = path.name.rpartition("-")[0]
+        for other in path.parent.glob(f"{identity}-*.safetensors"):
+            if other != path:  # the same set as its files were before
+                other.unlink(missing_ok=True)
+    except (CheckpointError, OSError) as error:
+        _log.warning("the decoded data set is not cached: %s", error)

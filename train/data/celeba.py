@@ -1,0 +1,35 @@
+"""CelebA (Liu et al., 2015): 202,599 aligned faces with forty attributes each."""
+
+import torch
+from torchvision.datasets import CelebA
+from tqdm import tqdm
+
+from ebm_core.images import from_pil
+from train.data.config import DataConfig, ImageSet
+from train.data.official import check_split, fetch, root_folder
+
+ALIGNED_SIZE = (178, 218)  # width and height of the official aligned images
+FACE_BOX = (15, 47, 163, 195)  # left, upper, right, lower: the square of 148 pixels around the face
+
+
+def load_celeba(config: DataConfig, image_size: int, channels: int) -> ImageSet:
+    """Splits train, valid, test and all; a label is the list of the forty attributes, 0 or 1, in official order.
+
+    Faces are cut out and resized. Missing files are downloaded, which needs the package ``gdown``.
+    """
+    root, split = root_folder(config), check_split(config, ("train", "valid", "test", "all"))
+    data = fetch(config, lambda: CelebA(root, split=split, target_type="attr", download=True))
+    images = torch.empty(len(data), channels, image_size, image_size, dtype=torch.uint8)
+    for i in tqdm(range(len(data)), "celeba", leave=False):
+        name = data.filename[i]
+        try:
+            picture, _ = data[i]
+            with picture:
+                if picture.size != ALIGNED_SIZE:
+                    raise ValueError(f"it has {picture.size} pixels, aligned images have {ALIGNED_SIZE}")
+                images[i] = from_pil(picture.crop(FACE_BOX), image_size, channels)
+        except (OSError, ValueError, SyntaxError) as error:
+            raise ValueError(
+                f"{root}/celeba/img_align_celeba/{name} cannot be used: {error}; unpack img_align_celeba.zip again"
+            ) from error
+    return ImageSet(images, data.attr.tolist())
