@@ -11,12 +11,12 @@ from app.handlers import Session, View, scrub
 CSS = """
 .chain-view { width: 100%; max-width: 640px; image-rendering: pixelated; border-radius: 8px; display: block;
   margin: auto; }
-.chain-empty { aspect-ratio: 5 / 4; max-width: 640px; margin: auto; border-radius: 8px; display: flex;
-  align-items: center; justify-content: center; color: #6b7280; background: #f3f4f6; text-align: center;
-  padding: 1em; }
+.chain-empty { aspect-ratio: 5 / 4; max-width: 640px; margin: auto; border-radius: 8px; display: grid;
+  place-content: center; color: #6b7280; background: #f3f4f6; text-align: center; padding: 1em; }
 .pixelated img { image-rendering: pixelated; }
+.pixelated .caption-label { left: 4px; right: 4px; bottom: 4px; padding: 0 4px; font-size: 11px; max-width: none; }
 """
-EMPTY = '<div class="chain-empty">Press <b>&nbsp;Sample&nbsp;</b> and watch noise walk downhill to pictures.</div>'
+EMPTY = '<div class="chain-empty"><p>Press <b>Sample</b> and watch noise walk downhill to pictures.</p></div>'
 ALT = "grid of Langevin chains"
 
 
@@ -62,9 +62,10 @@ def build_chain_view(session: gr.State) -> ChainView:
     status = gr.Markdown("Nothing sampled yet.", elem_id="chain-status")
     plot = gr.Plot(present.energy_plot([], 1), show_label=False, elem_id="energy-plot")
     scrubber = gr.Slider(0, 1, 0, step=1, label="Look back through the walk", interactive=False, elem_id="scrubber")
+    gr.Markdown("Pictures by energy, lowest first. Each downloads as a PNG that remembers its settings.")
     gallery = gr.Gallery(
-        label="Pictures, lowest energy first (each PNG remembers its settings)", columns=8, height="auto",
-        object_fit="contain", format="png", elem_classes="pixelated", elem_id="gallery", interactive=False,
+        show_label=False, columns=8, height="auto", object_fit="contain", format="png", elem_classes="pixelated",
+        elem_id="gallery", interactive=False,
     )  # fmt: skip
     with gr.Row():
         png = gr.DownloadButton("Grid as PNG, with its settings", interactive=False, elem_id="download-png")

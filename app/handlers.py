@@ -161,7 +161,7 @@ def _save(session: Session, walk: Walk) -> Result | None:
     for index in sorted(range(len(x)), key=energies.__getitem__):
         path = folder / f"{stem}-{index:02d}.png"
         path.write_bytes(to_png(images.to_pil(x[index]), replace(recipe, index=index)))
-        gallery.append((str(path), f"energy {energies[index]:.4f}"))
+        gallery.append((str(path), f"{energies[index]:.4f}"))
     grid, film = folder / f"{stem}.png", folder / f"{stem}.gif"
     grid.write_bytes(to_png(present.draw_grid(x), recipe))
     film.write_bytes(images.encode_film([present.draw_grid(frame) for _, frame in walk.frames()]))

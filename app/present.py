@@ -17,8 +17,8 @@ MAX_POINTS = 160  # of a line in the energy plot
 
 
 def columns_for(num: int) -> int:
-    """Columns of a grid a little wider than high."""
-    return min(num, math.ceil(math.sqrt(num * 1.3)))
+    """Columns of a grid as square as it gets."""
+    return math.ceil(math.sqrt(num))
 
 
 def draw_grid(x: Tensor) -> Image.Image:

@@ -96,7 +96,7 @@ class Trainer:
         x = uniform_noise((num, c.channels, c.image_size, c.image_size), rng)
         net = self.ema.module
         with frozen(net):
-            for state in sample(net, x, self.config.plan, rng):  # noqa: B007 - the last one is wanted
+            for state in sample(net, x, self.config.plan, rng):
                 pass
         return state.x, state.energy
 

@@ -32,17 +32,19 @@ def build_sampling_tab(catalog: Catalog, session: gr.State) -> None:
             purpose = gr.Markdown(PRESETS[0].purpose)
             num = gr.Slider(1, MAX_CHAINS, 16, step=1, label="Chains", elem_id="num")
             with gr.Row():
-                sample = gr.Button("Sample", variant="primary", elem_id="sample")
-                stop = gr.Button("Stop", interactive=False, elem_id="stop")
-                resume = gr.Button("Continue", interactive=False, elem_id="continue")
+                sample = gr.Button("Sample", variant="primary", min_width=90, elem_id="sample")
+                stop = gr.Button("Stop", interactive=False, min_width=90, elem_id="stop")
+                resume = gr.Button("Continue", interactive=False, min_width=90, elem_id="continue")
             with gr.Row(equal_height=True):
-                seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=MAX_SEED, elem_id="seed")
-                dice = gr.Button("🎲 New", min_width=70, elem_id="dice")
-                again = gr.Button("♻ Last", min_width=70, elem_id="reuse")
+                seed = gr.Number(
+                    0, label="Seed", precision=0, minimum=0, maximum=MAX_SEED, min_width=120, elem_id="seed"
+                )
+                dice = gr.Button("⚄ New", min_width=80, elem_id="dice")
+                again = gr.Button("↺ Last", min_width=80, elem_id="reuse")
             with gr.Accordion("All settings", open=False, elem_id="advanced"):
                 controls = _build_controls(own)
             dropped = gr.File(
-                label="Drop a PNG saved here: it restores its settings", file_types=[".png"], height=110,
+                label="Restore settings from a saved PNG", file_types=[".png"], height=130,
                 elem_id="restore",
             )  # fmt: skip
         with gr.Column(scale=3, min_width=340):

@@ -102,7 +102,7 @@ def test_metadata_that_is_not_json(path, tiny_net):
     [
         (lambda t: t.pop("scales.0.head.bias"), "'scales.0.head.bias' is missing"),
         (lambda t: t.update(extra=torch.zeros(1)), "unexpected tensor 'extra'"),
-        (lambda t: t.update({"scales.0.head.bias": torch.zeros(2)}), r"has shape \(2,\), its configuration asks for \(1,\)"),
+        (lambda t: t.update({"scales.0.head.bias": torch.zeros(2)}), r"has shape \(2,\), .* asks for \(1,\)"),
         (lambda t: t.update({"scales.0.head.bias": torch.tensor([torch.nan])}), "not finite"),
     ],
 )
@@ -145,5 +145,5 @@ def test_hub_names_are_fetched_and_failures_are_sentences(path, monkeypatch):
         raise OSError("no route")
 
     monkeypatch.setattr(hub, "hf_hub_download", offline)
-    with pytest.raises(CheckpointError, match="could not fetch .* of owner/repo from the Hub: no route"):
+    with pytest.raises(CheckpointError, match=r"could not fetch .* of owner/repo from the Hub: no route"):
         hub.find_model("hf:owner/repo")

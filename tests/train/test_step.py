@@ -1,6 +1,6 @@
 """One training step: its terms, its chains, its sources."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import pytest
 import torch
@@ -40,7 +40,9 @@ def test_all_terms_are_there_and_sum_to_the_loss():
     assert buffer.num_added == 24
 
 
-@pytest.mark.parametrize("name", ["contrastive_weight", "opt_weight", "entropy_weight", "penalty_weight", "matching_weight"])
+@pytest.mark.parametrize(
+    "name", ["contrastive_weight", "opt_weight", "entropy_weight", "penalty_weight", "matching_weight"]
+)
 def test_a_weight_scales_its_term_and_zero_removes_it(name):
     key = {"contrastive_weight": "cd", "opt_weight": "opt", "entropy_weight": "ent"}.get(name, name.split("_")[0])
     base = one_step()[2].terms
@@ -123,7 +125,6 @@ def test_every_matching_field_changes_the_loss(name, value):
         other = replace(CONFIG, matching=replace(CONFIG.matching, noise=1.0, moved_noise=0.0, moved_data=0.0))
     else:
         other = changed("matching", name, value)
-    assert set(f.name for f in fields(MatchingConfig)) >= {name}
     assert loss(CONFIG) != loss(other)
 
 

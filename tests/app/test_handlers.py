@@ -1,0 +1,238 @@
+"""Every handler as a plain function or generator."""
+
+import io
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from app import handlers, walk
+from app.handlers import Session, read_settings, resume, scrub, start, stop
+from app.settings import Controls, controls_of, controls_of_recipe
+from ebm_core import images
+from ebm_core.recipe import MAX_SEED, from_png
+from tests.app.conftest import save_tiny
+
+
+@pytest.fixture(autouse=True)
+def every_frame(monkeypatch):
+    monkeypatch.setattr(handlers, "FRAME_INTERVAL", 0.0)
+    monkeypatch.setattr(handlers, "ENCODING_SHARE", 1e9)
+    monkeypatch.setattr(handlers, "PLOT_INTERVAL", 0.0)
+
+
+def begin(session, catalog, num=3, seed=7, **changes):
+    controls = Controls(**(controls_of(catalog.get("alpha")).__dict__ | changes))
+    return start(session, catalog, "alpha", controls, num, seed)
+
+
+def pixels(path):
+    with Image.open(path) as image:
+        return images.from_pil(image.copy(), 8)
+
+
+def test_sample_shows_frames_then_results(session, catalog):
+    views = list(begin(session, catalog))
+    assert [v.phase for v in views] == ["running"] * 11 + ["finished"]
+    assert "step 0 of 10 · round 1 of 2" in views[0].status
+    assert "step 10 of 10 · refinement" in views[-1].status
+    assert len({v.frame for v in views[:-1]}) == 11
+    assert all(v.plot is not None for v in views)
+    last = views[-1].result
+    energies = [float(caption) for _, caption in last.gallery]
+    assert energies == sorted(energies)
+    assert len(last.gallery) == 3
+    with Image.open(last.film) as film:
+        assert film.n_frames == 11
+
+
+def test_stop_and_continue_is_exactly_the_uninterrupted_walk(session, catalog):
+    whole = Session()
+    list(begin(whole, catalog))
+    for view in begin(session, catalog):
+        if session.walk.state.step == 4:
+            stop(session)
+    assert view.phase == "stopped"
+    assert "step 4 of 10" in view.status
+    assert view.result is not None
+    views = list(resume(session))
+    assert views[-1].phase == "finished"
+    assert torch.equal(session.walk.state.x, whole.walk.state.x)
+    assert torch.equal(torch.stack(session.walk.energies), torch.stack(whole.walk.energies))
+    assert len(session.walk.energies) == 11
+    whole.close()
+
+
+def test_a_second_walk_replaces_the_first(session, catalog):
+    first = begin(session, catalog, seed=1)
+    next(first)
+    second = begin(session, catalog, seed=2)
+    assert next(second).phase == "running"
+    assert list(first) == []  # the first ends silently and overwrites nothing
+    assert list(second)[-1].phase == "finished"
+    assert session.walk.recipe.seed == 2
+
+
+def test_two_sessions_walk_on_their_own(session, catalog):
+    other = Session()
+    a, b = begin(session, catalog, seed=1), begin(other, catalog, seed=2)
+    for _ in range(5):
+        next(a)
+        next(b)
+    stop(other)
+    assert list(b)[-1].phase == "stopped"
+    assert list(a)[-1].phase == "finished"
+    alone = Session()
+    list(begin(alone, catalog, seed=1))
+    assert torch.equal(session.walk.state.x, alone.walk.state.x)
+    other.close()
+    alone.close()
+
+
+def test_closing_a_session_stops_its_walk_and_removes_its_files(session, catalog):
+    for view in begin(session, catalog):
+        pass
+    folder = Path(view.result.grid).parent
+    assert folder.is_dir()
+    running = begin(session, catalog)
+    next(running)
+    assert not folder.exists()
+    files = Path(session.folder.name)
+    session.close()
+    assert list(running) == []
+    assert not files.exists()
+    assert session.walk is None
+
+
+def test_pngs_make_the_same_pictures_again(session, catalog):
+    first = list(begin(session, catalog, seed=11, step_size=3.0, transition_strength=0.5))[-1].result
+    kept = [(Path(p).read_bytes(), pixels(p)) for p, _ in first.gallery] + [(Path(first.grid).read_bytes(), None)]
+    for data, picture in kept:
+        recipe = from_png(data)
+        assert recipe.transition_strength == 0.5
+        again = list(start(session, catalog, recipe.model, controls_of_recipe(recipe), recipe.num, recipe.seed))
+        if picture is not None:
+            path = next(p for p, _ in again[-1].result.gallery if p.endswith(f"-{recipe.index:02d}.png"))
+            assert torch.equal(pixels(path), picture)
+        else:
+            assert recipe.index == -1
+    assert session.walk.recipe.plan == recipe.plan
+
+
+def test_a_stopped_picture_says_where(session, catalog, tmp_path):
+    for view in begin(session, catalog):
+        if session.walk.state.step == 5:
+            stop(session)
+    data = Path(view.result.grid).read_bytes()
+    assert from_png(data).stopped_at == 5
+    (tmp_path / "x.png").write_bytes(data)
+    assert "stopped at step 5: stop there too" in read_settings(catalog, str(tmp_path / "x.png"))[1]
+
+
+def test_settings_come_back_from_a_png(session, catalog, weights, tmp_path):
+    png = tmp_path / "x.png"
+    png.write_bytes(Path(list(begin(session, catalog, seed=5, rounds=1))[-1].result.grid).read_bytes())
+    recipe, sentence = read_settings(catalog, str(png))
+    assert controls_of_recipe(recipe).rounds == 1
+    assert (recipe.seed, recipe.num) == (5, 3)
+    assert "another version" not in sentence
+    save_tiny(weights, "alpha", seed=9)
+    assert "another version" in read_settings(type(catalog)(weights), str(png))[1]
+    (weights / "alpha" / "model.safetensors").unlink()
+    with pytest.raises(ValueError, match=r"by the model 'alpha', which is not here; there are: beta"):
+        read_settings(type(catalog)(weights), str(png))
+
+
+def test_hostile_recipes_are_sentences(session, catalog, tmp_path):
+    good = images.read_recipe(Path(list(begin(session, catalog))[-1].result.grid).read_bytes())
+
+    def refused(change, message):
+        path = tmp_path / "bad.png"
+        recipe = {**good, "plan": {**good["plan"]}}
+        change(recipe)
+        path.write_bytes(images.encode_png(Image.new("RGB", (2, 2)), recipe))
+        with pytest.raises(ValueError, match=message):
+            read_settings(catalog, str(path))
+
+    refused(lambda r: r.update(num=10**9), "number of chains must be from 1 to 64")
+    refused(lambda r: r.update(seed=-1), "seed must be a whole number")
+    refused(lambda r: r["plan"].update(rounds=10**6), "Langevin steps are more than")
+    refused(lambda r: r.update(extra=1), "unknown key 'extra'")
+    refused(lambda r: r.pop("plan"), "missing key 'plan'")
+    refused(lambda r: r.update(index=3), "no chain 3 among 3")
+    refused(lambda r: r.update(model="../alpha"), "which is not here")
+    (tmp_path / "text.png").write_text("not a picture")
+    with pytest.raises(ValueError, match="not a PNG file"):
+        read_settings(catalog, str(tmp_path / "text.png"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"step_size": 0.0}, "step_size must be a positive number"),
+        ({"noise_std": -1.0}, "noise_std must be 0 or more"),
+        ({"rounds": 0, "refinement_steps": 0}, "at least one step"),
+        ({"rounds": 20, "steps": 300}, "more than 5000"),
+        ({"transition_strength": 9.0}, "transition strength must be from 0 to 4"),
+        ({"num": 0}, "number of chains"),
+        ({"seed": MAX_SEED + 1}, "seed must be"),
+    ],
+)
+def test_impossible_settings_are_refused_and_the_old_walk_is_kept(session, catalog, changes, message):
+    list(begin(session, catalog))
+    before = session.walk
+    with pytest.raises(ValueError, match=message):
+        next(begin(session, catalog, **changes))
+    assert session.walk is before
+    with pytest.raises(ValueError, match="no model 'gamma'"):
+        next(start(session, catalog, "gamma", controls_of(catalog.get("alpha")), 1, 0))
+
+
+def test_a_chain_that_leaves_the_finite_numbers_is_told_and_kept(session, catalog, monkeypatch):
+    views = begin(session, catalog)
+    next(views)
+    broken = catalog.get("alpha").net.scales[0].head.weight
+    monkeypatch.setattr(broken, "data", torch.full_like(broken, torch.nan))
+    last = list(views)[-1]
+    assert last.phase == "stopped"
+    assert "not a finite number at step 1" in last.status
+    assert last.result is not None
+
+
+def test_scrubbing_shows_recorded_frames(session, catalog):
+    with pytest.raises(ValueError, match="press Sample first"):
+        scrub(session, 0)
+    with pytest.raises(ValueError, match="press Sample first"):
+        next(resume(session))
+    stop(session)  # nothing to stop: no harm
+    last = list(begin(session, catalog))[-1]
+    assert last.num_frames == 11
+    first, caption = scrub(session, 0)
+    assert caption == "step 0 of 10"
+    assert scrub(session, 10)[1] == "step 10 of 10"
+    assert scrub(session, 10**6)[1] == "step 10 of 10"
+    assert first != scrub(session, 10)[0]
+
+
+def test_recorded_frames_are_bounded_and_even(session, catalog, monkeypatch):
+    monkeypatch.setattr(walk, "MAX_FRAMES", 8)
+    list(begin(session, catalog, rounds=0, refinement_steps=75))
+    steps = [step for step, _ in session.walk.frames()]
+    assert len(steps) <= 9
+    assert steps == [0, 16, 32, 48, 64, 75]
+
+
+def test_dice_stays_in_range():
+    seeds = {handlers.new_seed() for _ in range(50)}
+    assert len(seeds) > 45
+    assert all(0 <= s <= MAX_SEED for s in seeds)
+
+
+def test_frames_are_dropped_when_encoding_is_slow(session, catalog, monkeypatch):
+    clock = iter(x / 100 for x in range(10**6))  # every look at the clock takes 10 ms
+    monkeypatch.setattr(handlers.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(handlers, "ENCODING_SHARE", 0.1)
+    views = list(begin(session, catalog))
+    assert len(views) < 6  # encoding took 10 ms: the next frame comes 100 ms later
+    assert io.BytesIO(views[-1].frame).read(2) == b"\xff\xd8"
