@@ -69,7 +69,9 @@ def make_recipe(model: Model, controls: Controls, num: int, seed: int) -> Recipe
         own.langevin.clamp, own.langevin.noise_before_gradient,
     )  # fmt: skip
     strength = float(controls.transition_strength)
-    plan = SamplePlan(int(controls.rounds), int(controls.refinement_steps), langevin, scaled(own.transition, strength))
+    plan = SamplePlan(
+        int(controls.rounds), int(controls.refinement_steps), own.move_noise, langevin, scaled(own.transition, strength)
+    )
     return Recipe(model.name, model.fingerprint, plan, int(seed), int(num), transition_strength=strength)
 
 

@@ -8,7 +8,7 @@ from ebm_core.sampling import SamplePlan, sample, uniform_noise
 from ebm_core.transitions import TransitionConfig
 from tests.core.test_transitions import OFF
 
-PLAN = SamplePlan(2, 3, LangevinConfig(steps=4, step_size=0.1, noise_std=0.0), TransitionConfig(**OFF))
+PLAN = SamplePlan(2, 3, langevin=LangevinConfig(steps=4, step_size=0.1, noise_std=0.0), transition=TransitionConfig(**OFF))
 
 
 def test_counts_states_and_energies_end_at_the_final_image(quadratic, rng):
@@ -24,7 +24,7 @@ def test_counts_states_and_energies_end_at_the_final_image(quadratic, rng):
 def test_transitions_come_before_each_round_and_not_before_refinement(quadratic, rng):
     mirror = TransitionConfig(**(OFF | {"flip_prob": 1.0}))
     x0 = uniform_noise((1, 3, 8, 8), rng)
-    states = list(sample(quadratic, x0, SamplePlan(2, 3, PLAN.langevin, mirror), rng))
+    states = list(sample(quadratic, x0, SamplePlan(2, 3, True, PLAN.langevin, mirror), rng))
 
     def mirrored(a, b):
         return torch.sign(a.x - 0.5).flip(3).equal(torch.sign(b.x - 0.5))
@@ -32,10 +32,13 @@ def test_transitions_come_before_each_round_and_not_before_refinement(quadratic,
     assert torch.equal(states[0].x, x0.flip(3))
     flips = [step for step in range(1, 12) if mirrored(states[step - 1], states[step])]
     assert flips == [4]
+    kept = list(sample(quadratic, x0, SamplePlan(2, 3, False, PLAN.langevin, mirror), rng))
+    assert torch.equal(kept[0].x, x0)
+    assert [step for step in range(1, 12) if mirrored(kept[step - 1], kept[step])] == [4]
 
 
 def test_pausing_between_states_changes_nothing(tiny_net):
-    plan = SamplePlan(2, 2, LangevinConfig(steps=2, step_size=1.0, noise_std=0.01), TransitionConfig())
+    plan = SamplePlan(2, 2, True, LangevinConfig(steps=2, step_size=1.0, noise_std=0.01), TransitionConfig())
 
     def run(pause_at):
         rng = torch.Generator().manual_seed(7)

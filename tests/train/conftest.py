@@ -14,7 +14,7 @@ CONFIG = TrainConfig(
     data=DataConfig("zip", "nowhere.zip"),
     net=TINY,
     plan=SamplePlan(
-        1, 1, LangevinConfig(steps=2, step_size=5.0, noise_std=0.005), TransitionConfig(jitter_strength=0.5)
+        1, 1, True, LangevinConfig(steps=2, step_size=5.0, noise_std=0.005), TransitionConfig(jitter_strength=0.5)
     ),
     matching=MatchingConfig(chain_steps=10, noise=0.4, moved_noise=0.3, moved_data=0.3),
     warm_start=WarmStartConfig(2, 4, OptimConfig(lr=1e-2)),
