@@ -23,6 +23,12 @@ class Quadratic:
 TINY = NetConfig(image_size=8, width=8, layouts=("2d attn 2", "1"), norm="reference", energy_scale=0.1)
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    """Decoded data sets go where the test's other files go."""
+    monkeypatch.setenv("EBM_STUDIO_CACHE", str(tmp_path / "cache"))
+
+
 @pytest.fixture
 def quadratic() -> Quadratic:
     return Quadratic()

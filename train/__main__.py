@@ -1,4 +1,4 @@
-"""Command line of the trainer: fit, sample, export, evaluate."""
+"""Command line of the trainer: fit, sample, export, evaluate, render."""
 
 import argparse
 import json
@@ -10,6 +10,7 @@ from pathlib import Path
 from ebm_core.config import to_dict
 from ebm_core.device import default_device
 from ebm_core.hub import MODEL_FILE, WEIGHTS, find_model
+from train import render
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -50,6 +51,10 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--name", required=True, help="name of the folder under weights/")
     export.add_argument("--weights", type=Path, default=WEIGHTS, help="the weights folder")
     export.set_defaults(command=_export)
+
+    objects = commands.add_parser("render", help="make pictures of the objects data set (needs Blender's bpy)")
+    render.add_arguments(objects)
+    objects.set_defaults(command=render.run)
 
     evaluate = commands.add_parser("evaluate", help="measure a model")
     kinds = evaluate.add_subparsers(required=True, metavar="WHAT")

@@ -153,10 +153,12 @@ def _facing(at: tuple[float, float, float], aim: tuple[float, float, float]) -> 
 
 def _import_bpy() -> Any:
     try:
+        # Its metadata ask for numpy below 2, hence --no-deps; with numpy 2 one bundled module that is not needed here
+        # prints an ImportError, and rendering works.
         import bpy
     except ImportError as error:
         raise ValueError(
             f"rendering needs Blender's Python module, which cannot be imported here ({error}); "
-            'install it on Python 3.11 with: pip install "ebm-studio[render]"'
+            "install it on Python 3.11 with: pip install --no-deps bpy==5.0.1"
         ) from error
     return bpy
