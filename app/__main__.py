@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -33,6 +34,8 @@ def main(argv: list[str] | None = None) -> int:
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    # A service manager's SIGTERM leaves as Ctrl-C does, so that the sessions' temporary folders are removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     page.queue(max_size=32)
     page.launch(
         server_name=a.host, server_port=a.port, theme=THEME, css=PAGE_CSS, max_file_size="10mb", footer_links=[],

@@ -12,7 +12,9 @@ from ebm_core.sampling import SamplePlan
 from ebm_core.transitions import TransitionConfig
 from tests.conftest import TINY
 
-PLAN = SamplePlan(2, 4, True, LangevinConfig(steps=3, step_size=5.0, noise_std=0.01), TransitionConfig(crop_min_scale=0.5))
+PLAN = SamplePlan(
+    2, 4, True, LangevinConfig(steps=3, step_size=5.0, noise_std=0.01), TransitionConfig(crop_min_scale=0.5)
+)
 
 
 def save_tiny(folder, name, seed=0):

@@ -8,7 +8,7 @@ from ebm_core.sampling import SamplePlan, sample, uniform_noise
 from ebm_core.transitions import TransitionConfig
 from tests.core.test_transitions import OFF
 
-PLAN = SamplePlan(2, 3, langevin=LangevinConfig(steps=4, step_size=0.1, noise_std=0.0), transition=TransitionConfig(**OFF))
+PLAN = SamplePlan(2, 3, True, LangevinConfig(steps=4, step_size=0.1, noise_std=0.0), TransitionConfig(**OFF))
 
 
 def test_counts_states_and_energies_end_at_the_final_image(quadratic, rng):

@@ -26,7 +26,7 @@ def test_ring_forgets_the_oldest(rng):
 @pytest.mark.parametrize("batch", [1, 7])
 def test_reservoir_keeps_a_uniform_sample_of_everything(batch):
     rng = torch.Generator().manual_seed(0)
-    capacity, total, trials = 10, 70, 1500
+    capacity, total, trials = 10, 70, 400
     counts = torch.zeros(total)
     for _ in range(trials):
         buffer = ReplayBuffer(capacity, (1, 2, 2), "reservoir", "cpu")

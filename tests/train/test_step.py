@@ -28,8 +28,8 @@ def one_step(config=CONFIG, fill=True):
 
 
 def gradient(net, loss):
-    grads = torch.autograd.grad(loss, list(net.parameters()), retain_graph=True, allow_unused=True)
-    return torch.cat([g.flatten() for g in grads if g is not None])
+    grads = torch.autograd.grad(loss, list(net.parameters()), retain_graph=True, materialize_grads=True)
+    return torch.cat([g.flatten() for g in grads])
 
 
 def test_all_terms_are_there_and_sum_to_the_loss():

@@ -1,0 +1,146 @@
+"""The command line from end to end on tiny files."""
+
+import json
+import zipfile
+
+import pytest
+import torch
+
+from ebm_core import images
+from ebm_core.checkpoint import load_model
+from ebm_core.recipe import from_png
+from train import __main__ as cli
+from train.__main__ import main
+
+CONFIG = """
+[data]
+source = "zip"
+[net]
+image_size = 8
+width = 8
+layouts = ["2d attn 2", "1"]
+[plan]
+rounds = 1
+refinement_steps = 1
+[plan.langevin]
+steps = 2
+[warm_start]
+iterations = 2
+batch_size = 4
+[icd]
+iterations = 2
+batch_size = 4
+steps = 2
+buffer_size = 8
+matching_weight = 1.0
+matching_batch = 4
+[log]
+samples_every = 2
+num_samples = 2
+"""
+
+
+@pytest.fixture
+def data(tmp_path):
+    path = tmp_path / "data.zip"
+    generator = torch.Generator().manual_seed(0)
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(12):
+            x = torch.randint(256, (3, 8, 8), generator=generator, dtype=torch.uint8)
+            archive.writestr(f"{number}.png", images.encode(images.to_pil(x), "PNG"))
+    return path
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text(CONFIG)
+    return path
+
+
+def test_fit_resume_export_sample_evaluate(config, data, tmp_path, capsys, monkeypatch):
+    run, weights = str(tmp_path / "run"), str(tmp_path / "weights")
+    fit = ["fit", str(config), "--data", str(data), "--out", run, "--device", "cpu"]
+    assert main([*fit, "--set", "icd.iterations=1"]) == 0
+    assert main([*fit, "--resume"]) == 0
+    assert main(["export", run, "--name", "tiny", "--weights", weights]) == 0
+    net, info = load_model(tmp_path / "weights" / "tiny" / "model.safetensors")
+    assert info.provenance["iteration"] == 4
+    assert info.provenance["warm_start_iterations"] == 2
+
+    model = f"{weights}/tiny"
+    for out in ("a", "b"):
+        sample = ["sample", model, "--num", "3", "--seed", "5", "--out", str(tmp_path / out)]
+        assert main([*sample, "--device", "cpu"]) == 0
+    listing = json.loads((tmp_path / "a" / "energies.json").read_text())
+    assert [entry["file"] for entry in listing["images"]] == ["00000.png", "00001.png", "00002.png"]
+    for entry in listing["images"]:
+        png = (tmp_path / "a" / entry["file"]).read_bytes()
+        assert png == (tmp_path / "b" / entry["file"]).read_bytes()
+    assert from_png(png).index == 2
+    assert from_png(png).plan == info.plan
+    # The energy beside a picture is the energy of that very picture, to the byte the PNG keeps of it.
+    with torch.no_grad():
+        x = torch.stack([images.from_pil(open_png(tmp_path / "a" / e["file"]), 8) for e in listing["images"]])
+        energy = net((x + 0.5) / 256)
+    torch.testing.assert_close(energy, torch.tensor([e["energy"] for e in listing["images"]]), rtol=0.05, atol=1e-3)
+
+    monkeypatch.setattr("train.evaluate.features.EfficientNetFeatures", Means)
+    out = tmp_path / "frechet"
+    evaluate = ["evaluate", "frechet", model, "--train", str(data), "--test", str(data), "--num", "6"]
+    assert main([*evaluate, "--out", str(out), "--device", "cpu", "--set", "rounds=0"]) == 0
+    report = json.loads((out / "frechet.json").read_text())
+    assert report["features"] == "efficientnet-lite0"
+    assert report["num_samples"] == 6
+    assert report["floor_train_against_test"] < report["ceiling_noise_against_test"]
+    assert (out / "samples.png").is_file()
+    capsys.readouterr()
+
+
+def open_png(path):
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return image.copy()
+
+
+class Means(torch.nn.Module):
+    """Stands in for the pretrained features: the means of four quarters of the image."""
+
+    num_features = 12
+
+    def forward(self, x):
+        return torch.nn.functional.adaptive_avg_pool2d(x, 2).flatten(1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fit", "no.toml", "--out", "x"], "no.toml is not there"),
+        (["fit", "CONFIG", "--out", "x", "--set", "net.widht=3"], "did you mean 'net.width'?"),
+        (["fit", "CONFIG", "--out", "x", "--data", "no.zip"], "no.zip"),
+        (["fit", "CONFIG", "--out", "x", "--data", "DATA", "--resume"], "start it without --resume"),
+        (["sample", "nobody", "--out", "x"], "no model 'nobody'"),
+        (["export", "x", "--name", "y"], "is not a run"),
+        (["render", "--num", "0", "--out", "x.zip"], "num must be at least 1"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(arguments, message, config, data, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = [{"CONFIG": str(config), "DATA": str(data)}.get(a, a) for a in arguments]
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert message in error
+    assert len(error.splitlines()) == 1
+
+
+def test_every_shipped_config_is_valid():
+    from ebm_core.config import load_toml
+    from ebm_core.nets import EnergyNetwork
+    from train.config import TrainConfig
+
+    configs = sorted((cli.WEIGHTS.parent / "train" / "configs").glob("*.toml"))
+    assert configs
+    for path in configs:
+        EnergyNetwork(load_toml(TrainConfig, path).net)
