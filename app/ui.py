@@ -25,15 +25,26 @@ def build_ui(catalog: Catalog) -> gr.Blocks:
         reasons = " ".join(catalog.problems()) or "There are none."
         raise ValueError(f"No model in {catalog.weights} can be used. {reasons} Give another folder with --weights.")
     with gr.Blocks(title="EBM Studio", delete_cache=(600, FILE_SECONDS), analytics_enabled=False) as page:
-        session = gr.State(None, time_to_live=SESSION_SECONDS, delete_callback=_close)
+        session = gr.State(None, time_to_live=SESSION_SECONDS, delete_callback=_expire)
         gr.Markdown("# EBM Studio")
         with gr.Tab("Sample"):
             build_sampling_tab(catalog, session)
-        # A session object of its own for every tab of a browser, there before any button is pressed.
-        page.load(Session, None, session, show_progress="hidden")
+        open_sessions: dict[str | None, Session] = {}
+
+        def open_session(request: gr.Request) -> Session:
+            """A session of its own for every tab of a browser, there before any button is pressed."""
+            current = open_sessions[request.session_hash] = Session()
+            return current
+
+        def close_session(request: gr.Request) -> None:
+            """Gradio itself keeps a closed tab's state for an hour; its walk and files go now."""
+            _expire(open_sessions.pop(request.session_hash, None))
+
+        page.load(open_session, None, session, show_progress="hidden")
+        page.unload(close_session)
     return page
 
 
-def _close(session: Session | None) -> None:
+def _expire(session: Session | None) -> None:
     if session is not None:
         session.close()

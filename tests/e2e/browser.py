@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 CHROMIUM = shutil.which("chromium")
@@ -20,13 +20,17 @@ PATIENCE_MS = 120_000  # the machine may be busy with other things
 
 
 @contextmanager
-def running_app(weights: Path) -> Iterator[str]:
-    """Start ``python -m app`` on a free port and give its address; stopped on leaving."""
+def running_app(weights: Path, temporary: Path | None = None) -> Iterator[str]:
+    """Start ``python -m app`` on a free port and give its address; stopped on leaving.
+
+    ``temporary`` is where it puts its temporary files.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "app", "--port", str(port), "--weights", str(weights)]
-    process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    environment = os.environ | ({"TMPDIR": str(temporary)} if temporary else {})
+    process = subprocess.Popen(command, env=environment)
     address = f"http://127.0.0.1:{port}"
     try:
         deadline = time.monotonic() + PATIENCE_MS / 1000
@@ -45,15 +49,19 @@ def running_app(weights: Path) -> Iterator[str]:
 
 
 @contextmanager
-def chromium_page(address: str, width: int = 1280, height: int = 900):
-    """A page of a fresh headless Chromium, loaded."""
+def chromium_page(address: str, width: int = 1280, height: int = 900, in_browser=None):
+    """A loaded page of a fresh headless Chromium, or a new person's tab in a given one."""
     from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page(viewport={"width": width, "height": height})
+    with ExitStack() as stack:
+        browser = in_browser
+        if browser is None:
+            playwright = stack.enter_context(sync_playwright())
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+            stack.callback(browser.close)
+        page = browser.new_context(viewport={"width": width, "height": height}).new_page()
         page.set_default_timeout(PATIENCE_MS)
         page.goto(address)
         page.wait_for_selector("#sample")
         yield page
-        browser.close()
+        page.context.close()

@@ -1,6 +1,7 @@
 """A person at the page: a real Chromium on the real app."""
 
 import re
+import time
 
 import pytest
 
@@ -39,7 +40,9 @@ def fill(page, selector, value):
 
 def test_sample_stop_continue_download_restore(tmp_path):
     save_tiny(tmp_path / "weights", "tiny")
-    with running_app(tmp_path / "weights") as address, chromium_page(address) as page:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    with running_app(tmp_path / "weights", temporary) as address, chromium_page(address) as page:
         problems = []
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.click("#advanced button")
@@ -92,3 +95,16 @@ def test_sample_stop_continue_download_restore(tmp_path):
         page.set_input_files("#restore input[type=file]", broken)
         page.wait_for_selector("text=not a PNG file that can be read")
         assert not problems
+
+        # A second person gets a walk of their own, and it leaves nothing when their tab closes.
+        with chromium_page(address, in_browser=page.context.browser) as other:
+            assert "Nothing sampled yet" in other.inner_text("#chain-status")
+            other.click("#sample")
+            wait_past(other, 3)
+            assert len(list(temporary.glob("ebm-studio-*"))) == 2
+        deadline = time.monotonic() + 30
+        while len(left := list(temporary.glob("ebm-studio-*"))) > 1 and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert len(left) == 1, "the closed tab's files are still there"
+        assert "Stopped" in page.inner_text("#chain-status")
+    assert not list(temporary.glob("ebm-studio-*")), "the server left files behind"

@@ -129,7 +129,7 @@ def test_bad_input_is_one_sentence_and_exit_code_2(arguments, message, config, d
     monkeypatch.chdir(tmp_path)
     arguments = [{"CONFIG": str(config), "DATA": str(data)}.get(a, a) for a in arguments]
     assert main(arguments) == 2
-    error = capsys.readouterr().err
+    error = capsys.readouterr().err.rpartition("\r")[2]  # behind the progress bar of loading the data
     assert error.startswith("error: ")
     assert message in error
     assert len(error.splitlines()) == 1
