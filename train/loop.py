@@ -38,9 +38,7 @@ class Trainer:
         torch.manual_seed(config.seed)  # the initial weights; everything later draws from self.rng
         self.net = EnergyNetwork(config.net).to(device)
         self.net.bf16 = config.bf16 and has_bf16(device)
-        self.ema = AveragedModel(
-            self.net, multi_avg_fn=growing_average(config.ema_decay), use_buffers=True
-        ).requires_grad_(False)
+        self.ema = self._make_average()
         self.optimiser = self._make_optimiser(config.warm_start.optim)
         self.rng = torch.Generator(device).manual_seed(config.seed)
         shape = (config.net.channels, config.net.image_size, config.net.image_size)
@@ -62,8 +60,10 @@ class Trainer:
         in_warm_start = self.iteration < warm.iterations
         phase = warm if in_warm_start else self.config.icd
         if self.iteration == warm.iterations:
-            # A new phase, a new optimiser: Adam's moments belong to the other loss. The average is the model.
+            # A new phase, a new optimiser: Adam's moments belong to the other loss. The averaged network goes on, and
+            # its average begins anew, or a short second phase would hardly show in it.
             self.net.load_state_dict(self.ema.module.state_dict())
+            self.ema = self._make_average()
             self.optimiser = self._make_optimiser(self.config.icd.optim)
         if in_warm_start:
             output = matching_step(self.net, self._batch(warm.batch_size), self.config, self.rng)
@@ -117,6 +117,10 @@ class Trainer:
         self.buffer.load_state_dict(state["buffer"])
         self.rng.set_state(state["rng"].cpu())
         self.iteration = state["iteration"]
+
+    def _make_average(self) -> AveragedModel:
+        update = growing_average(self.config.ema_decay)
+        return AveragedModel(self.net, multi_avg_fn=update, use_buffers=True).requires_grad_(False)
 
     def _make_optimiser(self, config: OptimConfig) -> torch.optim.Adam:
         return torch.optim.Adam(self.net.parameters(), lr=config.lr, betas=(config.beta1, config.beta2))
