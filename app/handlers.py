@@ -20,6 +20,8 @@ from ebm_core.recipe import MAX_SEED, Recipe, from_png, to_png
 FRAME_INTERVAL = 0.1  # seconds: at most ten frames a second ...
 ENCODING_SHARE = 0.1  # ... and never more than this share of the time spent on them
 PLOT_INTERVAL = 0.6
+MAX_FILM_FRAMES = 45  # noise compresses badly: a film of 16 chains has about two megabytes
+FILM_WIDTH = 400
 
 
 @dataclass
@@ -163,6 +165,8 @@ def _save(session: Session, walk: Walk) -> Result | None:
         path.write_bytes(to_png(images.to_pil(x[index]), replace(recipe, index=index)))
         gallery.append((str(path), f"{energies[index]:.4f}"))
     grid, film = folder / f"{stem}.png", folder / f"{stem}.gif"
+    frames = walk.frames()
+    shown = [*frames[: -1 : max(1, len(frames) // MAX_FILM_FRAMES)], frames[-1]]
     grid.write_bytes(to_png(present.draw_grid(x), recipe))
-    film.write_bytes(images.encode_film([present.draw_grid(frame) for _, frame in walk.frames()]))
+    film.write_bytes(images.encode_film([present.draw_grid(frame, FILM_WIDTH) for _, frame in shown]))
     return Result(gallery, str(grid), str(film))

@@ -21,10 +21,10 @@ def columns_for(num: int) -> int:
     return math.ceil(math.sqrt(num))
 
 
-def draw_grid(x: Tensor) -> Image.Image:
-    """Chains ``(B, C, H, W)`` as one picture with visible pixels."""
+def draw_grid(x: Tensor, width: int = GRID_WIDTH) -> Image.Image:
+    """Chains ``(B, C, H, W)`` as one picture about ``width`` pixels wide, with visible pixels."""
     columns = columns_for(len(x))
-    zoom = max(1, min(8, GRID_WIDTH // (columns * x.shape[3])))
+    zoom = max(1, min(8, width // (columns * x.shape[3])))
     return images.grid(x, columns, zoom=zoom, padding=3)
 
 

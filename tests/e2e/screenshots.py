@@ -1,6 +1,10 @@
-"""``python -m tests.e2e.screenshots OUT [--weights weights]``: pictures of the page for the README."""
+"""``python -m tests.e2e.screenshots OUT [--weights weights]``: the pictures of the README, taken from the page itself.
+
+Seed 0, the model's own plan, sixteen chains: nothing is chosen. Also prints how long a person waits.
+"""
 
 import argparse
+import time
 from pathlib import Path
 
 from tests.e2e.browser import chromium_page, running_app
@@ -14,12 +18,27 @@ def main() -> None:
     a.out.mkdir(parents=True, exist_ok=True)
     with running_app(a.weights) as address:
         with chromium_page(address, 1280, 1000) as page:
-            page.click("#sample")
+            waits = {}
+
+            def press(button: str, until: str, name: str) -> None:
+                started = time.monotonic()
+                page.click(button)
+                page.wait_for_selector(until)
+                waits[name] = time.monotonic() - started
+
+            press("#sample", "#chain-picture img.chain-view", "Sample, first frame")
             page.wait_for_selector("#chain-status >> text=/step (2|3)\\d of/")
             page.screenshot(path=a.out / "page-running.png")
-            page.wait_for_selector("#chain-status >> text=Finished")
+            press("#stop", "#chain-status >> text=Stopped", "Stop, with files written")
+            press("#continue", "#chain-status >> text=Walking", "Continue, first frame")
+            press("#chain-status", "#chain-status >> text=Finished", "the rest of the walk")
             page.wait_for_timeout(1500)
-            page.screenshot(path=a.out / "page-finished.png", full_page=True)
+            page.screenshot(path=a.out / "page.png", full_page=True)
+            with page.expect_download() as film:
+                page.click("#download-film")
+            film.value.save_as(a.out / "walk.gif")
+            for name, seconds in waits.items():
+                print(f"{name}: {seconds:.2f} s")
         with chromium_page(address, 390, 844) as page:
             page.screenshot(path=a.out / "page-phone.png", full_page=True)
 

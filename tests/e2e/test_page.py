@@ -72,6 +72,9 @@ def test_sample_stop_continue_download_restore(tmp_path):
         page.wait_for_selector("#gallery img")
         assert page.locator("#gallery .thumbnail-item, #gallery button img").count() >= 5
 
+        first = page.request.get(page.locator("#gallery img").first.get_attribute("src"))
+        assert from_png(first.body()).index in range(5), "the gallery's own download has lost the settings"
+
         page.wait_for_selector("#download-png:not([disabled])")
         with page.expect_download() as download:
             page.click("#download-png")
