@@ -10,7 +10,7 @@ from train.data import DataConfig
 
 @dataclass(frozen=True)
 class OptimConfig:
-    """Adam and the moving average of the parameters."""
+    """How the parameters are moved: Adam, and Muon for the matrices if wanted."""
 
     lr: float = 2e-4
     beta1: float = 0.0
@@ -18,10 +18,13 @@ class OptimConfig:
     warmup: int = 0  # iterations over which the learning rate rises from zero, in each phase
     final_lr: float = 1.0  # the rate falls to this share of ``lr`` along a half cosine over the phase
     clip_norm: float = 0.5  # the gradient's norm is cut to this (reference code)
+    muon_lr: float = 0.0  # Muon's learning rate for weight matrices; 0 = Adam moves them too (paper)
 
     def __post_init__(self) -> None:
         if self.lr <= 0 or self.clip_norm <= 0:
             raise ValueError("lr and clip_norm must be positive")
+        if self.muon_lr < 0:
+            raise ValueError(f"muon_lr must be 0 or more, got {self.muon_lr}")
 
 
 @dataclass(frozen=True)

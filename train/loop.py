@@ -21,6 +21,7 @@ from ebm_core.langevin import NonFiniteEnergyError
 from ebm_core.nets import EnergyNetwork
 from ebm_core.sampling import sample, uniform_noise
 from train.config import OptimConfig, TrainConfig
+from train.optim import Optimiser
 from train.replay import ReplayBuffer
 from train.run import LOG, RunError, load_state, save_config, save_state
 from train.step import StepOutput, icd_step, matching_step
@@ -39,7 +40,7 @@ class Trainer:
         self.net = EnergyNetwork(config.net).to(device)
         self.net.bf16 = config.bf16 and has_bf16(device)
         self.ema = self._make_average()
-        self.optimiser = self._make_optimiser(config.warm_start.optim)
+        self.optimiser = Optimiser(self.net, config.warm_start.optim)
         self.rng = torch.Generator(device).manual_seed(config.seed)
         shape = (config.net.channels, config.net.image_size, config.net.image_size)
         self.buffer = ReplayBuffer(config.icd.buffer_size, shape, config.icd.buffer_kind, device)
@@ -64,7 +65,7 @@ class Trainer:
             # its average begins anew, or a short second phase would hardly show in it.
             self.net.load_state_dict(self.ema.module.state_dict())
             self.ema = self._make_average()
-            self.optimiser = self._make_optimiser(self.config.icd.optim)
+            self.optimiser = Optimiser(self.net, self.config.icd.optim)
         if in_warm_start:
             output = matching_step(self.net, self._batch(warm.batch_size), self.config, self.rng)
         else:
@@ -77,14 +78,11 @@ class Trainer:
             figures = figures | self._gradient_norms(output)
         self.optimiser.zero_grad()
         output.loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), phase.optim.clip_norm)
+        norm = self.optimiser.clip()
         figures = figures | {"grad_norm": norm}
         if measure and not math.isfinite(float(norm)):
             raise DivergedError(f"the gradient is not finite at iteration {self.iteration}")
-        rate = phase.optim.lr * schedule(self.iteration - self.phase_start, phase.iterations, phase.optim)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        self.optimiser.step()
+        self.optimiser.step(schedule(self.iteration - self.phase_start, phase.iterations, phase.optim))
         self.ema.update_parameters(self.net)
         self.iteration += 1
         return figures
@@ -121,9 +119,6 @@ class Trainer:
     def _make_average(self) -> AveragedModel:
         update = growing_average(self.config.ema_decay)
         return AveragedModel(self.net, multi_avg_fn=update, use_buffers=True).requires_grad_(False)
-
-    def _make_optimiser(self, config: OptimConfig) -> torch.optim.Adam:
-        return torch.optim.Adam(self.net.parameters(), lr=config.lr, betas=(config.beta1, config.beta2))
 
     def _batch(self, num: int) -> Tensor:
         index = torch.randint(len(self.data), (num,), generator=self.rng, device=self.data.device)
@@ -171,7 +166,7 @@ def fit(config: TrainConfig, data: Tensor, run: Path, *, resume: bool, minutes: 
     if resume:
         try:
             trainer.load_state_dict(load_state(run, device))
-        except (RuntimeError, KeyError) as error:
+        except (RuntimeError, ValueError, KeyError) as error:
             raise RunError(f"the checkpoint in {run} does not fit this config ({error}); give the run's own") from error
     save_config(run, config)
     deadline = time.monotonic() + 60 * minutes if minutes else math.inf

@@ -31,9 +31,11 @@ def run(config, data, path, **options):
 
 
 @pytest.mark.parametrize("stop", [1, 2, 3])
-@pytest.mark.parametrize("kind", ["ring", "reservoir"])
-def test_resume_is_bit_for_bit(stop, kind, data, tmp_path, monkeypatch):
-    config = replace(CONFIG, icd=replace(CONFIG.icd, buffer_kind=kind))
+@pytest.mark.parametrize(("kind", "muon_lr"), [("ring", 0.0), ("reservoir", 0.0), ("ring", 0.02)])
+def test_resume_is_bit_for_bit(stop, kind, muon_lr, data, tmp_path, monkeypatch):
+    optim = replace(CONFIG.icd.optim, muon_lr=muon_lr)
+    icd = replace(CONFIG.icd, buffer_kind=kind, optim=optim)
+    config = replace(CONFIG, icd=icd, warm_start=replace(CONFIG.warm_start, optim=optim))
     whole = run(config, data, tmp_path / "whole").state_dict()
     interrupt(monkeypatch, stop, KeyboardInterrupt)
     run(config, data, tmp_path / "parts")
@@ -184,7 +186,7 @@ OTHER = {
     "icd.matching_weight": 1.0, "icd.matching_batch": 5, "icd.buffer_size": 5, "icd.buffer_kind": "reservoir",
     "icd.reinit_prob": 0.9,
     "optim.lr": 2e-2, "optim.beta1": 0.5, "optim.beta2": 0.5, "optim.warmup": 4, "optim.final_lr": 0.1,
-    "optim.clip_norm": 1e-9,
+    "optim.clip_norm": 1e-9, "optim.muon_lr": 1e-2,
 }
 ELSEWHERE = {"data", "net", "plan", "matching", "log", "warm_start", "icd"}  # sections tested field by field elsewhere
 

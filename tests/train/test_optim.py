@@ -1,0 +1,54 @@
+"""Adam and Muon: which parameters each moves, and by how much."""
+
+import pytest
+import torch
+from torch import nn
+
+from train.config import OptimConfig
+from train.optim import Optimiser
+
+
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(2, 4, 3), nn.Flatten(), nn.Linear(16, 1))
+
+
+def moves(net, optimiser):
+    before = [p.detach().clone() for p in net.parameters()]
+    optimiser.zero_grad()
+    net(torch.rand(5, 2, 4, 4)).square().sum().backward()
+    optimiser.clip()
+    optimiser.step(0.5)
+    return [p.detach() - b for p, b in zip(net.parameters(), before)]
+
+
+def test_without_muon_every_parameter_moves_as_under_adam():
+    net = network()
+    for move in moves(net, Optimiser(net, OptimConfig(lr=0.01, clip_norm=1e9))):
+        torch.testing.assert_close(move.abs(), torch.full_like(move, 0.005))  # Adam's first step is the rate
+
+
+def test_muon_moves_matrices_by_an_orthogonal_step_and_leaves_the_rest_to_adam():
+    net = network()
+    kernel, bias, head, head_bias = moves(net, Optimiser(net, OptimConfig(lr=0.01, muon_lr=0.1, clip_norm=1e9)))
+    for move in (bias, head, head_bias):
+        torch.testing.assert_close(move.abs(), torch.full_like(move, 0.005))
+    # Newton-Schulz brings the singular values near one; the step is scaled to the RMS of an Adam step of 0.2 lr.
+    singular = torch.linalg.svdvals(kernel.flatten(1)) / (0.5 * 0.1 * 0.2 * 18**0.5)
+    assert 0.6 < singular.min() and singular.max() < 1.3
+
+
+def test_the_norm_is_that_before_clipping():
+    net = network()
+    optimiser = Optimiser(net, OptimConfig(clip_norm=1e-3))
+    net(torch.rand(5, 2, 4, 4)).sum().backward()
+    norm = torch.stack([p.grad.norm() for p in net.parameters()]).norm()
+    assert float(optimiser.clip()) == pytest.approx(float(norm))
+    assert float(torch.stack([p.grad.norm() for p in net.parameters()]).norm()) == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_a_state_of_the_other_kind_is_refused():
+    net = network()
+    state = Optimiser(net, OptimConfig()).state_dict()
+    with pytest.raises(ValueError, match="muon_lr was changed"):
+        Optimiser(net, OptimConfig(muon_lr=0.1)).load_state_dict(state)
