@@ -6,6 +6,7 @@ import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
 from ebm_core.config import to_dict
 from ebm_core.device import default_device
@@ -76,16 +77,25 @@ def _fit(a: argparse.Namespace) -> None:
     from train.config import TrainConfig
     from train.data import load
     from train.loop import fit
+    from train.parallel import Processes
 
     overrides = a.set + ([f'data.path="{a.data}"'] if a.data else [])
     if not a.config.is_file():
         raise ConfigError(f"{a.config} is not there; the shipped configs are in train/configs")
     config = load_toml(TrainConfig, a.config, overrides)
+    data = load(config.data, config.net.image_size, config.net.channels)
+    stop = Event()
     # A scheduler's SIGTERM, and Ctrl-C also where a shell started us with it ignored, end in a checkpoint.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
-    data = load(config.data, config.net.image_size, config.net.channels)
-    fit(config, data.images, a.out, resume=a.resume, minutes=a.minutes, device=a.device)
+        signal.signal(number, lambda *_: stop.set())
+    processes = Processes.join()
+    trainer = fit(
+        config, data.images, a.out, resume=a.resume, minutes=a.minutes, device=processes.device(a.device),
+        processes=processes, stop=stop,
+    )  # fmt: skip
+    if processes.is_first:
+        print(f"{a.out}: saved at iteration {trainer.iteration} of {config.iterations}", file=sys.stderr)
+    processes.leave()
 
 
 def _sample(a: argparse.Namespace) -> None:

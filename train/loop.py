@@ -1,30 +1,33 @@
 """The loop around the steps: optimiser, moving average, logging, samples, checkpoints, resume."""
 
-import json
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.tensorboard import SummaryWriter
-from tqdm import tqdm
 
 from ebm_core import images
 from ebm_core.device import has_bf16
-from ebm_core.energy import frozen
 from ebm_core.langevin import NonFiniteEnergyError
 from ebm_core.nets import EnergyNetwork
+from ebm_core.nets.folding import folded, refold
 from ebm_core.sampling import sample, uniform_noise
 from train.config import OptimConfig, TrainConfig
+from train.log import RunLog
 from train.optim import Optimiser
+from train.parallel import Processes
 from train.replay import ReplayBuffer
-from train.run import LOG, RunError, load_state, save_config, save_state
+from train.run import RunError, load_state, save_config, save_state
 from train.step import StepOutput, icd_step, matching_step
+
+ALONE = Processes()
+SEED_STRIDE = 1_000_003  # between the processes' generators; the CPU's keeps 32 bits of a seed
 
 
 class DivergedError(RuntimeError):
@@ -32,18 +35,24 @@ class DivergedError(RuntimeError):
 
 
 class Trainer:
-    """All that a run is between two iterations, on one device; ``state_dict`` has every bit of it."""
+    """All that a run is between two iterations, on one device; ``state_dict`` has every bit of it.
 
-    def __init__(self, config: TrainConfig, data: Tensor, device: str) -> None:
-        self.config, self.device = config, device
+    Among several processes each draws its share of the batch with a generator of its own and keeps its share of
+    the replay buffer; gradients are averaged, so the parameters stay the same in all of them.
+    """
+
+    def __init__(self, config: TrainConfig, data: Tensor, device: str, processes: Processes = ALONE) -> None:
+        self.config, self.device, self.processes = config, device, processes
         torch.manual_seed(config.seed)  # the initial weights; everything later draws from self.rng
         self.net = EnergyNetwork(config.net).to(device)
         self.net.bf16 = config.bf16 and has_bf16(device)
+        self.chain_net = folded(self.net)
         self.ema = self._make_average()
         self.optimiser = Optimiser(self.net, config.warm_start.optim)
-        self.rng = torch.Generator(device).manual_seed(config.seed)
+        self.rng = torch.Generator(device).manual_seed(config.seed + processes.rank * SEED_STRIDE)
         shape = (config.net.channels, config.net.image_size, config.net.image_size)
-        self.buffer = ReplayBuffer(config.icd.buffer_size, shape, config.icd.buffer_kind, device)
+        capacity = processes.share(config.icd.buffer_size, "buffer_size")
+        self.buffer = ReplayBuffer(capacity, shape, config.icd.buffer_kind, device)
         self.data = data.to(device)
         self.iteration = 0
 
@@ -70,14 +79,16 @@ class Trainer:
             output = matching_step(self.net, self._batch(warm.batch_size), self.config, self.rng)
         else:
             icd = self.config.icd
-            x_match = self._batch(icd.matching_batch)
-            output = icd_step(self.net, self._batch(icd.batch_size), x_match, self.buffer, self.config, self.rng)
+            refold(self.chain_net, self.net)
+            x_match, x_pos = self._batch(icd.matching_batch), self._batch(icd.batch_size)
+            output = icd_step(self.net, self.chain_net, x_pos, x_match, self.buffer, self.config, self.rng)
         figures = output.figures
         if measure:
             self._check(figures)
             figures = figures | self._gradient_norms(output)
         self.optimiser.zero_grad()
         output.loss.backward()
+        self.processes.average_gradients(self.optimiser.parameters)
         norm = self.optimiser.clip()
         figures = figures | {"grad_norm": norm}
         if measure and not math.isfinite(float(norm)):
@@ -92,10 +103,8 @@ class Trainer:
         rng = torch.Generator(self.device).manual_seed(self.config.seed + 1)
         c = self.config.net
         x = uniform_noise((num, c.channels, c.image_size, c.image_size), rng)
-        net = self.ema.module
-        with frozen(net):
-            for state in sample(net, x, self.config.plan, rng):
-                pass
+        for state in sample(folded(self.ema.module), x, self.config.plan, rng):
+            pass
         return state.x, state.energy
 
     def state_dict(self) -> dict[str, Any]:
@@ -103,25 +112,29 @@ class Trainer:
             "net": self.net.state_dict(),
             "ema": self.ema.state_dict(),
             "optimiser": self.optimiser.state_dict(),
-            "buffer": self.buffer.state_dict(),
-            "rng": self.rng.get_state(),
             "iteration": self.iteration,
+            "shards": self.processes.gather({"buffer": self.buffer.state_dict(), "rng": self.rng.get_state()}),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Raises ValueError or RuntimeError for the state of another config or number of processes."""
+        if len(state["shards"]) != self.processes.size:
+            raise ValueError(f"it was written by {len(state['shards'])} processes, there are {self.processes.size}")
         self.net.load_state_dict(state["net"])
         self.ema.load_state_dict(state["ema"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.buffer.load_state_dict(state["buffer"])
-        self.rng.set_state(state["rng"].cpu())
         self.iteration = state["iteration"]
+        shard = state["shards"][self.processes.rank]
+        self.buffer.load_state_dict(shard["buffer"])
+        self.rng.set_state(shard["rng"].cpu())
 
     def _make_average(self) -> AveragedModel:
         update = growing_average(self.config.ema_decay)
         return AveragedModel(self.net, multi_avg_fn=update, use_buffers=True).requires_grad_(False)
 
     def _batch(self, num: int) -> Tensor:
-        index = torch.randint(len(self.data), (num,), generator=self.rng, device=self.data.device)
+        share = self.processes.share(num, "batch size")
+        index = torch.randint(len(self.data), (share,), generator=self.rng, device=self.data.device)
         return images.dequantise(self.data[index], self.rng)
 
     def _check(self, figures: dict[str, Tensor]) -> None:
@@ -160,67 +173,55 @@ def schedule(iteration: int, total: int, optim: OptimConfig) -> float:
     return rise * (optim.final_lr + (1 - optim.final_lr) * 0.5 * (1 + math.cos(math.pi * progress)))
 
 
-def fit(config: TrainConfig, data: Tensor, run: Path, *, resume: bool, minutes: float | None, device: str) -> Trainer:
-    """Train until the config's iterations or ``minutes`` are over; both leave a checkpoint to go on from."""
-    trainer = Trainer(config, data, device)
+def fit(
+    config: TrainConfig, data: Tensor, run: Path, *, resume: bool, minutes: float | None, device: str,
+    processes: Processes = ALONE, stop: Event | None = None,
+) -> Trainer:
+    """Train until the config's iterations or ``minutes`` are over or ``stop`` is set; each leaves a checkpoint.
+
+    All processes of a group call it alike; only the first one writes.
+    """
+    trainer = Trainer(config, data, device, processes)
     if resume:
         try:
             trainer.load_state_dict(load_state(run, device))
         except (RuntimeError, ValueError, KeyError) as error:
             raise RunError(f"the checkpoint in {run} does not fit this config ({error}); give the run's own") from error
-    save_config(run, config)
+    if processes.is_first:
+        save_config(run, config)
     deadline = time.monotonic() + 60 * minutes if minutes else math.inf
-    log = config.log
-    # The iteration in brackets is what a figure belongs to; a resumed log goes on in the same files.
-    with _writers(run, trainer.iteration) as (board, lines), tqdm(
-        total=config.iterations, initial=trainer.iteration, dynamic_ncols=True
-    ) as bar:
-        started, saved_at = time.monotonic(), trainer.iteration
+    every = config.log
+    with RunLog(run, trainer.iteration, config.iterations) if processes.is_first else nullcontext() as log:
+        saved_at = trainer.iteration
         try:
-            while trainer.iteration < config.iterations and time.monotonic() < deadline:
-                measure = trainer.iteration % log.scalars_every == 0
+            while trainer.iteration < config.iterations:
                 iteration = trainer.iteration
-                figures = trainer.step(measure)
-                bar.update()
-                if measure:
-                    values = {name: float(value) for name, value in figures.items()}
-                    for name, value in values.items():
-                        board.add_scalar(name, value, iteration)
-                    seconds = round(time.monotonic() - started, 1)
-                    lines.write(json.dumps({"iteration": iteration, "seconds": seconds, **values}) + "\n")
-                    lines.flush()
-                    shown = "energy_gap" if "energy_gap" in values else "matching"
-                    bar.set_postfix({shown: f"{values[shown]:.4f}"})
-                if trainer.iteration % log.samples_every == 0:
-                    _draw_sheet(trainer, run, board)
-                if trainer.iteration % log.checkpoint_every == 0:
-                    save_state(run, trainer.state_dict())
+                measure = iteration % every.scalars_every == 0
+                # Processes must agree to stop; asking each other at every iteration would make them wait.
+                if measure or processes.size == 1:
+                    wanted = time.monotonic() >= deadline or (stop is not None and stop.is_set())
+                    if processes.any(wanted):
+                        break
+                figures = trainer.step(measure and log is not None)
+                if log is not None:
+                    log.bar.update()
+                    if measure:
+                        log.scalars(iteration, figures)
+                    if trainer.iteration % every.samples_every == 0:
+                        log.sheet(trainer.iteration, *trainer.sample_sheet(every.num_samples))
+                if trainer.iteration % every.checkpoint_every == 0:
+                    _save(trainer, run)
                     saved_at = trainer.iteration
         except (NonFiniteEnergyError, DivergedError) as error:
             raise DivergedError(
                 f"{error}; stopped at iteration {trainer.iteration}, the checkpoint of iteration {saved_at} is kept "
                 f"in {run}: go on from it with --resume and a smaller learning rate"
             ) from error
-        except KeyboardInterrupt:
-            bar.write(f"interrupted: saved at iteration {trainer.iteration}")
-        save_state(run, trainer.state_dict())
+        _save(trainer, run)
     return trainer
 
 
-def _draw_sheet(trainer: Trainer, run: Path, board: SummaryWriter) -> None:
-    x, energy = trainer.sample_sheet(trainer.config.log.num_samples)
-    folder = run / "sheets"
-    folder.mkdir(exist_ok=True)
-    images.grid(x, zoom=2).save(folder / f"{trainer.iteration:06d}.png")
-    board.add_images("samples", x, trainer.iteration)
-    board.add_scalar("e_chain", float(energy.mean()), trainer.iteration)
-
-
-@contextmanager
-def _writers(run: Path, iteration: int) -> Iterator[tuple[SummaryWriter, Any]]:
-    board = SummaryWriter(str(run / "tensorboard"), purge_step=iteration)
-    with open(run / LOG, "a") as lines:
-        try:
-            yield board, lines
-        finally:
-            board.close()
+def _save(trainer: Trainer, run: Path) -> None:
+    state = trainer.state_dict()  # by all processes: it gathers their parts
+    if trainer.processes.is_first:
+        save_state(run, state)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ebm_core.energy import frozen
+from ebm_core.energy import EnergyFn
 from ebm_core.langevin import differentiable_step, drain, langevin_chain
 from ebm_core.nets import EnergyNetwork
 from ebm_core.sampling import uniform_noise
@@ -41,20 +41,20 @@ def matching_step(net: EnergyNetwork, x_data: Tensor, config: TrainConfig, rng: 
 
 
 def icd_step(
-    net: EnergyNetwork, x_pos: Tensor, x_match: Tensor, buffer: ReplayBuffer, config: TrainConfig, rng: torch.Generator
-) -> StepOutput:
+    net: EnergyNetwork, chain_net: EnergyFn, x_pos: Tensor, x_match: Tensor, buffer: ReplayBuffer,
+    config: TrainConfig, rng: torch.Generator,
+) -> StepOutput:  # fmt: skip
     """Algorithm 1: chains from the replay buffer, then L_CD + L_opt + L_ent + penalty (+ a share of matching).
 
-    ``x_pos (B, C, H, W)`` are data; ``x_match`` is the batch of the matching loss. Adds the samples to the
-    buffer. Raises NonFiniteEnergyError when the chain leaves the finite numbers.
+    ``chain_net`` has the energy of ``net`` in its fastest form and makes all Langevin steps but those that L_opt
+    is differentiated through. ``x_pos (B, C, H, W)`` are data; ``x_match`` is the batch of the matching loss. Adds
+    the samples to the buffer. Raises NonFiniteEnergyError when the chain leaves the finite numbers.
     """
     c = config.icd
     x_start = replayed(buffer, x_pos.shape, c, rng)
     x_start = transition(x_start, config.plan.transition, rng)
     langevin = config.plan.langevin
-    with frozen(net):
-        chain = langevin_chain(net, x_start, replace(langevin, steps=c.steps - c.kl_steps), rng)
-        x_tilde = drain(chain)
+    x_tilde = drain(langevin_chain(chain_net, x_start, replace(langevin, steps=c.steps - c.kl_steps), rng))
     for step in range(c.kl_steps):
         # Freshly detached, so that the graph begins here and not in the chain before.
         x_tilde = differentiable_step(net, x_tilde if step else x_tilde.detach(), langevin, rng)

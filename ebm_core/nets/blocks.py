@@ -21,11 +21,16 @@ class StandardisedConv2d(nn.Conv2d):
     that follows it makes no difference, and without a norm it keeps activations from growing.
     """
 
-    def forward(self, x: Tensor) -> Tensor:
+    def standardised_weight(self) -> Tensor:
+        """The weight that multiplies, ``(out, in, 3, 3)``."""
         w = self.weight
         centred = w - w.mean(dim=(1, 2, 3), keepdim=True)
         std = centred.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
-        return F.conv2d(x, centred / ((std + 1e-5) * w[0].numel() ** 0.5), self.bias, padding=self.padding)
+        standardised: Tensor = centred / ((std + 1e-5) * w[0].numel() ** 0.5)
+        return standardised
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.standardised_weight(), self.bias, padding=self.padding)
 
 
 def conv3x3(kind: ConvKind, channels_in: int, channels_out: int) -> nn.Module:

@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import fields, is_dataclass, replace
+from threading import Event
 
 import pytest
 import torch
@@ -37,8 +38,9 @@ def test_resume_is_bit_for_bit(stop, kind, muon_lr, data, tmp_path, monkeypatch)
     icd = replace(CONFIG.icd, buffer_kind=kind, optim=optim)
     config = replace(CONFIG, icd=icd, warm_start=replace(CONFIG.warm_start, optim=optim))
     whole = run(config, data, tmp_path / "whole").state_dict()
-    interrupt(monkeypatch, stop, KeyboardInterrupt)
-    run(config, data, tmp_path / "parts")
+    told = Event()
+    interrupt(monkeypatch, stop - 1, told.set)
+    run(config, data, tmp_path / "parts", stop=told)
     monkeypatch.undo()
     assert load_state(tmp_path / "parts")["iteration"] == stop
     resumed = run(config, data, tmp_path / "parts", resume=True).state_dict()
@@ -47,12 +49,13 @@ def test_resume_is_bit_for_bit(stop, kind, muon_lr, data, tmp_path, monkeypatch)
     assert not same(whole, run(replace(config, seed=1), data, tmp_path / "other").state_dict())
 
 
-def interrupt(monkeypatch, at, error):
+def interrupt(monkeypatch, at, action):
+    """Do something in the midst of the step of iteration ``at``."""
     original = Trainer.step
 
     def step(self, measure=False):
         if self.iteration == at:
-            raise error
+            action()
         return original(self, measure)
 
     monkeypatch.setattr(Trainer, "step", step)
@@ -60,7 +63,11 @@ def interrupt(monkeypatch, at, error):
 
 def test_a_kill_loses_only_what_came_after_the_last_checkpoint(data, tmp_path, monkeypatch):
     config = replace(CONFIG, log=replace(CONFIG.log, checkpoint_every=2))
-    interrupt(monkeypatch, 3, MemoryError)  # like kill -9: nothing of ours runs after it
+
+    def kill():
+        raise MemoryError  # like kill -9: nothing of ours runs after it
+
+    interrupt(monkeypatch, 3, kill)
     with pytest.raises(MemoryError):
         run(config, data, tmp_path)
     monkeypatch.undo()

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ebm_core.nets import EnergyNetwork
+from ebm_core.nets.folding import folded
 from ebm_core.sampling import uniform_noise
 from ebm_core.transitions import TransitionConfig
 from tests.conftest import TINY
@@ -23,7 +24,8 @@ def one_step(config=CONFIG, fill=True):
     if fill:
         buffer.add(uniform_noise((config.icd.buffer_size, 3, 8, 8), rng), rng)
     x = uniform_noise((config.icd.batch_size, 3, 8, 8), rng)
-    output = icd_step(net, x, uniform_noise((config.icd.matching_batch, 3, 8, 8), rng), buffer, config, rng)
+    x_match = uniform_noise((config.icd.matching_batch, 3, 8, 8), rng)
+    output = icd_step(net, folded(net), x, x_match, buffer, config, rng)
     return net, buffer, output
 
 
