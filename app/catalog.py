@@ -10,8 +10,12 @@ import torch
 from ebm_core.checkpoint import CheckpointError, ModelInfo, load_model, read_info
 from ebm_core.hub import find_model, shipped_models
 from ebm_core.nets import EnergyNetwork
+from ebm_core.nets.folding import folded
+from ebm_core.precision import choose_precision
 from ebm_core.recipe import fingerprint
 from ebm_core.sampling import uniform_noise
+
+WARM_CHAINS = 16  # what the slider for the number of chains stands at
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,7 @@ class Model:
     """A loaded model: frozen, shared by everybody, only read."""
 
     name: str
-    net: EnergyNetwork
+    net: EnergyNetwork  # folded for sampling, in the faster precision
     info: ModelInfo
     fingerprint: str
 
@@ -55,10 +59,14 @@ class Catalog:
     def _load(self, name: str) -> Model:
         path = find_model(name, self.weights)
         net, info = load_model(path, self.device)
-        # One pass now, so that the first frame after Sample need not wait for kernels to be chosen.
+        net = folded(net)
         c = info.net
-        net(uniform_noise((1, c.channels, c.image_size, c.image_size), torch.Generator(self.device)))
+        # Passes of the size that the page offers first: its first frame then need not wait for kernels to be chosen.
+        choose_precision(net, uniform_noise((WARM_CHAINS, c.channels, c.image_size, c.image_size), self._rng()))
         return Model(name, net, info, fingerprint(path))
+
+    def _rng(self) -> torch.Generator:
+        return torch.Generator(self.device).manual_seed(0)
 
     def _check(self) -> list[tuple[str, str | None]]:
         checked: list[tuple[str, str | None]] = []

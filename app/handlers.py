@@ -14,11 +14,10 @@ from app.catalog import Catalog
 from app.settings import Controls, make_recipe
 from app.walk import Walk
 from ebm_core import images
-from ebm_core.langevin import NonFiniteEnergyError
 from ebm_core.recipe import MAX_SEED, Recipe, from_png, to_png
 
 FRAME_INTERVAL = 0.1  # seconds: at most ten frames a second ...
-ENCODING_SHARE = 0.1  # ... and never more than this share of the time spent on them
+DRAWING_SHARE = 0.05  # ... and drawing them takes no more than this share of one core from the chain
 PLOT_INTERVAL = 0.6
 MAX_FILM_FRAMES = 45  # noise compresses badly: a film of 16 chains has about two megabytes
 FILM_WIDTH = 400
@@ -52,6 +51,7 @@ class Session:
     walk: Walk | None = None
     last_seed: int | None = None
     folder: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False)
+    viewer: object = None  # the one generator that may show the walk
 
     def begin(self, walk: Walk) -> None:
         """Take up a new walk; the one before ends at its next step."""
@@ -62,10 +62,10 @@ class Session:
     def close(self) -> None:
         """Stop the walk and free its memory and files."""
         if self.walk is not None:
-            self.walk.stop_requested.set()
+            self.walk.stop()
         if self.folder is not None:
             self.folder.cleanup()
-        self.walk = self.folder = None
+        self.walk = self.folder = self.viewer = None
 
 
 def start(session: Session, catalog: Catalog, model: str, controls: Controls, num: int, seed: int) -> Iterator[View]:
@@ -77,38 +77,44 @@ def start(session: Session, catalog: Catalog, model: str, controls: Controls, nu
 
 
 def resume(session: Session) -> Iterator[View]:
-    """Continue: exactly where the walk was stopped. Raises ValueError when there is none."""
+    """Continue: exactly where the walk was stopped. Raises ValueError when there is none.
+
+    The walk goes its own pace in its own thread; this only looks at it now and then, so a frame that would come
+    late is never made.
+    """
     walk = session.walk
     if walk is None:
         raise ValueError("There is no chain to continue: press Sample first.")
-    phase = "Stopped"
+    viewer = session.viewer = object()
     started, first_step = time.monotonic(), walk.state.step if walk.state else 0
-    next_frame = next_plot = 0.0
-    try:
-        for state in walk.advance():
-            now = time.monotonic()
-            if now < next_frame or session.walk is not walk:
-                continue
-            frame = present.encode_frame(state.x)
-            encoding = time.monotonic() - now
-            next_frame = now + max(FRAME_INTERVAL, encoding / ENCODING_SHARE)
-            plot = None
-            if now >= next_plot:
-                plot, next_plot = present.energy_plot(walk.energies, walk.recipe.plan.num_steps), now + PLOT_INTERVAL
-            done = state.step - first_step
-            left = (now - started) / done * (walk.recipe.plan.num_steps - state.step) if done else None
-            yield View("running", present.status(walk, left, "Walking"), frame, plot)
-    except NonFiniteEnergyError as error:
-        phase = f"Stopped: {error}"
-    if session.walk is not walk or walk.state is None:
-        return  # the tab began another walk or was closed
-    yield _ended(session, walk, "Finished" if walk.finished else phase)
+    walk.go_on()
+    walk.wait_for_first()
+    pause = next_plot = 0.0
+    while walk.wait(pause) and (state := walk.state):
+        if session.viewer is not viewer:
+            return  # the tab began another walk, was closed, or looks at this one anew
+        now = time.monotonic()
+        plot = None
+        if now >= next_plot:
+            plot = present.energy_plot(walk.energies, walk.recipe.plan.num_steps)
+        frame = present.encode_frame(state.x)
+        drawing = time.monotonic() - now
+        if plot is not None:
+            next_plot = now + max(PLOT_INTERVAL, drawing / DRAWING_SHARE)
+        pause = max(FRAME_INTERVAL - drawing, drawing / DRAWING_SHARE)
+        done = state.step - first_step
+        left = (now - started) / done * (walk.recipe.plan.num_steps - state.step) if done else None
+        yield View("running", present.status(walk.recipe.plan, state, left, "Walking"), frame, plot)
+    if session.viewer is viewer and walk.state is not None:
+        yield _ended(session, walk)
+    elif walk.error is not None:
+        raise walk.error
 
 
 def stop(session: Session) -> None:
     """Stop: the walk ends after its present step and keeps everything."""
     if session.walk is not None:
-        session.walk.stop_requested.set()
+        session.walk.stop()
 
 
 def scrub(session: Session, position: int) -> tuple[bytes, str]:
@@ -137,16 +143,17 @@ def read_settings(catalog: Catalog, path: str) -> tuple[Recipe, str]:
     return recipe, f"Settings restored (seed {recipe.seed}). Press Sample to make it again.{stopped}{note}"
 
 
-def _ended(session: Session, walk: Walk, phase: str) -> View:
+def _ended(session: Session, walk: Walk) -> View:
     assert walk.state is not None
-    frames = walk.frames()
+    plan, phase = walk.recipe.plan, "finished" if walk.finished else "stopped"
+    told = phase.capitalize() if walk.error is None else f"Stopped: {walk.error}"
     return View(
-        phase="finished" if walk.finished else "stopped",
-        status=present.status(walk, None, phase),
+        phase=phase,
+        status=present.status(plan, walk.state, None, told),
         frame=present.encode_frame(walk.state.x),
-        plot=present.energy_plot(walk.energies, walk.recipe.plan.num_steps),
+        plot=present.energy_plot(walk.energies, plan.num_steps),
         result=_save(session, walk),
-        num_frames=len(frames),
+        num_frames=len(walk.frames()),
     )
 
 

@@ -9,8 +9,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from app.walk import Walk
 from ebm_core import images
+from ebm_core.langevin import ChainState
+from ebm_core.sampling import SamplePlan
 
 GRID_WIDTH = 640  # pixels that the grid of chains is enlarged to, about
 MAX_POINTS = 160  # of a line in the energy plot
@@ -39,21 +40,16 @@ def encode_frame(x: Tensor) -> bytes:
     return images.encode(draw_grid(x), "JPEG", quality=80, subsampling=0)
 
 
-def status(walk: Walk, seconds_left: float | None, phase: str) -> str:
+def status(plan: SamplePlan, state: ChainState, seconds_left: float | None, phase: str) -> str:
     """Step, round, time left and mean energy in one line."""
-    plan, state = walk.recipe.plan, walk.state
-    if state is None:
-        return phase
-    parts = [f"**{phase}**", f"step {state.step} of {plan.num_steps}", _place(walk)]
+    parts = [f"**{phase}**", f"step {state.step} of {plan.num_steps}", _place(plan, state.step)]
     if seconds_left is not None:
         parts.append(f"about {max(1, round(seconds_left))} s left")
     parts.append(f"mean energy {float(state.energy.mean()):.4f}")
     return " · ".join(parts)
 
 
-def _place(walk: Walk) -> str:
-    assert walk.state is not None
-    plan, step = walk.recipe.plan, walk.state.step
+def _place(plan: SamplePlan, step: int) -> str:
     if step >= plan.rounds * plan.langevin.steps:
         return "refinement"
     return f"round {step // plan.langevin.steps + 1} of {plan.rounds}"
@@ -62,6 +58,7 @@ def _place(walk: Walk) -> str:
 def energy_plot(energies: Sequence[Tensor], num_steps: int) -> go.Figure:
     """Energies of all chains over the steps: a thin line each, their mean bold."""
     figure = go.Figure()
+    energies = list(energies)  # the walk goes on adding to it
     if energies:
         stride = max(1, len(energies) // MAX_POINTS)
         steps = sorted({*range(0, len(energies), stride), len(energies) - 1})

@@ -1,25 +1,28 @@
-"""One person's chain: the paused generator, the recorded walk, and a flag to stop it."""
+"""One person's chain: it walks in a thread of its own, can be stopped between two steps, and is recorded."""
 
 import threading
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from app.catalog import Model
+from app.turns import Turns
 from ebm_core import images
 from ebm_core.langevin import ChainState
 from ebm_core.recipe import Recipe
 from ebm_core.sampling import sample, uniform_noise
 
 MAX_FRAMES = 120  # recorded states; 64 chains of 32x32 take 24 MB
+# Two chains at once on the same cores are slower than one after the other: each step wants all of them.
+COMPUTE = Turns()
 
 
 class Walk:
     """A chain of ``recipe.num`` images and what it has been through so far.
 
     The Python generator and its random generator are all the state there is: pausing between two steps and going
-    on later gives the very same pictures as never having paused.
+    on later gives the very same pictures as never having paused. Whoever watches reads ``state``, ``energies``
+    and ``frames()`` at any time from any thread, and never holds the chain up.
     """
 
     def __init__(self, model: Model, recipe: Recipe) -> None:
@@ -33,45 +36,65 @@ class Walk:
         self._frames: list[tuple[int, Tensor]] = []
         self.energies: list[Tensor] = []  # one (B,) for each step so far
         self.state: ChainState | None = None
-        self.stop_requested = threading.Event()
-        self._stepping = threading.Lock()
+        self.error: Exception | None = None  # what ended it before its end
+        self._stop_requested, self._resting, self._begun = threading.Event(), threading.Event(), threading.Event()
+        self._resting.set()
+        self._starting = threading.Lock()
 
     @property
     def finished(self) -> bool:
         return self.state is not None and self.state.step == self.recipe.plan.num_steps
 
-    def advance(self) -> Iterator[ChainState]:
-        """Go on from where the walk stands; ends when it is finished or was asked to stop.
+    def go_on(self) -> None:
+        """Walk from where it stands, until the end or a stop; nothing new for one that walks already."""
+        with self._starting:
+            self._stop_requested.clear()
+            if self._resting.is_set():
+                self._resting.clear()
+                threading.Thread(target=self._run, name="walk", daemon=True).start()
 
-        Only one thread at a time may walk: a second one gets nothing.
-        """
-        if not self._stepping.acquire(blocking=False):
-            return
-        try:
-            self.stop_requested.clear()
-            while not self.stop_requested.is_set():
-                try:
-                    state = next(self._chain)
-                except StopIteration:
-                    return
-                self._record(state)
-                yield state
-        finally:
-            self._stepping.release()
+    def stop(self) -> None:
+        """End after the present step."""
+        self._stop_requested.set()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Whether it still walks after so many seconds; comes back at once when it ends."""
+        return not self._resting.wait(seconds)
+
+    def wait_for_first(self) -> None:
+        """Until there is a first state, or an end without one."""
+        self._begun.wait()
 
     def frames(self) -> list[tuple[int, Tensor]]:
         """Recorded ``(step, uint8 images (B, C, H, W))``, evenly thinned, the present state last."""
-        if self.state is None:
-            return []
-        if self._frames[-1][0] == self.state.step:
-            return list(self._frames)
-        return [*self._frames, (self.state.step, images.quantise(self.state.x).cpu())]
+        state, frames = self.state, list(self._frames)
+        if state is None or (frames and frames[-1][0] >= state.step):
+            return frames
+        return [*frames, (state.step, images.quantise(state.x).cpu())]
+
+    def _run(self) -> None:
+        try:
+            while True:
+                with self._starting:
+                    if self._stop_requested.is_set():
+                        self._resting.set()
+                        return
+                with COMPUTE:
+                    state = next(self._chain, None)
+                if state is None:
+                    break
+                self._record(state)
+                self._begun.set()
+        except Exception as error:  # told by the watcher, in whose thread it belongs
+            self.error = error
+        self._resting.set()
+        self._begun.set()
 
     def _record(self, state: ChainState) -> None:
-        self.state = state
         self.energies.append(state.energy.cpu())
         if state.step % self._stride == 0:
             self._frames.append((state.step, images.quantise(state.x).cpu()))
         if len(self._frames) > MAX_FRAMES:
             self._stride *= 2
             self._frames = [f for f in self._frames if f[0] % self._stride == 0]
+        self.state = state

@@ -11,9 +11,12 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from ebm_core.energy import EnergyFn, EnergyGradient, energy_and_grad
+from ebm_core.energy import EnergyFn, energy_and_grad
 
 R = TypeVar("R")
+
+CHECK_EVERY = 32  # steps between two looks at whether a chain on an accelerator is still finite
+NEVER = 2**31 - 1  # no step has this number
 
 
 class NonFiniteEnergyError(ValueError):
@@ -63,19 +66,44 @@ def evaluate_state(energy: EnergyFn, x: Tensor, step: int) -> tuple[ChainState, 
 
     Raises NonFiniteEnergyError, with the step, instead of letting a NaN spread through the images.
     """
+    check = FiniteCheck()
+    state, grad = _evaluate(energy, x, step, check)
+    check.finish()
+    return state, grad
+
+
+def _evaluate(energy: EnergyFn, x: Tensor, step: int, check: "FiniteCheck") -> tuple[ChainState, Tensor]:
     result = energy_and_grad(energy, x)
-    grad_norm = _checked_norm(result, step)
+    grad_norm: Tensor = torch.linalg.vector_norm(result.grad.flatten(1), dim=1)
+    check.add(step, result.energy + grad_norm)
     return ChainState(step, x, result.energy, result.scale_energies, grad_norm), result.grad
 
 
-def _checked_norm(result: EnergyGradient, step: int) -> Tensor:
-    grad_norm: Tensor = torch.linalg.vector_norm(result.grad.flatten(1), dim=1)
-    if not bool(torch.isfinite(result.energy + grad_norm).all()):
-        raise NonFiniteEnergyError(
-            f"the energy or its gradient is not a finite number at step {step}; use a smaller step size, or "
-            "another checkpoint if the step size is the model's own"
-        )
-    return grad_norm
+class FiniteCheck:
+    """Finds the first step at which a number is not finite and raises NonFiniteEnergyError for it.
+
+    On the CPU at once. Reading a number back from an accelerator makes the host wait and the device idle, so
+    there it is done every so many steps and at the end of the chain; the message names the step all the same.
+    """
+
+    def __init__(self, every: int | None = None) -> None:
+        self._every = every
+        self._first_bad: Tensor | None = None
+
+    def add(self, step: int, figures: Tensor) -> None:
+        bad = torch.where(torch.isfinite(figures).all(), NEVER, step)
+        self._first_bad = bad if self._first_bad is None else torch.minimum(self._first_bad, bad)
+        every = self._every or (1 if figures.device.type == "cpu" else CHECK_EVERY)
+        if (step + 1) % every == 0:
+            self.finish()
+
+    def finish(self) -> None:
+        step = NEVER if self._first_bad is None else int(self._first_bad)
+        if step != NEVER:
+            raise NonFiniteEnergyError(
+                f"the energy or its gradient is not a finite number at step {step}; use a smaller step size, or "
+                "another checkpoint if the step size is the model's own"
+            )
 
 
 def langevin_update(x: Tensor, grad: Tensor, noise: Tensor | None, config: LangevinConfig) -> Tensor:
@@ -93,13 +121,15 @@ def langevin_chain(
 
     Energies are never evaluated twice: whoever continues from the returned images evaluates them first.
     """
+    check = FiniteCheck()
     for step in range(first_step, first_step + config.steps):
         noise = standard_normal(x, rng)
         if config.noise_before_gradient:
             x = x + config.noise_std * noise
-        state, grad = evaluate_state(energy, x, step)
+        state, grad = _evaluate(energy, x, step, check)
         yield state
         x = langevin_update(x, grad, None if config.noise_before_gradient else noise, config)
+    check.finish()
     return x
 
 

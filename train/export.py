@@ -20,11 +20,8 @@ def export_run(run: Path, path: Path) -> Path:
     RunError when the run has no checkpoint, CheckpointError when the file cannot be written.
     """
     config, state = load_config(run), load_state(run)
-    prefix = "module."
     averaged = {
-        name.removeprefix(prefix): tensor.half() if tensor.is_floating_point() else tensor
-        for name, tensor in state["ema"].items()
-        if name.startswith(prefix)
+        name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state["ema"]["net"].items()
     }
     provenance: dict[str, Any] = {
         "iteration": state["iteration"],

@@ -2,7 +2,6 @@
 
 import math
 import time
-from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from threading import Event
@@ -10,15 +9,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ebm_core import images
+from ebm_core.captured import captured
 from ebm_core.device import has_bf16
+from ebm_core.energy import EnergyFn
 from ebm_core.langevin import NonFiniteEnergyError
 from ebm_core.nets import EnergyNetwork
 from ebm_core.nets.folding import folded, refold
 from ebm_core.sampling import sample, uniform_noise
 from train.config import OptimConfig, TrainConfig
+from train.ema import MovingAverage
 from train.log import RunLog
 from train.optim import Optimiser
 from train.parallel import Processes
@@ -47,7 +48,8 @@ class Trainer:
         self.net = EnergyNetwork(config.net).to(device)
         self.net.bf16 = config.bf16 and has_bf16(device)
         self.chain_net = folded(self.net)
-        self.ema = self._make_average()
+        self.chain_energy: EnergyFn | None = None  # captured when the first chain's shape is known
+        self.ema = MovingAverage(self.net, config.ema_decay)
         self.optimiser = Optimiser(self.net, config.warm_start.optim)
         self.rng = torch.Generator(device).manual_seed(config.seed + processes.rank * SEED_STRIDE)
         shape = (config.net.channels, config.net.image_size, config.net.image_size)
@@ -72,8 +74,8 @@ class Trainer:
         if self.iteration == warm.iterations:
             # A new phase, a new optimiser: Adam's moments belong to the other loss. The averaged network goes on, and
             # its average begins anew, or a short second phase would hardly show in it.
-            self.net.load_state_dict(self.ema.module.state_dict())
-            self.ema = self._make_average()
+            self.net.load_state_dict(self.ema.net.state_dict())
+            self.ema = MovingAverage(self.net, self.config.ema_decay)
             self.optimiser = Optimiser(self.net, self.config.icd.optim)
         if in_warm_start:
             output = matching_step(self.net, self._batch(warm.batch_size), self.config, self.rng)
@@ -81,7 +83,9 @@ class Trainer:
             icd = self.config.icd
             refold(self.chain_net, self.net)
             x_match, x_pos = self._batch(icd.matching_batch), self._batch(icd.batch_size)
-            output = icd_step(self.net, self.chain_net, x_pos, x_match, self.buffer, self.config, self.rng)
+            if self.chain_energy is None:
+                self.chain_energy = captured(self.chain_net, x_pos)
+            output = icd_step(self.net, self.chain_energy, x_pos, x_match, self.buffer, self.config, self.rng)
         figures = output.figures
         if measure:
             self._check(figures)
@@ -94,7 +98,7 @@ class Trainer:
         if measure and not math.isfinite(float(norm)):
             raise DivergedError(f"the gradient is not finite at iteration {self.iteration}")
         self.optimiser.step(schedule(self.iteration - self.phase_start, phase.iterations, phase.optim))
-        self.ema.update_parameters(self.net)
+        self.ema.update(self.net)
         self.iteration += 1
         return figures
 
@@ -103,7 +107,7 @@ class Trainer:
         rng = torch.Generator(self.device).manual_seed(self.config.seed + 1)
         c = self.config.net
         x = uniform_noise((num, c.channels, c.image_size, c.image_size), rng)
-        for state in sample(folded(self.ema.module), x, self.config.plan, rng):
+        for state in sample(folded(self.ema.net), x, self.config.plan, rng):
             pass
         return state.x, state.energy
 
@@ -128,10 +132,6 @@ class Trainer:
         self.buffer.load_state_dict(shard["buffer"])
         self.rng.set_state(shard["rng"].cpu())
 
-    def _make_average(self) -> AveragedModel:
-        update = growing_average(self.config.ema_decay)
-        return AveragedModel(self.net, multi_avg_fn=update, use_buffers=True).requires_grad_(False)
-
     def _batch(self, num: int) -> Tensor:
         share = self.processes.share(num, "batch size")
         index = torch.randint(len(self.data), (share,), generator=self.rng, device=self.data.device)
@@ -154,16 +154,6 @@ class Trainer:
                 )
                 norms[f"grad_norm_{name}"] = torch.stack([g.norm() for g in grads if g is not None]).norm()
         return norms
-
-
-def growing_average(decay: float) -> Callable[[Any, Any, Any], None]:
-    """Moving average whose decay grows from 0.1 to ``decay``, so that early ones are not of the initial weights."""
-
-    def update(averaged: Any, current: Any, num_averaged: Any) -> None:
-        n = int(num_averaged)
-        get_ema_multi_avg_fn(min(decay, (1 + n) / (10 + n)))(averaged, current, num_averaged)
-
-    return update
 
 
 def schedule(iteration: int, total: int, optim: OptimConfig) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from app import handlers
-from app.catalog import Catalog
+from app.catalog import WARM_CHAINS, Catalog
 from app.chain_view import build_chain_view
 from app.handlers import Session, View
 from app.settings import PRESET_NAMES, PRESETS, Controls, apply_preset, controls_of, controls_of_recipe
@@ -30,7 +30,7 @@ def build_sampling_tab(catalog: Catalog, session: gr.State) -> None:
             model = gr.Dropdown(names, value=names[0], label="Model", elem_id="model")
             preset = gr.Radio(PRESET_NAMES, value=PRESET_NAMES[0], label="Preset", elem_id="preset")
             purpose = gr.Markdown(PRESETS[0].purpose)
-            num = gr.Slider(1, MAX_CHAINS, 16, step=1, label="Chains", elem_id="num")
+            num = gr.Slider(1, MAX_CHAINS, WARM_CHAINS, step=1, label="Chains", elem_id="num")
             with gr.Row():
                 sample = gr.Button("Sample", variant="primary", min_width=90, elem_id="sample")
                 stop = gr.Button("Stop", interactive=False, min_width=90, elem_id="stop")

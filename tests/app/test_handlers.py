@@ -1,6 +1,7 @@
 """Every handler as a plain function or generator."""
 
 import io
+import threading
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,38 @@ from tests.app.conftest import save_tiny
 @pytest.fixture(autouse=True)
 def every_frame(monkeypatch):
     monkeypatch.setattr(handlers, "FRAME_INTERVAL", 0.0)
-    monkeypatch.setattr(handlers, "ENCODING_SHARE", 1e9)
+    monkeypatch.setattr(handlers, "DRAWING_SHARE", 1e9)
     monkeypatch.setattr(handlers, "PLOT_INTERVAL", 0.0)
+
+
+class Gate:
+    """Stands where walks wait for their turn, and lets as many steps through as a test says."""
+
+    def __init__(self):
+        self.permits = threading.Semaphore(0)
+
+    def __enter__(self):
+        self.permits.acquire()
+
+    def __exit__(self, *_):
+        pass
+
+    def let(self, num):
+        for _ in range(num):
+            self.permits.release()
+
+
+@pytest.fixture
+def gate(monkeypatch):
+    gate = Gate()
+    monkeypatch.setattr(walk, "COMPUTE", gate)
+    yield gate
+    gate.let(10_000)  # whoever still waits may end
+
+
+def view_of(views, step):
+    """The first view of a step; the gate must have let it through."""
+    return next(view for view in views if f"step {step} of" in view.status)
 
 
 def begin(session, catalog, num=3, seed=7, **changes):
@@ -32,54 +63,83 @@ def pixels(path):
         return images.from_pil(image.copy(), 8)
 
 
-def test_sample_shows_frames_then_results(session, catalog):
-    views = list(begin(session, catalog))
-    assert [v.phase for v in views] == ["running"] * 11 + ["finished"]
-    assert "step 0 of 10 · round 1 of 2" in views[0].status
-    assert "step 10 of 10 · refinement" in views[-1].status
-    assert len({v.frame for v in views[:-1]}) == 11
-    assert all(v.plot is not None for v in views)
-    last = views[-1].result
-    energies = [float(caption) for _, caption in last.gallery]
+def test_sample_shows_frames_then_results(session, catalog, gate):
+    views = begin(session, catalog)
+    frames = set()
+    for step in range(10):
+        gate.let(1)
+        view = view_of(views, step)
+        assert view.phase == "running"
+        assert view.plot is not None
+        frames.add(view.frame)
+    assert len(frames) == 10
+    assert "round 2 of 2" in next(views).status or "refinement" in view.status
+    gate.let(2)
+    *_, last = views
+    assert last.phase == "finished"
+    assert "step 10 of 10 · refinement" in last.status
+    energies = [float(caption) for _, caption in last.result.gallery]
     assert energies == sorted(energies)
-    assert len(last.gallery) == 3
-    with Image.open(last.film) as film:
+    assert len(energies) == 3
+    with Image.open(last.result.film) as film:
         assert film.n_frames == 11
 
 
-def test_stop_and_continue_is_exactly_the_uninterrupted_walk(session, catalog):
+def test_stop_and_continue_is_exactly_the_uninterrupted_walk(session, catalog, gate):
+    views = begin(session, catalog)
+    gate.let(5)
+    view_of(views, 4)
+    stop(session)
+    gate.let(1)  # the step that the walk stood before when it was told
+    *_, view = views
+    assert view.phase == "stopped"
+    assert "step 5 of 10" in view.status
+    assert view.result is not None
+    gate.let(20)
+    *_, view = resume(session)
+    assert view.phase == "finished"
     whole = Session()
     list(begin(whole, catalog))
-    for view in begin(session, catalog):
-        if session.walk.state.step == 4:
-            stop(session)
-    assert view.phase == "stopped"
-    assert "step 4 of 10" in view.status
-    assert view.result is not None
-    views = list(resume(session))
-    assert views[-1].phase == "finished"
     assert torch.equal(session.walk.state.x, whole.walk.state.x)
     assert torch.equal(torch.stack(session.walk.energies), torch.stack(whole.walk.energies))
     assert len(session.walk.energies) == 11
     whole.close()
 
 
-def test_a_second_walk_replaces_the_first(session, catalog):
-    first = begin(session, catalog, seed=1)
-    next(first)
-    second = begin(session, catalog, seed=2)
-    assert next(second).phase == "running"
-    assert list(first) == []  # the first ends silently and overwrites nothing
+def test_continue_at_once_after_stop_has_one_viewer(session, catalog, gate):
+    first = begin(session, catalog)
+    gate.let(2)
+    view_of(first, 1)
+    stop(session)
+    second = resume(session)
+    gate.let(1)
+    view_of(second, 2)
+    assert list(first) == []  # it ends silently and leaves the walk to the other
+    gate.let(20)
     assert list(second)[-1].phase == "finished"
+
+
+def test_a_second_walk_replaces_the_first(session, catalog, gate):
+    first = begin(session, catalog, seed=1)
+    gate.let(1)
+    next(first)
+    old = session.walk
+    second = begin(session, catalog, seed=2)
+    gate.let(30)
+    assert next(second).phase in ("running", "finished")
+    assert list(first) == []  # the first ends silently and overwrites nothing
+    list(second)
+    assert session.walk.finished
     assert session.walk.recipe.seed == 2
+    assert not old.wait(5)
+    assert not old.finished
 
 
 def test_two_sessions_walk_on_their_own(session, catalog):
     other = Session()
-    a, b = begin(session, catalog, seed=1), begin(other, catalog, seed=2)
-    for _ in range(5):
-        next(a)
-        next(b)
+    a, b = begin(session, catalog, seed=1), begin(other, catalog, seed=2, refinement_steps=3000)
+    next(a)
+    next(b)
     stop(other)
     assert list(b)[-1].phase == "stopped"
     assert list(a)[-1].phase == "finished"
@@ -90,18 +150,22 @@ def test_two_sessions_walk_on_their_own(session, catalog):
     alone.close()
 
 
-def test_closing_a_session_stops_its_walk_and_removes_its_files(session, catalog):
-    for view in begin(session, catalog):
-        pass
+def test_closing_a_session_stops_its_walk_and_removes_its_files(session, catalog, gate):
+    gate.let(12)  # eleven states, and the end
+    *_, view = begin(session, catalog)
     folder = Path(view.result.grid).parent
     assert folder.is_dir()
     running = begin(session, catalog)
+    gate.let(1)
     next(running)
     assert not folder.exists()
-    files = Path(session.folder.name)
+    files, walking = Path(session.folder.name), session.walk
     session.close()
+    gate.let(1)
     assert list(running) == []
     assert not files.exists()
+    assert not walking.wait(5)
+    assert len(walking.energies) <= 2
     assert session.walk is None
 
 
@@ -120,10 +184,13 @@ def test_pngs_make_the_same_pictures_again(session, catalog):
     assert session.walk.recipe.plan == recipe.plan
 
 
-def test_a_stopped_picture_says_where(session, catalog, tmp_path):
-    for view in begin(session, catalog):
-        if session.walk.state.step == 5:
-            stop(session)
+def test_a_stopped_picture_says_where(session, catalog, tmp_path, gate):
+    views = begin(session, catalog)
+    gate.let(5)
+    view_of(views, 4)
+    stop(session)
+    gate.let(1)
+    *_, view = views
     data = Path(view.result.grid).read_bytes()
     assert from_png(data).stopped_at == 5
     (tmp_path / "x.png").write_bytes(data)
@@ -189,15 +256,20 @@ def test_impossible_settings_are_refused_and_the_old_walk_is_kept(session, catal
         next(start(session, catalog, "gamma", controls_of(catalog.get("alpha")), 1, 0))
 
 
-def test_a_chain_that_leaves_the_finite_numbers_is_told_and_kept(session, catalog, monkeypatch):
+def test_a_chain_that_leaves_the_finite_numbers_is_told_and_kept(session, catalog, monkeypatch, gate):
     views = begin(session, catalog)
+    gate.let(1)
     next(views)
     broken = catalog.get("alpha").net.scales[0].head.weight
     monkeypatch.setattr(broken, "data", torch.full_like(broken, torch.nan))
-    last = list(views)[-1]
+    gate.let(1)
+    *_, last = views
     assert last.phase == "stopped"
     assert "not a finite number at step 1" in last.status
     assert last.result is not None
+    gate.let(1)
+    with pytest.raises(ValueError, match="not a finite number at step 0"):
+        list(begin(session, catalog))
 
 
 def test_scrubbing_shows_recorded_frames(session, catalog):
@@ -229,10 +301,26 @@ def test_dice_stays_in_range():
     assert all(0 <= s <= MAX_SEED for s in seeds)
 
 
-def test_frames_are_dropped_when_encoding_is_slow(session, catalog, monkeypatch):
-    clock = iter(x / 100 for x in range(10**6))  # every look at the clock takes 10 ms
+def test_a_slow_viewer_does_not_hold_the_chain_up_and_late_frames_are_dropped(session, catalog):
+    views = begin(session, catalog)
+    first = next(views)
+    assert not session.walk.wait(10)  # the walk ends while nobody asks for a frame
+    rest = list(views)
+    assert [view.phase for view in rest] == ["finished"]
+    assert len(session.walk.energies) == 11
+    assert io.BytesIO(first.frame).read(2) == b"\xff\xd8"
+
+
+def test_drawing_takes_its_share_at_most(session, catalog, gate, monkeypatch):
+    clock = iter(x / 100 for x in range(10**6))  # every look at the clock is 10 ms later
+    pauses = []
     monkeypatch.setattr(handlers.time, "monotonic", lambda: next(clock))
-    monkeypatch.setattr(handlers, "ENCODING_SHARE", 0.1)
-    views = list(begin(session, catalog))
-    assert len(views) < 6  # encoding took 10 ms: the next frame comes 100 ms later
-    assert io.BytesIO(views[-1].frame).read(2) == b"\xff\xd8"
+    monkeypatch.setattr(handlers, "DRAWING_SHARE", 0.05)
+    monkeypatch.setattr(handlers, "FRAME_INTERVAL", 0.1)
+    views = begin(session, catalog)
+    gate.let(1)
+    next(views)
+    monkeypatch.setattr(session.walk, "wait", lambda pause: pauses.append(pause) or len(pauses) < 3)
+    next(views)
+    assert pauses == [pytest.approx(0.2)]  # 10 ms of drawing, one twentieth
+    gate.let(20)

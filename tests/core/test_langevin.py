@@ -5,9 +5,18 @@ import math
 import pytest
 import torch
 
-from ebm_core.energy import energy_and_grad, frozen
-from ebm_core.langevin import LangevinConfig, NonFiniteEnergyError, differentiable_step, drain, langevin_chain
+from ebm_core.captured import CapturedEnergy, captured
+from ebm_core.energy import EnergyGradient, energy_and_grad, frozen
+from ebm_core.langevin import (
+    FiniteCheck,
+    LangevinConfig,
+    NonFiniteEnergyError,
+    differentiable_step,
+    drain,
+    langevin_chain,
+)
 from ebm_core.nets import EnergyNetwork, NetConfig
+from ebm_core.nets.folding import folded, refold
 from tests.conftest import TINY, Quadratic
 
 
@@ -130,3 +139,47 @@ def test_frozen_restores_what_it_found(tiny_net):
 
 def test_default_network_config_is_the_papers():
     assert sum(p.numel() for p in EnergyNetwork(NetConfig()).parameters()) == 6_609_604
+
+
+def test_on_an_accelerator_the_check_comes_late_and_still_names_the_step(rng):
+    check = FiniteCheck(every=4)
+    for step, value in enumerate([1.0, math.nan, 1.0]):
+        check.add(step, torch.tensor([0.0, value]))
+    with pytest.raises(NonFiniteEnergyError, match="at step 1;"):
+        check.add(3, torch.tensor([math.inf]))
+    with pytest.raises(NonFiniteEnergyError, match="at step 1;"):
+        check.finish()
+    FiniteCheck().finish()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_captured_chain_is_the_eager_one():
+    torch.manual_seed(0)
+    net = EnergyNetwork(TINY).cuda()
+    fast = folded(net)
+    config = LangevinConfig(steps=40, step_size=5.0, noise_std=0.01)
+
+    def walk(energy):
+        rng = torch.Generator("cuda").manual_seed(0)
+        return drain(langevin_chain(energy, torch.rand(4, 3, 8, 8, generator=rng, device="cuda"), config, rng))
+
+    graph = CapturedEnergy(fast, torch.rand(4, 3, 8, 8, device="cuda"))
+    torch.testing.assert_close(walk(graph), walk(fast), rtol=1e-4, atol=1e-5)
+    with torch.no_grad():
+        for p in net.parameters():
+            p.add_(0.05 * torch.randn_like(p))
+    refold(fast, net)
+    torch.testing.assert_close(walk(graph), walk(folded(net)), rtol=1e-4, atol=1e-5)
+
+
+def test_an_energy_with_a_gradient_of_its_own_is_asked_for_it(rng):
+    class Own(Quadratic):
+        def energy_and_grad(self, x):
+            return EnergyGradient(torch.zeros(len(x)), torch.ones_like(x), torch.zeros(len(x), 1))
+
+    x = torch.full((1, 3, 8, 8), 0.5)
+    moved = drain(langevin_chain(Own(), x, LangevinConfig(1, 0.1, 0.0), rng))
+    torch.testing.assert_close(moved, x - 0.1)
+    assert energy_and_grad(Own(), x, create_graph=True).grad.abs().max() < 1e-6  # only autograd knows second order
+    energy = Own()
+    assert captured(energy, x) is energy

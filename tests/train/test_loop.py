@@ -12,7 +12,8 @@ from ebm_core.checkpoint import CheckpointError
 from tests.train.conftest import CONFIG
 from train import loop
 from train.config import IcdConfig, OptimConfig, TrainConfig
-from train.loop import DivergedError, Trainer, fit, growing_average, schedule
+from train.ema import MovingAverage
+from train.loop import DivergedError, Trainer, fit, schedule
 from train.run import LOG, RunError, load_config, load_state
 
 
@@ -102,7 +103,7 @@ def test_divergence_names_its_step_and_keeps_the_checkpoint(data, tmp_path, monk
 def test_a_non_finite_chain_stops_the_run(data, tmp_path):
     trainer = run(replace(CONFIG, icd=replace(CONFIG.icd, iterations=0)), data, tmp_path)
     state = trainer.state_dict()
-    state["ema"]["module.scales.0.head.bias"].fill_(math.nan)
+    state["ema"]["net"]["scales.0.head.bias"].fill_(math.nan)
     torch.save(state, tmp_path / "state.pt")
     with pytest.raises(DivergedError, match=r"not a finite number at step 0.*stopped at iteration 2"):
         run(CONFIG, data, tmp_path, resume=True)
@@ -175,13 +176,19 @@ def test_schedule_rises_and_falls():
 
 
 def test_moving_average_starts_fast_and_ends_at_its_decay():
-    update = growing_average(0.5)
-    averaged, current = [torch.zeros(1)], [torch.ones(1)]
-    update(averaged, current, torch.tensor(0))
-    assert averaged[0] == pytest.approx(0.9)
-    averaged = [torch.zeros(1)]
-    update(averaged, current, torch.tensor(10_000))
-    assert averaged[0] == pytest.approx(0.5)
+    net = torch.nn.Sequential(torch.nn.Linear(1, 1, bias=False), torch.nn.BatchNorm1d(1))
+    torch.nn.init.zeros_(net[0].weight)
+    average = MovingAverage(net, 0.5)
+    torch.nn.init.ones_(net[0].weight)
+    net[1].running_mean.fill_(3.0)
+    average.update(net)
+    assert average.net[0].weight == pytest.approx(0.9)
+    assert average.net[1].running_mean == 3.0
+    average.num_updates = 10_000
+    torch.nn.init.zeros_(average.net[0].weight)
+    average.update(net)
+    assert average.net[0].weight == pytest.approx(0.5)
+    assert not average.net[0].weight.requires_grad
 
 
 # A value other than CONFIG's for every field of the training sections; the test below walks all fields.
@@ -205,7 +212,7 @@ def final_parameters(config, data):
             trainer.step(measure=True)
     except DivergedError:
         return None
-    return torch.cat([v.flatten() for v in trainer.ema.module.state_dict().values()])
+    return torch.cat([v.flatten() for v in trainer.ema.net.state_dict().values()])
 
 
 def fields_of(cls, prefix=""):
