@@ -1,0 +1,58 @@
+"""Seconds, FLOPs and bytes."""
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+
+def seconds(action: Callable[[], Any], device: str, repeats: int = 5) -> float:
+    """Median duration after two runs to warm up."""
+    durations = []
+    for number in range(repeats + 2):
+        _wait(device)
+        started = time.perf_counter()
+        action()
+        _wait(device)
+        if number >= 2:
+            durations.append(time.perf_counter() - started)
+    return statistics.median(durations)
+
+
+def _wait(device: str) -> None:
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+
+
+def matmul_peak(device: str, dtype: torch.dtype, size: int = 2048) -> float:
+    """FLOP/s of a large square matrix product, which is what "peak" means in the tables."""
+    a = torch.rand(size, size, device=device).to(dtype)
+    return 2 * size**3 / seconds(lambda: a @ a, device, 7)
+
+
+class _ByteCounter(TorchDispatchMode):
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if not func.is_view:
+            moved = [t for t in tree_leaves((args, kwargs, result)) if isinstance(t, Tensor)]
+            self.total += sum(t.numel() * t.element_size() for t in moved)
+        return result
+
+
+def work(action: Callable[[], Any]) -> tuple[int, int]:
+    """FLOPs, and bytes that the operations read and write when each goes to memory (caches serve some of them)."""
+    with FlopCounterMode(display=False) as flops:
+        action()
+    with _ByteCounter() as moved:
+        action()
+    return flops.get_total_flops(), moved.total
