@@ -28,6 +28,7 @@ from train.run import RunError, load_state, save_config, save_state
 from train.step import StepOutput, icd_step, matching_step
 
 ALONE = Processes()
+LEVEL_IMAGES = 256  # enough for the mean energy of data; the same ones in every process
 SEED_STRIDE = 1_000_003  # between the processes' generators; the CPU's keeps 32 bits of a seed
 
 
@@ -75,6 +76,7 @@ class Trainer:
             # A new phase, a new optimiser: Adam's moments belong to the other loss. The averaged network goes on, and
             # its average begins anew, or a short second phase would hardly show in it.
             self.net.load_state_dict(self.ema.net.state_dict())
+            self._set_level()
             self.ema = MovingAverage(self.net, self.config.ema_decay)
             self.optimiser = Optimiser(self.net, self.config.icd.optim)
         if in_warm_start:
@@ -131,6 +133,13 @@ class Trainer:
         shard = state["shards"][self.processes.rank]
         self.buffer.load_state_dict(shard["buffer"])
         self.rng.set_state(shard["rng"].cpu())
+
+    @torch.no_grad()
+    def _set_level(self) -> None:
+        """Shift the energy so that it is 0 on data: matching leaves the constant free, the penalty on E^2 does not."""
+        data = (self.data[:LEVEL_IMAGES].float() + 0.5) / 256
+        head = self.net.scales[0].head
+        head.bias -= self.net(data).mean() / self.config.net.energy_scale
 
     def _batch(self, num: int) -> Tensor:
         share = self.processes.share(num, "batch size")

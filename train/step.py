@@ -11,7 +11,7 @@ from ebm_core.langevin import differentiable_step, drain, langevin_chain
 from ebm_core.nets import EnergyNetwork
 from ebm_core.sampling import uniform_noise
 from ebm_core.transitions import TransitionConfig, transition
-from train.config import IcdConfig, MatchingConfig, TrainConfig
+from train.config import MatchingConfig, TrainConfig
 from train.losses import (
     contrastive_divergence,
     energy_penalty,
@@ -51,8 +51,7 @@ def icd_step(
     the samples to the buffer. Raises NonFiniteEnergyError when the chain leaves the finite numbers.
     """
     c = config.icd
-    x_start = replayed(buffer, x_pos.shape, c, rng)
-    x_start = transition(x_start, config.plan.transition, rng)
+    x_start = chain_starts(buffer, x_pos.shape, config, rng)
     langevin = config.plan.langevin
     x_tilde = drain(langevin_chain(chain_net, x_start, replace(langevin, steps=c.steps - c.kl_steps), rng))
     for step in range(c.kl_steps):
@@ -85,13 +84,21 @@ def icd_step(
     return StepOutput(terms, figures)
 
 
-def replayed(buffer: ReplayBuffer, shape: tuple[int, ...], config: IcdConfig, rng: torch.Generator) -> Tensor:
-    """Starts of the chains: past samples, or noise with ``reinit_prob`` (always, while the buffer is empty)."""
-    noise = uniform_noise(shape, rng)
+def chain_starts(
+    buffer: ReplayBuffer, shape: tuple[int, ...], config: TrainConfig, rng: torch.Generator
+) -> Tensor:
+    """Past samples after a transition, or noise with ``reinit_prob`` (always, while the buffer is empty).
+
+    Noise is moved too only where the plan that samples the model does so: a chain must not train where it is
+    never used.
+    """
+    noise, moves = uniform_noise(shape, rng), config.plan.transition
+    if config.plan.move_noise:
+        noise = transition(noise, moves, rng)
     if not len(buffer):
         return noise
-    fresh = torch.rand(shape[0], generator=rng, device=noise.device) < config.reinit_prob
-    return torch.where(fresh[:, None, None, None], noise, buffer.draw(shape[0], rng))
+    fresh = torch.rand(shape[0], generator=rng, device=noise.device) < config.icd.reinit_prob
+    return torch.where(fresh[:, None, None, None], noise, transition(buffer.draw(shape[0], rng), moves, rng))
 
 
 def matching_sources(x_data: Tensor, config: MatchingConfig, moves: TransitionConfig, rng: torch.Generator) -> Tensor:

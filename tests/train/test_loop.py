@@ -167,6 +167,17 @@ def test_a_full_disk_keeps_the_last_checkpoint(data, tmp_path, monkeypatch):
     assert (tmp_path / "state.pt").read_bytes() == before
 
 
+def test_the_second_phase_begins_with_data_at_energy_zero(data):
+    config = replace(CONFIG, icd=replace(CONFIG.icd, optim=OptimConfig(lr=1e-12)))
+    trainer = Trainer(config, data, "cpu")
+    for head in (trainer.net.scales[0].head, trainer.ema.net.scales[0].head):
+        torch.nn.init.constant_(head.bias, 30.0)
+    for _ in range(3):
+        trainer.step()
+    x = (data.float() + 0.5) / 256
+    assert abs(float(trainer.net(x).detach().mean())) < 1e-4
+
+
 def test_schedule_rises_and_falls():
     optim = OptimConfig(warmup=10, final_lr=0.1)
     assert schedule(0, 100, optim) == pytest.approx(0.1, rel=0.01)

@@ -11,10 +11,10 @@ from ebm_core.sampling import uniform_noise
 from ebm_core.transitions import TransitionConfig
 from tests.conftest import TINY
 from tests.train.conftest import CONFIG
-from train.config import IcdConfig, MatchingConfig
+from train.config import MatchingConfig
 from train.losses import contrastive_divergence
 from train.replay import ReplayBuffer
-from train.step import icd_step, matching_sources, matching_step, replayed
+from train.step import chain_starts, icd_step, matching_sources, matching_step
 
 
 def one_step(config=CONFIG, fill=True):
@@ -89,14 +89,26 @@ def test_parameters_still_want_gradients_after_the_frozen_chain():
     assert all(p.requires_grad for p in net.parameters())
 
 
-def test_replay_starts_from_noise_as_often_as_asked(rng):
+def test_chains_start_from_noise_as_often_as_asked(rng):
     buffer = ReplayBuffer(10, (3, 8, 8), "ring", "cpu")
     shape = (2000, 3, 8, 8)
-    assert replayed(buffer, shape, IcdConfig(), rng).std() > 0.28  # empty: uniform noise
+    still = replace(CONFIG, plan=replace(CONFIG.plan, move_noise=False), icd=replace(CONFIG.icd, reinit_prob=0.2))
+    assert chain_starts(buffer, shape, still, rng).std() > 0.28  # empty: uniform noise
     buffer.add(torch.full((10, 3, 8, 8), 0.5), rng)
-    x = replayed(buffer, shape, IcdConfig(reinit_prob=0.2), rng)
-    fresh = ((x - 0.5).abs().amax(dim=(1, 2, 3)) > 0.1).float().mean()
-    assert abs(fresh - 0.2) < 0.04
+    x = chain_starts(buffer, shape, still, rng)
+    assert abs((x.std(dim=(2, 3)).amax(1) > 0.1).float().mean() - 0.2) < 0.04
+
+
+def test_replayed_images_are_moved_and_noise_where_the_plan_moves_it(rng):
+    buffer, shape = ReplayBuffer(10, (3, 8, 8), "ring", "cpu"), (500, 3, 8, 8)
+    blur = TransitionConfig(crop_min_scale=1, flip_prob=0, jitter_prob=0, grayscale_prob=0, blur_prob=1)
+    moving = replace(CONFIG, plan=replace(CONFIG.plan, move_noise=True, transition=blur))
+    still = replace(moving, plan=replace(moving.plan, move_noise=False))
+    assert chain_starts(buffer, shape, still, rng).std() > 0.28
+    assert chain_starts(buffer, shape, moving, rng).std() < 0.25
+    buffer.add(uniform_noise((10, 3, 8, 8), rng), rng)
+    never = replace(still, icd=replace(still.icd, reinit_prob=0.0))
+    assert chain_starts(buffer, shape, never, rng).std() < 0.25
 
 
 def test_matching_sources_have_their_shares(rng):
