@@ -5,15 +5,11 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from ebm_core.checkpoint import CheckpointError, ModelInfo, load_model, read_info
 from ebm_core.hub import find_model, shipped_models
 from ebm_core.nets import EnergyNetwork
-from ebm_core.nets.folding import folded
-from ebm_core.precision import choose_precision
+from ebm_core.precision import for_sampling
 from ebm_core.recipe import fingerprint
-from ebm_core.sampling import uniform_noise
 
 WARM_CHAINS = 16  # what the slider for the number of chains stands at
 
@@ -59,14 +55,8 @@ class Catalog:
     def _load(self, name: str) -> Model:
         path = find_model(name, self.weights)
         net, info = load_model(path, self.device)
-        net = folded(net)
-        c = info.net
-        # Passes of the size that the page offers first: its first frame then need not wait for kernels to be chosen.
-        choose_precision(net, uniform_noise((WARM_CHAINS, c.channels, c.image_size, c.image_size), self._rng()))
-        return Model(name, net, info, fingerprint(path))
-
-    def _rng(self) -> torch.Generator:
-        return torch.Generator(self.device).manual_seed(0)
+        # Its passes are of the size that the page offers first: the first frame need not wait for kernels to be chosen.
+        return Model(name, for_sampling(net, WARM_CHAINS, self.device), info, fingerprint(path))
 
     def _check(self) -> list[tuple[str, str | None]]:
         checked: list[tuple[str, str | None]] = []

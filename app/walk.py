@@ -1,6 +1,7 @@
 """One person's chain: it walks in a thread of its own, can be stopped between two steps, and is recorded."""
 
 import threading
+import time
 
 import torch
 from torch import Tensor
@@ -37,6 +38,7 @@ class Walk:
         self.energies: list[Tensor] = []  # one (B,) for each step so far
         self.state: ChainState | None = None
         self.error: Exception | None = None  # what ended it before its end
+        self.seconds = 0.0  # spent walking, waiting for its turn included
         self._stop_requested, self._resting, self._begun = threading.Event(), threading.Event(), threading.Event()
         self._resting.set()
         self._starting = threading.Lock()
@@ -73,6 +75,7 @@ class Walk:
         return [*frames, (state.step, images.quantise(state.x).cpu())]
 
     def _run(self) -> None:
+        started, before = time.monotonic(), self.seconds
         try:
             while True:
                 with self._starting:
@@ -84,6 +87,7 @@ class Walk:
                 if state is None:
                     break
                 self._record(state)
+                self.seconds = before + time.monotonic() - started
                 self._begun.set()
         except Exception as error:  # told by the watcher, in whose thread it belongs
             self.error = error

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import flop_registry
 
 
 def seconds(action: Callable[[], Any], device: str, repeats: int = 5) -> float:
@@ -36,23 +36,27 @@ def matmul_peak(device: str, dtype: torch.dtype, size: int = 2048) -> float:
     return 2 * size**3 / seconds(lambda: a @ a, device, 7)
 
 
-class _ByteCounter(TorchDispatchMode):
+class _WorkCounter(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
-        self.total = 0
+        self.flops = self.bytes = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
         if not func.is_view:
             moved = [t for t in tree_leaves((args, kwargs, result)) if isinstance(t, Tensor)]
-            self.total += sum(t.numel() * t.element_size() for t in moved)
+            self.bytes += sum(t.numel() * t.element_size() for t in moved)
+        if (count := flop_registry.get(func._overloadpacket)) is not None:
+            self.flops += count(*args, **kwargs, out_val=result)
         return result
 
 
 def work(action: Callable[[], Any]) -> tuple[int, int]:
-    """FLOPs, and bytes that the operations read and write when each goes to memory (caches serve some of them)."""
-    with FlopCounterMode(display=False) as flops:
+    """FLOPs, and bytes that the operations read and write when each goes to memory (caches serve some of them).
+
+    torch's own FlopCounterMode hooks into modules and cannot follow a gradient with respect to the input alone.
+    """
+    with _WorkCounter() as counter:
         action()
-    with _ByteCounter() as moved:
-        action()
-    return flops.get_total_flops(), moved.total
+    return counter.flops, counter.bytes

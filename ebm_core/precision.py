@@ -9,6 +9,7 @@ from torch import Tensor
 from ebm_core.device import has_bf16
 from ebm_core.energy import energy_and_grad
 from ebm_core.nets import EnergyNetwork
+from ebm_core.nets.folding import folded
 
 WORTH = 1.15  # below this speed-up float32 stays, so that the choice does not hang on the noise of a measurement
 
@@ -39,6 +40,15 @@ def choose_precision(net: EnergyNetwork, x: Tensor, repeats: int = 3) -> Precisi
     error = (energy_bf16 - energy).abs().max() / energy.abs().max().clamp(min=1e-30)
     net.bf16 = seconds / seconds_bf16 >= WORTH
     return Precision(net.bf16, seconds / seconds_bf16, float(error))
+
+
+def for_sampling(net: EnergyNetwork, num: int, device: str) -> EnergyNetwork:
+    """A frozen copy in its fastest form for chains of ``num`` images: folded, and in the better precision."""
+    fast, c = folded(net), net.config
+    rng = torch.Generator(device).manual_seed(0)
+    x = torch.rand(num, c.channels, c.image_size, c.image_size, generator=rng, device=device)
+    choose_precision(fast, x)
+    return fast
 
 
 def _measure(net: EnergyNetwork, x: Tensor, repeats: int) -> tuple[float, Tensor]:

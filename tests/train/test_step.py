@@ -11,7 +11,7 @@ from ebm_core.sampling import uniform_noise
 from ebm_core.transitions import TransitionConfig
 from tests.conftest import TINY
 from tests.train.conftest import CONFIG
-from train.config import MatchingConfig
+from train.config import IcdConfig, MatchingConfig
 from train.losses import contrastive_divergence
 from train.replay import ReplayBuffer
 from train.step import chain_starts, icd_step, matching_sources, matching_step

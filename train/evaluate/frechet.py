@@ -12,6 +12,7 @@ from tqdm import tqdm
 from ebm_core import images
 from ebm_core.checkpoint import write_atomically
 from ebm_core.nets import EnergyNetwork
+from ebm_core.precision import for_sampling
 from ebm_core.sampling import SamplePlan, sample, uniform_noise
 from train.evaluate.features import frechet_distance
 
@@ -21,9 +22,11 @@ def draw_samples(
 ) -> tuple[Tensor, Tensor]:
     """``num`` images uint8 ``(num, C, H, W)`` of Algorithm 2 and their energies ``(num,)``.
 
-    Batch ``i`` uses seed ``seed + i``, so that a batch can be made again alone.
+    Batch ``i`` uses seed ``seed + i``, so that a batch can be made again alone. The network samples in the form
+    and precision that the page uses.
     """
     c = net.config
+    net = for_sampling(net, min(batch, num, 16), device)
     drawn, energies = [], []
     for number, start in enumerate(tqdm(range(0, num, batch), "samples", leave=False)):
         rng = torch.Generator(device).manual_seed(seed + number)

@@ -1,0 +1,58 @@
+"""Training iterations a second, what they spend their time on, and the straightforward implementation's."""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.measure import seconds
+from benchmarks.straightforward import Training
+from ebm_core.langevin import drain, langevin_chain
+from ebm_core.nets.folding import refold
+from train.config import TrainConfig
+from train.loop import Trainer
+from train.step import chain_starts, matching_step
+
+
+def compare(name: str, config: TrainConfig, images: Tensor, device: str, repeats: int) -> dict[str, Any]:
+    """Iterations of Algorithm 1 both ways, and the seconds of the parts of ours."""
+    config = replace(config, warm_start=replace(config.warm_start, iterations=0))
+    trainer = Trainer(config, images, device)
+    ours = seconds(trainer.step, device, repeats)
+    baseline = seconds(Training(trainer.net, images, config, device).iteration, device, repeats)
+    x = chain_starts(trainer.buffer, trainer._batch(config.icd.batch_size).shape, config, trainer.rng)
+    energy, langevin = trainer.chain_energy, replace(config.plan.langevin, steps=config.icd.steps - config.icd.kl_steps)
+    assert energy is not None
+    parts = {
+        "draw": lambda: trainer._batch(config.icd.batch_size),
+        "start and transitions": lambda: chain_starts(trainer.buffer, x.shape, config, trainer.rng),
+        "fold": lambda: refold(trainer.chain_net, trainer.net),
+        "chain": lambda: drain(langevin_chain(energy, x, langevin, trainer.rng)),
+        "clip and optimiser": lambda: (trainer.optimiser.clip(), trainer.optimiser.step(0.0)),
+        "moving average": lambda: trainer.ema.update(trainer.net),
+    }
+    measured = {part: seconds(action, device, repeats) for part, action in parts.items()}
+    measured["losses and their gradients"] = max(0.0, ours - sum(measured.values()))
+    return {
+        "network": name, "batch": config.icd.batch_size, "chain_steps": config.icd.steps,
+        "iterations_per_second": 1 / ours,
+        "straightforward_iterations_per_second": 1 / baseline, "speedup": baseline / ours,
+        "share": {part: duration / ours for part, duration in measured.items()},
+    }  # fmt: skip
+
+
+def warm_start_rate(config: TrainConfig, images: Tensor, device: str, repeats: int) -> float:
+    """Iterations a second of the warm start."""
+    trainer = Trainer(config, images, device)
+
+    def iteration() -> None:
+        loss = matching_step(trainer.net, trainer._batch(config.warm_start.batch_size), config, trainer.rng).loss
+        trainer.optimiser.zero_grad()
+        loss.backward()
+        trainer.optimiser.clip()
+        trainer.optimiser.step(1.0)
+        trainer.ema.update(trainer.net)
+
+    torch.manual_seed(0)
+    return 1 / seconds(iteration, device, repeats)

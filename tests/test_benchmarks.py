@@ -1,0 +1,53 @@
+"""The benchmarks measure what they say: the baseline has the same energies, and every row is filled. No times."""
+
+from dataclasses import replace
+
+import torch
+
+from benchmarks.measure import work
+from benchmarks.sampling import rows
+from benchmarks.straightforward import straightforward
+from benchmarks.training import compare, warm_start_rate
+from ebm_core.nets import EnergyNetwork
+from tests.conftest import TINY
+from tests.train.conftest import CONFIG
+
+
+def network():
+    torch.manual_seed(0)
+    return EnergyNetwork(TINY)
+
+
+def test_the_baseline_has_the_same_energies_with_other_modules():
+    net, x = network(), torch.rand(4, 3, 8, 8)
+    plain = straightforward(net)
+    torch.testing.assert_close(plain(x), net(x), rtol=1e-5, atol=1e-6)
+    kinds = {type(m) for m in plain.modules()}
+    assert torch.nn.InstanceNorm2d in kinds
+    assert torch.nn.GroupNorm not in kinds
+
+
+def test_sampling_rows_are_whole(monkeypatch):
+    monkeypatch.setattr("benchmarks.sampling.matmul_peak", lambda device, dtype: 1e9)
+    table = list(rows("tiny", network(), (1, 2), "cpu"))
+    assert {row["variant"] for row in table} == {"straightforward", "folded"}
+    assert {row["batch"] for row in table} == {1, 2}
+    assert all(row["ms_per_image_step"] > 0 and row["gflop_per_image_step"] > 0 for row in table)
+    assert all(row["energy_error"] < 1e-3 for row in table if row["precision"] == "float32")
+
+
+def test_training_rows_are_whole():
+    images = torch.randint(256, (32, 3, 8, 8), dtype=torch.uint8)
+    config = replace(CONFIG, icd=replace(CONFIG.icd, entropy_past=4))
+    row = compare("tiny", config, images, "cpu", 1)
+    assert row["iterations_per_second"] > 0
+    assert row["straightforward_iterations_per_second"] > 0
+    assert set(row["share"]) >= {"draw", "chain", "moving average", "losses and their gradients"}
+    assert warm_start_rate(config, images, "cpu", 1) > 0
+
+
+def test_work_is_counted():
+    a = torch.rand(8, 4)
+    flops, moved = work(lambda: a @ a.T)
+    assert flops == 2 * 8 * 4 * 8
+    assert moved == 4 * (2 * 8 * 4 + 8 * 8)
