@@ -22,9 +22,10 @@ def main(argv: list[str] | None = None) -> int:
     a = parser.parse_args(argv)
 
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    # All cores for one operation at a time: a Langevin step is a line of operations that wait for each other.
+    # One operation at a time: a Langevin step is a line of operations that wait for each other. One core is left to
+    # the server and a browser on the same machine: where they interrupt one of the threads, all others spin and wait.
     torch.set_num_interop_threads(1)
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) - 1))
 
     from app.catalog import Catalog
     from app.ui import PAGE_CSS, THEME, build_ui

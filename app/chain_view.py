@@ -64,7 +64,7 @@ def build_chain_view(session: gr.State) -> ChainView:
     scrubber = gr.Slider(0, 1, 0, step=1, label="Look back through the walk", interactive=False, elem_id="scrubber")
     gr.Markdown("Pictures by energy, lowest first. Each downloads as a PNG that remembers its settings.")
     gallery = gr.Gallery(
-        show_label=False, columns=8, height="auto", object_fit="contain", format="png", elem_classes="pixelated",
+        show_label=False, columns=6, height="auto", object_fit="contain", format="png", elem_classes="pixelated",
         elem_id="gallery", interactive=False,
     )  # fmt: skip
     with gr.Row():

@@ -19,8 +19,8 @@ from ebm_core.recipe import MAX_SEED, Recipe, from_png, to_png
 FRAME_INTERVAL = 0.1  # seconds: at most ten frames a second ...
 DRAWING_SHARE = 0.05  # ... and drawing them takes no more than this share of one core from the chain
 PLOT_INTERVAL = 0.6
-MAX_FILM_FRAMES = 45  # noise compresses badly: a film of 16 chains has about two megabytes
-FILM_WIDTH = 400
+MAX_FILM_FRAMES = 40  # noise compresses badly: a film of 16 chains has about two megabytes
+FILM_WIDTH = 300
 
 
 @dataclass
@@ -89,7 +89,7 @@ def resume(session: Session) -> Iterator[View]:
     started, first_step = time.monotonic(), walk.state.step if walk.state else 0
     walk.go_on()
     walk.wait_for_first()
-    pause = next_plot = 0.0
+    pause, next_plot = 0.0, started + PLOT_INTERVAL  # the first frame waits for no plot
     while walk.wait(pause) and (state := walk.state):
         if session.viewer is not viewer:
             return  # the tab began another walk, was closed, or looks at this one anew
@@ -105,10 +105,15 @@ def resume(session: Session) -> Iterator[View]:
         done = state.step - first_step
         left = (now - started) / done * (walk.recipe.plan.num_steps - state.step) if done else None
         yield View("running", present.status(walk.recipe.plan, state, left, "Walking"), frame, plot)
-    if session.viewer is viewer and walk.state is not None:
-        yield _ended(session, walk)
-    elif walk.error is not None:
-        raise walk.error
+    if walk.state is None:
+        if walk.error is not None:
+            raise walk.error
+    elif session.viewer is viewer:
+        ended = _ended(walk)
+        yield ended  # at once; the files take a moment
+        result = _save(session, walk)
+        if session.viewer is viewer:
+            yield replace(ended, result=result, num_frames=len(walk.frames()))
 
 
 def stop(session: Session) -> None:
@@ -143,7 +148,7 @@ def read_settings(catalog: Catalog, path: str) -> tuple[Recipe, str]:
     return recipe, f"Settings restored (seed {recipe.seed}). Press Sample to make it again.{stopped}{note}"
 
 
-def _ended(session: Session, walk: Walk) -> View:
+def _ended(walk: Walk) -> View:
     assert walk.state is not None
     plan, phase = walk.recipe.plan, "finished" if walk.finished else "stopped"
     told = phase.capitalize() if walk.error is None else f"Stopped: {walk.error}"
@@ -152,8 +157,6 @@ def _ended(session: Session, walk: Walk) -> View:
         status=present.status(plan, walk.state, None, told),
         frame=present.encode_frame(walk.state.x),
         plot=present.energy_plot(walk.energies, plan.num_steps),
-        result=_save(session, walk),
-        num_frames=len(walk.frames()),
     )
 
 

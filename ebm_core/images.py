@@ -62,7 +62,9 @@ def encode(image: Image.Image, format: str, **options: Any) -> bytes:
 def encode_film(frames: Sequence[Image.Image], *, frame_ms: int = 80, hold_ms: int = 1500) -> bytes:
     """Frames as an endless animated GIF; the last one stays for ``hold_ms``."""
     durations = [frame_ms] * (len(frames) - 1) + [hold_ms]
-    # One palette for all frames, made from the last one, would starve the noise; Pillow's own per-frame one is fine.
+    # A palette for each frame (one for all, made from the last, would starve the noise), and no dithering: it doubles
+    # the file and shows as specks on smooth ground.
+    frames = [frame.quantize(method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE) for frame in frames]
     return encode(frames[0], "GIF", save_all=True, append_images=list(frames[1:]), duration=durations, loop=0)
 
 

@@ -70,7 +70,6 @@ def test_sample_shows_frames_then_results(session, catalog, gate):
         gate.let(1)
         view = view_of(views, step)
         assert view.phase == "running"
-        assert view.plot is not None
         frames.add(view.frame)
     assert len(frames) == 10
     assert "round 2 of 2" in next(views).status or "refinement" in view.status
@@ -306,7 +305,9 @@ def test_a_slow_viewer_does_not_hold_the_chain_up_and_late_frames_are_dropped(se
     first = next(views)
     assert not session.walk.wait(10)  # the walk ends while nobody asks for a frame
     rest = list(views)
-    assert [view.phase for view in rest] == ["finished"]
+    assert [view.phase for view in rest] == ["finished", "finished"]
+    assert [view.result is None for view in rest] == [True, False]  # the end is told before the files are written
+    assert all(view.plot is not None for view in rest)
     assert len(session.walk.energies) == 11
     assert io.BytesIO(first.frame).read(2) == b"\xff\xd8"
 

@@ -26,10 +26,10 @@ def main() -> None:
                 page.wait_for_selector(until)
                 waits[name] = time.monotonic() - started
 
-            press("#sample", "#chain-picture img.chain-view", "Sample, first frame")
+            press("#sample", "#chain-picture img.chain-view", "Sample just after loading, first frame")
             page.wait_for_selector("#chain-status >> text=/step (2|3)\\d of/")
             page.screenshot(path=a.out / "page-running.png")
-            press("#stop", "#chain-status >> text=Stopped", "Stop, with files written")
+            press("#stop", "#chain-status >> text=Stopped", "Stop")
             press("#continue", "#chain-status >> text=Walking", "Continue, first frame")
             press("#chain-status", "#chain-status >> text=Finished", "the rest of the walk")
             page.wait_for_timeout(1500)
@@ -37,6 +37,7 @@ def main() -> None:
             with page.expect_download() as film:
                 page.click("#download-film")
             film.value.save_as(a.out / "walk.gif")
+            press("#sample", "#chain-status >> text=Walking", "Sample on a warm page, first frame")
             for name, seconds in waits.items():
                 print(f"{name}: {seconds:.2f} s")
         with chromium_page(address, 390, 844) as page:
