@@ -6,8 +6,6 @@ import signal
 import sys
 from pathlib import Path
 
-import torch
-
 from ebm_core.device import default_device
 from ebm_core.hub import WEIGHTS
 
@@ -22,14 +20,11 @@ def main(argv: list[str] | None = None) -> int:
     a = parser.parse_args(argv)
 
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    # One operation at a time: a Langevin step is a line of operations that wait for each other. One core is left to
-    # the server and a browser on the same machine: where they interrupt one of the threads, all others spin and wait.
-    torch.set_num_interop_threads(1)
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) - 1))
-
     from app.catalog import Catalog
+    from app.compute import give_cores_to_compute
     from app.ui import PAGE_CSS, THEME, build_ui
 
+    give_cores_to_compute()
     try:
         page = build_ui(Catalog(a.weights, a.device))
     except ValueError as error:

@@ -5,6 +5,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.compute import COMPUTE
 from ebm_core.checkpoint import CheckpointError, ModelInfo, load_model, read_info
 from ebm_core.hub import find_model, shipped_models
 from ebm_core.nets import EnergyNetwork
@@ -56,7 +57,8 @@ class Catalog:
         path = find_model(name, self.weights)
         net, info = load_model(path, self.device)
         # Its passes are of the size that the page offers first: the first frame need not wait for kernels to be chosen.
-        return Model(name, for_sampling(net, WARM_CHAINS, self.device), info, fingerprint(path))
+        fast = COMPUTE.submit(for_sampling, net, WARM_CHAINS, self.device).result()
+        return Model(name, fast, info, fingerprint(path))
 
     def _check(self) -> list[tuple[str, str | None]]:
         checked: list[tuple[str, str | None]] = []

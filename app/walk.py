@@ -7,15 +7,13 @@ import torch
 from torch import Tensor
 
 from app.catalog import Model
-from app.turns import Turns
+from app.compute import COMPUTE
 from ebm_core import images
 from ebm_core.langevin import ChainState
 from ebm_core.recipe import Recipe
 from ebm_core.sampling import sample, uniform_noise
 
 MAX_FRAMES = 120  # recorded states; 64 chains of 32x32 take 24 MB
-# Two chains at once on the same cores are slower than one after the other: each step wants all of them.
-COMPUTE = Turns()
 
 
 class Walk:
@@ -82,8 +80,7 @@ class Walk:
                     if self._stop_requested.is_set():
                         self._resting.set()
                         return
-                with COMPUTE:
-                    state = next(self._chain, None)
+                state = COMPUTE.submit(next, self._chain, None).result()
                 if state is None:
                     break
                 self._record(state)

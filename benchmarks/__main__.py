@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.live_view import live_view
+from benchmarks.live_view import live_view_alone
 from benchmarks.sampling import rows
 from benchmarks.training import compare, warm_start_rate
 from ebm_core.checkpoint import load_model
@@ -31,6 +31,7 @@ def main() -> None:
     parser.add_argument("--device", default=default_device())
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 16, 64])
     parser.add_argument("--repeats", type=int, default=3, help="of the training steps and walks; the median counts")
+    parser.add_argument("--compile", action="store_true", help="torch.compile's rows too, minutes of compiling each")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results.json"))
     a = parser.parse_args()
     torch.manual_seed(0)
@@ -42,7 +43,7 @@ def main() -> None:
     print("\n| network | batch | way | precision | ms per image and step | of peak | speed-up | energy error |")
     print("|---|---|---|---|---|---|---|---|")
     for name, net in {"CIFAR-10, F = 64": paper, **shipped}.items():
-        for row in rows(name, net, tuple(a.batches), a.device):
+        for row in rows(name, net, tuple(a.batches), a.device, a.compile):
             report["sampling"].append(row)
             print(
                 f"| {row['network']} | {row['batch']} | {row['variant']} | {row['precision']} | "
@@ -57,7 +58,7 @@ def main() -> None:
         config = load_toml(TrainConfig, path)
         config = replace(config, data=replace(config.data, path=""))
         report["warm_start"][path.stem] = warm_start_rate(config, images, a.device, a.repeats)
-    report["page"] = [live_view(name, a.device, a.repeats) for name in shipped]
+    report["page"] = [live_view_alone(name, a.device, a.repeats) for name in shipped]
     print(json.dumps({k: report[k] for k in ("training", "warm_start", "page")}, indent=1))
     a.out.write_text(json.dumps(report, indent=1) + "\n")
 

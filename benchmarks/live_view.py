@@ -1,14 +1,25 @@
 """What the live view adds to a chain, and how long a person waits for the first frame."""
 
+import json
+import subprocess
+import sys
 import time
 from typing import Any
 
 from app.catalog import WARM_CHAINS, Catalog
+from app.compute import give_cores_to_compute
 from app.handlers import Session, start
 from app.settings import controls_of
 from app.walk import Walk
 from ebm_core.hub import WEIGHTS
 from ebm_core.recipe import Recipe
+
+
+def live_view_alone(model: str, device: str, repeats: int) -> dict[str, Any]:
+    """``live_view`` in a process of its own: its thread must be the only one with helpers, as it is in the app."""
+    command = [sys.executable, "-m", "benchmarks.live_view", model, device, str(repeats)]
+    result: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return result
 
 
 def live_view(model: str, device: str, repeats: int = 3) -> dict[str, Any]:
@@ -37,3 +48,8 @@ def live_view(model: str, device: str, repeats: int = 3) -> dict[str, Any]:
         "model": model, "chains": WARM_CHAINS, "steps": recipe.plan.num_steps, "seconds_alone": min(alone),
         "seconds_watched": min(watched), "overhead": min(watched) / min(alone) - 1, "first_frame_seconds": max(first),
     }  # fmt: skip
+
+
+if __name__ == "__main__":
+    give_cores_to_compute()
+    print(json.dumps(live_view(sys.argv[1], sys.argv[2], int(sys.argv[3]))))

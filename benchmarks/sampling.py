@@ -20,8 +20,13 @@ STEPS = 4  # of the chain that is timed
 AGREEMENT = 1e-3  # largest relative difference of float32 energies from the baseline's
 
 
-def rows(name: str, net: EnergyNetwork, batches: tuple[int, ...], device: str) -> Iterator[dict[str, Any]]:
-    """One row for each batch and variant; raises AssertionError when a variant has other energies."""
+def rows(
+    name: str, net: EnergyNetwork, batches: tuple[int, ...], device: str, compile: bool = False
+) -> Iterator[dict[str, Any]]:
+    """One row for each batch and variant; raises AssertionError when a variant has other energies.
+
+    With ``compile`` also torch.compile's, which takes a minute or two to compile for each.
+    """
     peaks = {dtype: matmul_peak(device, dtype) for dtype in (torch.float32, torch.bfloat16)}
     config = LangevinConfig(steps=STEPS, step_size=1.0, noise_std=0.001)
     for batch in batches:
@@ -37,7 +42,7 @@ def rows(name: str, net: EnergyNetwork, batches: tuple[int, ...], device: str) -
 
         baseline = seconds(plain, device)
         measured: list[tuple[str, torch.dtype, float, float]] = [("straightforward", torch.float32, baseline, 0.0)]
-        for variant, dtype, energy in _variants(net, x, device):
+        for variant, dtype, energy in _variants(net, x, device, compile):
             error = _relative_error(energy(x).detach(), expected)
             if dtype is torch.float32:
                 assert error < AGREEMENT, f"{variant} has other energies: {error}"
@@ -56,12 +61,27 @@ def rows(name: str, net: EnergyNetwork, batches: tuple[int, ...], device: str) -
             }  # fmt: skip
 
 
-def _variants(net: EnergyNetwork, x: Tensor, device: str) -> Iterator[tuple[str, torch.dtype, EnergyFn]]:
+class _Compiled:
+    def __init__(self, net: EnergyNetwork) -> None:
+        self.scale_energies = torch.compile(net.scale_energies)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        energies: Tensor = self.scale_energies(x)
+        return energies.sum(dim=1)
+
+
+def _variants(
+    net: EnergyNetwork, x: Tensor, device: str, compile: bool
+) -> Iterator[tuple[str, torch.dtype, EnergyFn]]:
     yield "folded", torch.float32, folded(net)
+    if compile:
+        yield "folded, compiled", torch.float32, _Compiled(folded(net))
     if has_bf16(device):
         fast = folded(net)
         fast.bf16 = True
         yield "folded", torch.bfloat16, fast
+        if compile:
+            yield "folded, compiled", torch.bfloat16, _Compiled(fast)
         if device.startswith("cuda"):
             yield "folded, CUDA graph", torch.bfloat16, captured(fast, x)
 

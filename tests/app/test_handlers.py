@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from app import handlers, walk
+from app.compute import COMPUTE
 from app.handlers import Session, read_settings, resume, scrub, start, stop
 from app.settings import Controls, controls_of, controls_of_recipe
 from ebm_core import images
@@ -24,16 +25,14 @@ def every_frame(monkeypatch):
 
 
 class Gate:
-    """Stands where walks wait for their turn, and lets as many steps through as a test says."""
+    """Stands where the compute thread does, and lets as many steps through as a test says."""
 
     def __init__(self):
         self.permits = threading.Semaphore(0)
 
-    def __enter__(self):
+    def submit(self, function, *arguments):
         self.permits.acquire()
-
-    def __exit__(self, *_):
-        pass
+        return COMPUTE.submit(function, *arguments)
 
     def let(self, num):
         for _ in range(num):
