@@ -4,6 +4,7 @@ import base64
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import plotly.graph_objects as go
 import torch
 from PIL import Image
@@ -36,8 +37,8 @@ def image_tag(jpeg: bytes, caption: str) -> str:
 
 
 def encode_frame(x: Tensor) -> bytes:
-    """A frame of the live view; quality that keeps single pixels visible."""
-    return images.encode(draw_grid(x), "JPEG", quality=80, subsampling=0)
+    """A frame of the live view, a pixel for each pixel: the browser enlarges it, for which the chain need not wait."""
+    return images.encode(images.grid(x, columns_for(len(x)), padding=1), "JPEG", quality=95, subsampling=0)
 
 
 def status(plan: SamplePlan, state: ChainState, seconds_left: float | None, phase: str) -> str:
@@ -63,14 +64,17 @@ def energy_plot(energies: Sequence[Tensor], num_steps: int) -> go.Figure:
         stride = max(1, len(energies) // MAX_POINTS)
         steps = sorted({*range(0, len(energies), stride), len(energies) - 1})
         table = torch.stack([energies[s] for s in steps])
-        for chain in table.T.tolist():
-            figure.add_scatter(x=steps, y=chain, mode="lines", line={"width": 1, "color": "rgba(79,70,229,0.25)"},
-                               hoverinfo="skip")
-        figure.add_scatter(x=steps, y=table.mean(dim=1).tolist(), mode="lines", line={"width": 3, "color": "#4f46e5"},
-                           name="mean")
-    figure.update_layout(
-        height=230, margin={"l": 60, "r": 10, "t": 10, "b": 40}, showlegend=False, template="plotly_white",
-        xaxis={"title": "Langevin step", "range": [0, max(1, num_steps)]}, yaxis={"title": "energy"},
-        uirevision="keep",
-    )  # fmt: skip
+        # All chains are one line with gaps, and arrays instead of lists: drawing must not hold the chain up.
+        gap = torch.full((1, table.shape[1]), torch.nan)
+        chains = torch.cat([table, gap]).T.flatten().numpy()
+        figure.add_scatter(x=np.tile([*steps, np.nan], table.shape[1]), y=chains, mode="lines", hoverinfo="skip",
+                           line={"width": 1, "color": "rgba(79,70,229,0.25)"})
+        figure.add_scatter(x=np.array(steps), y=table.mean(dim=1).numpy(), mode="lines",
+                           line={"width": 3, "color": "#4f46e5"}, name="mean")
+    grid = {"gridcolor": "#e5e7eb", "zerolinecolor": "#e5e7eb"}
+    figure.layout = {
+        "height": 230, "margin": {"l": 60, "r": 10, "t": 10, "b": 40}, "showlegend": False, "plot_bgcolor": "white",
+        "xaxis": {"title": {"text": "Langevin step"}, "range": [0, max(1, num_steps)], **grid},
+        "yaxis": {"title": {"text": "energy"}, **grid}, "uirevision": "keep",
+    }  # fmt: skip
     return figure
