@@ -21,12 +21,13 @@ def compare(name: str, config: TrainConfig, images: Tensor, device: str, repeats
     trainer = Trainer(config, images, device)
     ours = seconds(trainer.step, device, repeats)
     baseline = seconds(Training(trainer.net, images, config, device).iteration, device, repeats)
-    x = chain_starts(trainer.buffer, trainer._batch(config.icd.batch_size).shape, config, trainer.rng)
-    energy, langevin = trainer.chain_energy, replace(config.plan.langevin, steps=config.icd.steps - config.icd.kl_steps)
-    assert energy is not None
+    data = trainer._batch(config.icd.batch_size)
+    x = chain_starts(trainer.buffer, data, config, trainer.rng).x
+    energy = trainer.chain_energy(None)
+    langevin = replace(config.plan.langevin, steps=config.icd.steps - config.icd.kl_steps)
     parts = {
         "draw": lambda: trainer._batch(config.icd.batch_size),
-        "start and transitions": lambda: chain_starts(trainer.buffer, x.shape, config, trainer.rng),
+        "start and transitions": lambda: chain_starts(trainer.buffer, data, config, trainer.rng),
         "fold": lambda: refold(trainer.chain_net, trainer.net),
         "chain": lambda: drain(langevin_chain(energy, x, langevin, trainer.rng)),
         "clip and optimiser": lambda: (trainer.optimiser.clip(), trainer.optimiser.step(0.0)),

@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from ebm_core.attribute import Attribute
 from ebm_core.config import ConfigError, from_dict, to_dict
 from ebm_core.nets import EnergyNetwork, NetConfig
 from ebm_core.sampling import SamplePlan
@@ -32,6 +33,8 @@ class ModelInfo:
     plan: SamplePlan
     provenance: dict[str, Any] = field(default_factory=dict)  # command, commit, data, date, machine ...
     calibration: dict[str, Any] = field(default_factory=dict)  # quantiles of held-out energies; may be empty
+    family: str = ""  # models of one family were trained on the same data and may be mixed; "" = with none
+    attribute: Attribute | None = None  # what the labels of a conditional model mean
 
 
 def save_model(path: Path, state: dict[str, Tensor], info: ModelInfo) -> None:
@@ -46,6 +49,8 @@ def save_model(path: Path, state: dict[str, Tensor], info: ModelInfo) -> None:
         "plan": to_dict(info.plan),
         "provenance": info.provenance,
         "calibration": info.calibration,
+        "family": info.family,
+        "attribute": to_dict(info.attribute) if info.attribute else None,
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     write_atomically(path, save(tensors, metadata={METADATA_KEY: json.dumps(metadata)}))
@@ -132,11 +137,14 @@ def _parse_info(path: Path, text: str) -> ModelInfo:
             )
         if metadata["data_range"] != DATA_RANGE:
             raise CheckpointError(f"{path} was trained on data in {metadata['data_range']}, only {DATA_RANGE} is known")
+        attribute = metadata.get("attribute")
         return ModelInfo(
             net=from_dict(NetConfig, metadata["net"], "net"),
             plan=from_dict(SamplePlan, metadata["plan"], "plan"),
             provenance=dict(metadata["provenance"]),
             calibration=dict(metadata["calibration"]),
+            family=str(metadata.get("family", "")),
+            attribute=from_dict(Attribute, attribute, "attribute") if attribute else None,
         )
     except CheckpointError:
         raise

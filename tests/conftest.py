@@ -1,5 +1,7 @@
 """Shared pieces: an energy with known answers, a tiny network, a seeded generator, a tiny data set."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -21,6 +23,18 @@ class Quadratic:
 
 
 TINY = NetConfig(image_size=8, width=8, layouts=("2d attn 2", "1"), norm="reference", energy_scale=0.1)
+
+CONDITIONAL_TINY = replace(TINY, label_dim=2)
+
+
+def conditional_tiny(seed: int = 0) -> EnergyNetwork:
+    """A tiny conditional network whose labels already matter."""
+    torch.manual_seed(seed)
+    net = EnergyNetwork(CONDITIONAL_TINY)
+    for name, parameter in net.named_parameters():
+        if ".labels." in name:
+            torch.nn.init.normal_(parameter, std=0.5)
+    return net
 
 
 @pytest.fixture(autouse=True)

@@ -74,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _fit(a: argparse.Namespace) -> None:
     from ebm_core.config import ConfigError, load_toml
+    from train.batch import label_vectors
     from train.config import TrainConfig
     from train.data import load
     from train.loop import fit
@@ -84,6 +85,7 @@ def _fit(a: argparse.Namespace) -> None:
         raise ConfigError(f"{a.config} is not there; the shipped configs are in train/configs")
     config = load_toml(TrainConfig, a.config, overrides)
     data = load(config.data, config.net.image_size, config.net.channels)
+    labels = label_vectors(data.labels, config.attribute) if config.attribute else None
     stop = Event()
     # A scheduler's SIGTERM, and Ctrl-C also where a shell started us with it ignored, end in a checkpoint.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -91,7 +93,7 @@ def _fit(a: argparse.Namespace) -> None:
     processes = Processes.join()
     trainer = fit(
         config, data.images, a.out, resume=a.resume, minutes=a.minutes, device=processes.device(a.device),
-        processes=processes, stop=stop,
+        processes=processes, stop=stop, labels=labels,
     )  # fmt: skip
     if processes.is_first:
         print(f"{a.out}: saved at iteration {trainer.iteration} of {config.iterations}", file=sys.stderr)

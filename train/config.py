@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ebm_core.attribute import Attribute
 from ebm_core.nets import NetConfig
 from ebm_core.sampling import SamplePlan
 from train.data import DataConfig
@@ -107,10 +108,20 @@ class TrainConfig:
     warm_start: WarmStartConfig = field(default_factory=WarmStartConfig)
     icd: IcdConfig = field(default_factory=IcdConfig)
     log: LogConfig = field(default_factory=LogConfig)
+    family: str = ""  # models of one family are trained on the same data and may be mixed
+    attribute: Attribute | None = None  # what a conditional model is told of each picture
+    balanced: bool = False  # draw rare labels as often as common ones
+    start_from: str = ""  # a model (its name or path) whose weights the network starts with; "" = at random
     seed: int = 0
     ema_decay: float = 0.999  # paper 0.9999 over 20,000 iterations, reference code 0.99
     bf16: bool = True  # autocast where the hardware has bfloat16 instructions
     diverged_at: float = 1e4  # |energy gap| at which the run is stopped
+
+    def __post_init__(self) -> None:
+        wanted = self.attribute.label_dim if self.attribute else 0
+        if self.net.label_dim != wanted:
+            told = f"attribute '{self.attribute.name}'" if self.attribute else "no attribute"
+            raise ValueError(f"net.label_dim is {self.net.label_dim}, but with {told} it must be {wanted}")
 
     @property
     def iterations(self) -> int:

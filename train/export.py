@@ -31,7 +31,8 @@ def export_run(run: Path, path: Path) -> Path:
         "machine": f"{platform.machine()}, torch {torch.__version__}",
         "config": to_dict(config),
     }
-    save_model(path, averaged, ModelInfo(config.net, config.plan, provenance))
+    info = ModelInfo(config.net, config.plan, provenance, family=config.family, attribute=config.attribute)
+    save_model(path, averaged, info)
     return path
 
 

@@ -10,14 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ebm_core import images
 from ebm_core.captured import captured
+from ebm_core.compose import conditioned
 from ebm_core.device import has_bf16
 from ebm_core.energy import EnergyFn
 from ebm_core.langevin import NonFiniteEnergyError
 from ebm_core.nets import EnergyNetwork
 from ebm_core.nets.folding import folded, refold
 from ebm_core.sampling import sample, uniform_noise
+from train.batch import Batch, TrainingData
 from train.config import OptimConfig, TrainConfig
 from train.ema import MovingAverage
 from train.log import RunLog
@@ -25,6 +26,7 @@ from train.optim import Optimiser
 from train.parallel import Processes
 from train.replay import ReplayBuffer
 from train.run import RunError, load_state, save_config, save_state
+from train.start import start_from
 from train.step import StepOutput, icd_step, matching_step
 
 ALONE = Processes()
@@ -43,20 +45,26 @@ class Trainer:
     the replay buffer; gradients are averaged, so the parameters stay the same in all of them.
     """
 
-    def __init__(self, config: TrainConfig, data: Tensor, device: str, processes: Processes = ALONE) -> None:
+    def __init__(
+        self, config: TrainConfig, data: Tensor, device: str, processes: Processes = ALONE,
+        labels: Tensor | None = None,
+    ) -> None:  # fmt: skip
         self.config, self.device, self.processes = config, device, processes
         torch.manual_seed(config.seed)  # the initial weights; everything later draws from self.rng
         self.net = EnergyNetwork(config.net).to(device)
+        if config.start_from:
+            start_from(self.net, config.start_from)
         self.net.bf16 = config.bf16 and has_bf16(device)
         self.chain_net = folded(self.net)
-        self.chain_energy: EnergyFn | None = None  # captured when the first chain's shape is known
+        self.chain_labels: Tensor | None = None
+        self._chain_energy: EnergyFn | None = None  # captured when the first chain's shape is known
         self.ema = MovingAverage(self.net, config.ema_decay)
         self.optimiser = Optimiser(self.net, config.warm_start.optim)
         self.rng = torch.Generator(device).manual_seed(config.seed + processes.rank * SEED_STRIDE)
         shape = (config.net.channels, config.net.image_size, config.net.image_size)
         capacity = processes.share(config.icd.buffer_size, "buffer_size")
-        self.buffer = ReplayBuffer(capacity, shape, config.icd.buffer_kind, device)
-        self.data = data.to(device)
+        self.buffer = ReplayBuffer(capacity, shape, config.icd.buffer_kind, device, config.net.label_dim)
+        self.data = TrainingData(data, labels, balanced=config.balanced, device=device)
         self.iteration = 0
 
     @property
@@ -84,10 +92,8 @@ class Trainer:
         else:
             icd = self.config.icd
             refold(self.chain_net, self.net)
-            x_match, x_pos = self._batch(icd.matching_batch), self._batch(icd.batch_size)
-            if self.chain_energy is None:
-                self.chain_energy = captured(self.chain_net, x_pos)
-            output = icd_step(self.net, self.chain_energy, x_pos, x_match, self.buffer, self.config, self.rng)
+            match, pos = self._batch(icd.matching_batch), self._batch(icd.batch_size)
+            output = icd_step(self.net, self.chain_energy, pos, match, self.buffer, self.config, self.rng)
         figures = output.figures
         if measure:
             self._check(figures)
@@ -104,12 +110,25 @@ class Trainer:
         self.iteration += 1
         return figures
 
+    def chain_energy(self, y: Tensor | None) -> EnergyFn:
+        """The energy that makes the chain, for labels ``y``; it reads them where it read them first."""
+        share = self.processes.share(self.config.icd.batch_size, "batch size")
+        if self._chain_energy is None:
+            c = self.config.net
+            x = torch.zeros(share, c.channels, c.image_size, c.image_size, device=self.device)
+            self.chain_labels = None if y is None else y.clone()
+            self._chain_energy = captured(conditioned(self.chain_net, self.chain_labels), x)
+        if self.chain_labels is not None and y is not None:
+            self.chain_labels.copy_(y)
+        return self._chain_energy
+
     def sample_sheet(self, num: int) -> tuple[Tensor, Tensor]:
         """Algorithm 2 from noise with the averaged network: the same noise every time, so sheets can be compared."""
         rng = torch.Generator(self.device).manual_seed(self.config.seed + 1)
         c = self.config.net
         x = uniform_noise((num, c.channels, c.image_size, c.image_size), rng)
-        for state in sample(folded(self.ema.net), x, self.config.plan, rng):
+        energy = conditioned(folded(self.ema.net), self.data.label_sheet(num))
+        for state in sample(energy, x, self.config.plan, rng):
             pass
         return state.x, state.energy
 
@@ -137,14 +156,11 @@ class Trainer:
     @torch.no_grad()
     def _set_level(self) -> None:
         """Shift the energy so that it is 0 on data: matching leaves the constant free, the penalty on E^2 does not."""
-        data = (self.data[:LEVEL_IMAGES].float() + 0.5) / 256
         head = self.net.scales[0].head
-        head.bias -= self.net(data).mean() / self.config.net.energy_scale
+        head.bias -= self.net(*self.data.first(LEVEL_IMAGES)).mean() / self.config.net.energy_scale
 
-    def _batch(self, num: int) -> Tensor:
-        share = self.processes.share(num, "batch size")
-        index = torch.randint(len(self.data), (share,), generator=self.rng, device=self.data.device)
-        return images.dequantise(self.data[index], self.rng)
+    def _batch(self, num: int) -> Batch:
+        return self.data.draw(self.processes.share(num, "batch size"), self.rng)
 
     def _check(self, figures: dict[str, Tensor]) -> None:
         gap = float(figures.get("energy_gap", torch.zeros(())))
@@ -174,13 +190,13 @@ def schedule(iteration: int, total: int, optim: OptimConfig) -> float:
 
 def fit(
     config: TrainConfig, data: Tensor, run: Path, *, resume: bool, minutes: float | None, device: str,
-    processes: Processes = ALONE, stop: Event | None = None,
+    processes: Processes = ALONE, stop: Event | None = None, labels: Tensor | None = None,
 ) -> Trainer:
     """Train until the config's iterations or ``minutes`` are over or ``stop`` is set; each leaves a checkpoint.
 
     All processes of a group call it alike; only the first one writes.
     """
-    trainer = Trainer(config, data, device, processes)
+    trainer = Trainer(config, data, device, processes, labels)
     if resume:
         try:
             trainer.load_state_dict(load_state(run, device))

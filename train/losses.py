@@ -15,13 +15,13 @@ def contrastive_divergence(e_pos: Tensor, e_neg: Tensor) -> Tensor:
     return e_pos.mean() - e_neg.mean()
 
 
-def sampler_energy(net: nn.Module, x_tilde: Tensor) -> Tensor:
+def sampler_energy(net: nn.Module, x_tilde: Tensor, y: Tensor | None = None) -> Tensor:
     """L_opt (eq. 7): mean energy of the sampler's output under the energy with its parameters held fixed.
 
     The gradient reaches the parameters only through ``x_tilde``, a differentiable function of them.
     """
     fixed = {name: p.detach() for name, p in net.named_parameters()}
-    energy: Tensor = functional_call(net, fixed, (x_tilde,))
+    energy: Tensor = functional_call(net, fixed, (x_tilde, y) if y is not None else (x_tilde,))
     return energy.mean()
 
 
@@ -40,12 +40,16 @@ def energy_penalty(e_pos: Tensor, e_neg: Tensor) -> Tensor:
     return (e_pos.square() + e_neg.square()).mean()
 
 
-def pair_by_transport(x_source: Tensor, x_data: Tensor) -> Tensor:
+def pair_by_transport(x_source: Tensor, x_data: Tensor, y: Tensor | None = None) -> Tensor:
     """Data in the order that pairs them with the sources at the least total squared distance.
 
-    Minibatch optimal transport, as in Energy Matching (arXiv:2504.10612); exact, by scipy.
+    Minibatch optimal transport, as in Energy Matching (arXiv:2504.10612); exact, by scipy. With labels ``y`` only
+    data of equal labels change places: else the noise that a label's chains start from in training would be another
+    than the noise they start from in use.
     """
     cost = torch.cdist(x_source.flatten(1).float(), x_data.flatten(1).float()).square()
+    if y is not None:
+        cost = cost + x_data[0].numel() * len(x_data) * torch.cdist(y, y).gt(0)  # more than any pairing could save
     _, columns = linear_sum_assignment(cost.cpu().numpy())
     return x_data[torch.as_tensor(columns, device=x_data.device)]
 

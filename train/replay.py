@@ -6,34 +6,38 @@ import torch
 from torch import Tensor
 
 from ebm_core.images import dequantise, quantise
+from train.batch import Batch
 
 
 class ReplayBuffer:
-    """Up to ``capacity`` past images.
+    """Up to ``capacity`` past images, each with the label that it was sampled for.
 
     ``ring`` forgets the oldest first. ``reservoir`` keeps a uniform sample of everything ever added
     (algorithm R, one draw for each image).
     """
 
     def __init__(
-        self, capacity: int, shape: tuple[int, int, int], kind: Literal["ring", "reservoir"], device: str
-    ) -> None:
+        self, capacity: int, shape: tuple[int, int, int], kind: Literal["ring", "reservoir"], device: str,
+        label_dim: int = 0,
+    ) -> None:  # fmt: skip
         self.images = torch.zeros(capacity, *shape, dtype=torch.uint8, device=device)
+        self.labels = torch.zeros(capacity, label_dim, device=device)
         self.kind = kind
         self.num_added = 0
 
     def __len__(self) -> int:
         return min(self.num_added, len(self.images))
 
-    def add(self, x: Tensor, rng: torch.Generator) -> None:
-        """Store images ``(B, C, H, W)`` in [0, 1]; raises ValueError when a batch exceeds the capacity."""
-        capacity = len(self.images)
+    def add(self, batch: Batch, rng: torch.Generator) -> None:
+        """Store images ``(B, C, H, W)`` in [0, 1] and labels; raises ValueError when a batch exceeds the capacity."""
+        x, capacity = batch.x, len(self.images)
+        y = x.new_zeros(len(x), 0) if batch.y is None else batch.y
         if len(x) > capacity:
             raise ValueError(f"a batch of {len(x)} does not fit a replay buffer of {capacity}")
         order = torch.arange(self.num_added, self.num_added + len(x), device=x.device)
         images = quantise(x)
         if self.kind == "ring":
-            self.images[order % capacity] = images
+            self._store(order % capacity, images, y)
         else:
             drawn = (torch.rand(len(x), generator=rng, device=x.device) * (order + 1)).long()
             slot = torch.where(order < capacity, order, drawn)
@@ -43,17 +47,24 @@ class ReplayBuffer:
             last.scatter_reduce_(0, slot.clamp(max=capacity), position, "amax")
             winners = last[slot.clamp(max=capacity)] == position
             kept = winners & (slot < capacity)
-            self.images[slot[kept]] = images[kept]
+            self._store(slot[kept], images[kept], y[kept])
         self.num_added += len(x)
 
-    def draw(self, num: int, rng: torch.Generator) -> Tensor:
+    def _store(self, slots: Tensor, images: Tensor, labels: Tensor) -> None:
+        self.images[slots], self.labels[slots] = images, labels
+
+    def draw(self, num: int, rng: torch.Generator) -> Batch:
         """``num`` stored images with replacement, dequantised to [0, 1]."""
         index = torch.randint(len(self), (num,), generator=rng, device=self.images.device)
-        return dequantise(self.images[index], rng)
+        labels = self.labels[index] if self.labels.shape[1] else None
+        return Batch(dequantise(self.images[index], rng), labels)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"images": self.images[: len(self)], "num_added": self.num_added}
+        held = len(self)
+        return {"images": self.images[:held], "labels": self.labels[:held], "num_added": self.num_added}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.images[: len(state["images"])] = state["images"].to(self.images.device)
+        held = len(state["images"])
+        self.images[:held] = state["images"].to(self.images.device)
+        self.labels[:held] = state["labels"].to(self.labels.device)
         self.num_added = state["num_added"]

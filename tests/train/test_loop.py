@@ -214,6 +214,7 @@ OTHER = {
     "optim.clip_norm": 1e-9, "optim.muon_lr": 1e-2,
 }
 ELSEWHERE = {"data", "net", "plan", "matching", "log", "warm_start", "icd"}  # sections tested field by field elsewhere
+ELSEWHERE |= {"family", "attribute", "balanced", "start_from"}  # test_conditional.py
 
 
 def final_parameters(config, data):

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from train.batch import Batch
 from train.replay import ReplayBuffer
 
 
@@ -18,7 +19,7 @@ def stored(buffer):
 def test_ring_forgets_the_oldest(rng):
     buffer = ReplayBuffer(5, (1, 2, 2), "ring", "cpu")
     for first in (0, 3, 6):
-        buffer.add(numbered(first, 3), rng)
+        buffer.add(Batch(numbered(first, 3)), rng)
     assert stored(buffer) == [4, 5, 6, 7, 8]
     assert buffer.num_added == 9
 
@@ -31,7 +32,7 @@ def test_reservoir_keeps_a_uniform_sample_of_everything(batch):
     for _ in range(trials):
         buffer = ReplayBuffer(capacity, (1, 2, 2), "reservoir", "cpu")
         for first in range(0, total, batch):
-            buffer.add(numbered(first, batch), rng)
+            buffer.add(Batch(numbered(first, batch)), rng)
         kept = stored(buffer)
         assert len(set(kept)) == capacity
         counts[kept] += 1
@@ -42,8 +43,8 @@ def test_reservoir_keeps_a_uniform_sample_of_everything(batch):
 
 def test_draw_is_uniform_with_replacement_and_dequantised(rng):
     buffer = ReplayBuffer(8, (1, 2, 2), "ring", "cpu")
-    buffer.add(numbered(0, 4), rng)
-    x = buffer.draw(4000, rng)
+    buffer.add(Batch(numbered(0, 4)), rng)
+    x = buffer.draw(4000, rng).x
     number = (x * 256).floor()[:, 0, 0, 0]
     counts = torch.bincount(number.long(), minlength=8)
     assert (counts[:4] - 1000).abs().max() < 150
@@ -55,18 +56,18 @@ def test_draw_is_uniform_with_replacement_and_dequantised(rng):
 
 def test_a_batch_larger_than_the_buffer_is_refused(rng):
     with pytest.raises(ValueError, match="a batch of 3 does not fit a replay buffer of 2"):
-        ReplayBuffer(2, (1, 2, 2), "ring", "cpu").add(numbered(0, 3), rng)
+        ReplayBuffer(2, (1, 2, 2), "ring", "cpu").add(Batch(numbered(0, 3)), rng)
 
 
 @pytest.mark.parametrize("kind", ["ring", "reservoir"])
 def test_state_round_trip_goes_on_the_same(kind):
     a = ReplayBuffer(6, (1, 2, 2), kind, "cpu")
-    a.add(numbered(0, 4), torch.Generator().manual_seed(0))
+    a.add(Batch(numbered(0, 4)), torch.Generator().manual_seed(0))
     b = ReplayBuffer(6, (1, 2, 2), kind, "cpu")
     b.load_state_dict(a.state_dict())
     for buffer in (a, b):
         rng = torch.Generator().manual_seed(1)
-        buffer.add(numbered(10, 5), rng)
-        buffer.drawn = buffer.draw(9, rng)
+        buffer.add(Batch(numbered(10, 5)), rng)
+        buffer.drawn = buffer.draw(9, rng).x
     assert torch.equal(a.images, b.images)
     assert torch.equal(a.drawn, b.drawn)

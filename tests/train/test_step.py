@@ -11,6 +11,7 @@ from ebm_core.sampling import uniform_noise
 from ebm_core.transitions import TransitionConfig
 from tests.conftest import TINY
 from tests.train.conftest import CONFIG
+from train.batch import Batch
 from train.config import IcdConfig, MatchingConfig
 from train.losses import contrastive_divergence
 from train.replay import ReplayBuffer
@@ -22,10 +23,10 @@ def one_step(config=CONFIG, fill=True):
     net, rng = EnergyNetwork(TINY), torch.Generator().manual_seed(1)
     buffer = ReplayBuffer(config.icd.buffer_size, (3, 8, 8), config.icd.buffer_kind, "cpu")
     if fill:
-        buffer.add(uniform_noise((config.icd.buffer_size, 3, 8, 8), rng), rng)
+        buffer.add(Batch(uniform_noise((config.icd.buffer_size, 3, 8, 8), rng)), rng)
     x = uniform_noise((config.icd.batch_size, 3, 8, 8), rng)
     x_match = uniform_noise((config.icd.matching_batch, 3, 8, 8), rng)
-    output = icd_step(net, folded(net), x, x_match, buffer, config, rng)
+    output = icd_step(net, lambda _: folded(net), Batch(x), Batch(x_match), buffer, config, rng)
     return net, buffer, output
 
 
@@ -93,9 +94,9 @@ def test_chains_start_from_noise_as_often_as_asked(rng):
     buffer = ReplayBuffer(10, (3, 8, 8), "ring", "cpu")
     shape = (2000, 3, 8, 8)
     still = replace(CONFIG, plan=replace(CONFIG.plan, move_noise=False), icd=replace(CONFIG.icd, reinit_prob=0.2))
-    assert chain_starts(buffer, shape, still, rng).std() > 0.28  # empty: uniform noise
-    buffer.add(torch.full((10, 3, 8, 8), 0.5), rng)
-    x = chain_starts(buffer, shape, still, rng)
+    assert chain_starts(buffer, Batch(torch.zeros(shape)), still, rng).x.std() > 0.28  # empty: uniform noise
+    buffer.add(Batch(torch.full((10, 3, 8, 8), 0.5)), rng)
+    x = chain_starts(buffer, Batch(torch.zeros(shape)), still, rng).x
     assert abs((x.std(dim=(2, 3)).amax(1) > 0.1).float().mean() - 0.2) < 0.04
 
 
@@ -104,11 +105,11 @@ def test_replayed_images_are_moved_and_noise_where_the_plan_moves_it(rng):
     blur = TransitionConfig(crop_min_scale=1, flip_prob=0, jitter_prob=0, grayscale_prob=0, blur_prob=1)
     moving = replace(CONFIG, plan=replace(CONFIG.plan, move_noise=True, transition=blur))
     still = replace(moving, plan=replace(moving.plan, move_noise=False))
-    assert chain_starts(buffer, shape, still, rng).std() > 0.28
-    assert chain_starts(buffer, shape, moving, rng).std() < 0.25
-    buffer.add(uniform_noise((10, 3, 8, 8), rng), rng)
+    assert chain_starts(buffer, Batch(torch.zeros(shape)), still, rng).x.std() > 0.28
+    assert chain_starts(buffer, Batch(torch.zeros(shape)), moving, rng).x.std() < 0.25
+    buffer.add(Batch(uniform_noise((10, 3, 8, 8), rng)), rng)
     never = replace(still, icd=replace(still.icd, reinit_prob=0.0))
-    assert chain_starts(buffer, shape, never, rng).std() < 0.25
+    assert chain_starts(buffer, Batch(torch.zeros(shape)), never, rng).x.std() < 0.25
 
 
 def test_matching_sources_have_their_shares(rng):
@@ -133,7 +134,7 @@ def test_every_matching_field_changes_the_loss(name, value):
     def loss(config):
         torch.manual_seed(0)
         rng = torch.Generator().manual_seed(1)
-        return matching_step(EnergyNetwork(TINY), uniform_noise((8, 3, 8, 8), rng), config, rng).loss
+        return matching_step(EnergyNetwork(TINY), Batch(uniform_noise((8, 3, 8, 8), rng)), config, rng).loss
 
     if name == "noise":
         other = replace(CONFIG, matching=replace(CONFIG.matching, noise=1.0, moved_noise=0.0, moved_data=0.0))

@@ -85,11 +85,20 @@ def _read(
 
 
 def _parse_labels(text: bytes, where: str) -> dict[str, Any]:
-    """Labels by file name; ``"labels": null`` and no such key both mean that there are none."""
+    """Labels by file name; ``"labels": null`` and no such key both mean that there are none.
+
+    Where ``"attributes"`` has a name for each entry of the labels, they become dictionaries.
+    """
     try:
-        labels = dict(json.loads(text).get("labels") or {})
+        content = json.loads(text)
+        labels, attributes = dict(content.get("labels") or {}), content.get("attributes")
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{where}: {LABEL_FILE} is not of the form {{'labels': [[name, label], ...]}}") from error
     if not all(isinstance(name, str) for name in labels):
         raise ValueError(f"{where}: {LABEL_FILE} is not of the form {{'labels': [[name, label], ...]}}")
-    return labels
+    if attributes is None:
+        return labels
+    try:
+        return {name: dict(zip(attributes, label, strict=True)) for name, label in labels.items()}
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{where}: {LABEL_FILE} does not have a number for each of its 'attributes'") from error

@@ -20,7 +20,7 @@ from torch import Tensor
 from ebm_core.checkpoint import CheckpointError, write_atomically
 from train.data.config import DataConfig, ImageSet, Source
 
-CACHE_VERSION = 1  # raised whenever the same files would be decoded differently
+CACHE_VERSION = 2  # raised whenever the same files would be decoded differently
 CACHE_VARIABLE = "EBM_STUDIO_CACHE"
 
 # Where below its path a source keeps its files: others may share the folder.

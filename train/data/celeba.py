@@ -13,7 +13,7 @@ FACE_BOX = (15, 47, 163, 195)  # left, upper, right, lower: the square of 148 pi
 
 
 def load_celeba(config: DataConfig, image_size: int, channels: int) -> ImageSet:
-    """Splits train, valid, test and all; a label is the list of the forty attributes, 0 or 1, in official order.
+    """Splits train, valid, test and all; a label has the forty attributes by name, 0 or 1.
 
     Faces are cut out and resized. Missing files are downloaded, which needs the package ``gdown``.
     """
@@ -32,4 +32,5 @@ def load_celeba(config: DataConfig, image_size: int, channels: int) -> ImageSet:
             raise ValueError(
                 f"{root}/celeba/img_align_celeba/{name} cannot be used: {error}; unpack img_align_celeba.zip again"
             ) from error
-    return ImageSet(images, data.attr.tolist())
+    names = data.attr_names[: data.attr.shape[1]]  # torchvision adds an empty one
+    return ImageSet(images, [dict(zip(names, row, strict=True)) for row in data.attr.tolist()])

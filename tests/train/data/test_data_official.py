@@ -163,7 +163,8 @@ def test_celeba(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, split: str, par
     data = load(config, 148)  # the size of the face's box: nothing is resized
     expected = np.stack([pixels[i][47:195, 15:163] for i in part])
     assert torch.equal(data.images, torch.from_numpy(expected).permute(0, 3, 1, 2))
-    assert data.labels == attributes[list(part)].tolist()
+    names = [f"attribute_{i}" for i in range(40)]
+    assert data.labels == [dict(zip(names, row)) for row in attributes[list(part)].tolist()]
     small = load(config, 16).images
     assert torch.equal(small[0], from_pil(Image.fromarray(expected[0]), 16))
 

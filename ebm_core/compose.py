@@ -1,0 +1,87 @@
+"""Energies made of energies. What is said of them here, page, command line and recipes only repeat.
+
+``p ∝ exp(-E)``, so a sum of energies is a product of distributions: a picture must satisfy every term (AND). The
+soft minimum of energies is a mixture of distributions: one of them suffices (OR). A negative weight asks for
+pictures that a term thinks unlikely (NOT); alone that is no distribution, so it stands beside a positive term.
+All of them nest, and any callable from images ``(B, C, H, W)`` to energies ``(B,)`` can be a term.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ebm_core.energy import EnergyFn
+from ebm_core.nets import EnergyNetwork
+
+
+class Conditioned:
+    """A conditional network as the energy of pictures with the labels ``y``: ``(B, L)``, or ``(L,)`` for all."""
+
+    def __init__(self, net: EnergyNetwork, y: Tensor) -> None:
+        self.net, self.y = net, y
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.scale_energies(x).sum(dim=1)
+
+    def scale_energies(self, x: Tensor) -> Tensor:
+        """The network's energies by resolution, ``(B, S)``."""
+        return self.net.scale_energies(x, self.y.expand(len(x), -1))
+
+
+def conditioned(net: EnergyNetwork, y: Tensor | None) -> EnergyFn:
+    """The network as an energy of pictures alone: for labels ``y`` if it is conditional, itself if not."""
+    return net if y is None else Conditioned(net, y)
+
+
+class Product:
+    """AND, and NOT by negative weights: ``E = sum_i w_i E_i``; its terms are the ``w_i E_i``.
+
+    Raises ValueError when the negative weights are not outweighed: ``exp(-E)`` could then grow without bound where
+    a term forbids, and chains would run to whatever is furthest from all data.
+    """
+
+    def __init__(self, energies: Sequence[EnergyFn], weights: Sequence[float]) -> None:
+        check_weights(weights)
+        if len(energies) != len(weights):
+            raise ValueError(f"there are {len(energies)} energies and {len(weights)} weights")
+        self.energies, self.weights = tuple(energies), tuple(weights)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.scale_energies(x).sum(dim=1)
+
+    def scale_energies(self, x: Tensor) -> Tensor:
+        """``w_i E_i``, ``(B, number of terms)``."""
+        return torch.stack([w * energy(x) for w, energy in zip(self.weights, self.energies, strict=True)], dim=1)
+
+
+def check_weights(weights: Sequence[float]) -> None:
+    """Raises ValueError, with the reason, for weights that make no distribution."""
+    if not weights:
+        raise ValueError("nothing is asked for: give at least one attribute a weight")
+    positive, negative = sum(w for w in weights if w > 0), -sum(w for w in weights if w < 0)
+    if positive == 0:
+        raise ValueError("a NOT cannot stand alone: almost every picture is 'not that'; ask for something beside it")
+    if negative >= positive:
+        raise ValueError(
+            f"the NOTs weigh {negative:g} and what is asked for only {positive:g}; they must weigh less, or chains "
+            "leave everything that was ever seen"
+        )
+
+
+class Mixture:
+    """OR: ``E = -log(sum_i exp(-b E_i)) / b`` with sharpness ``b``; for ``b`` = 1 the sum of the densities.
+
+    ``b`` is in units of one over energy: large, and the lowest energy alone counts.
+    """
+
+    def __init__(self, energies: Sequence[EnergyFn], sharpness: float) -> None:
+        if len(energies) < 2:
+            raise ValueError(f"an OR needs two terms or more, got {len(energies)}")
+        if not sharpness > 0:
+            raise ValueError(f"the sharpness of an OR must be positive, got {sharpness}")
+        self.energies, self.sharpness = tuple(energies), sharpness
+
+    def __call__(self, x: Tensor) -> Tensor:
+        energies = torch.stack([energy(x) for energy in self.energies], dim=1)
+        return -torch.logsumexp(-self.sharpness * energies, dim=1) / self.sharpness

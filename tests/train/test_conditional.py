@@ -1,0 +1,147 @@
+"""Training with labels: balanced draws, the label's way through both phases, a start from other weights, resume."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ebm_core.attribute import Attribute
+from ebm_core.checkpoint import ModelInfo, read_info, save_model
+from ebm_core.nets import EnergyNetwork
+from tests.conftest import CONDITIONAL_TINY, TINY
+from tests.train.conftest import CONFIG
+from train.batch import Batch, TrainingData, label_vectors
+from train.config import TrainConfig
+from train.export import export_run
+from train.loop import Trainer, fit
+from train.losses import pair_by_transport
+from train.replay import ReplayBuffer
+from train.start import start_from
+
+BRIGHT = Attribute("bright", "binary", ("bright",), ("dark", "bright"))
+CONDITIONAL = replace(CONFIG, net=CONDITIONAL_TINY, attribute=BRIGHT, family="tiny")
+
+
+@pytest.fixture
+def labels():
+    """One in eight is bright."""
+    return label_vectors([{"bright": int(i % 8 == 0)} for i in range(32)], BRIGHT)
+
+
+def test_balanced_draws_have_rare_labels_as_often(data, labels, rng):
+    plain = TrainingData(data, labels, balanced=False, device="cpu").draw(4000, rng)
+    even = TrainingData(data, labels, balanced=True, device="cpu").draw(4000, rng)
+    assert plain.y[:, 1].mean() == pytest.approx(1 / 8, abs=0.02)
+    assert even.y[:, 1].mean() == pytest.approx(1 / 2, abs=0.03)
+
+
+def test_draws_keep_image_and_label_together(rng):
+    images = torch.arange(32, dtype=torch.uint8)[:, None, None, None].expand(32, 3, 8, 8).contiguous() * 8
+    labels = torch.arange(32.0)[:, None]
+    for balanced in (False, True):
+        batch = TrainingData(images, labels, balanced=balanced, device="cpu").draw(50, rng)
+        torch.testing.assert_close((batch.x[:, 0, 0, 0] * 256 / 8).floor(), batch.y[:, 0])
+
+
+def test_labels_of_a_sheet_show_each_value(data, labels):
+    sheet = TrainingData(data, labels, balanced=False, device="cpu").label_sheet(4)
+    assert sheet.tolist() == [[1, 0], [1, 0], [0, 1], [0, 1]]
+    many = TrainingData(data, torch.arange(32.0)[:, None], balanced=False, device="cpu").label_sheet(3)
+    assert many.tolist() == [[0], [1], [2]]
+
+
+@pytest.mark.parametrize(
+    ("labels", "balanced", "message"), [(None, True, "no labels to balance"), (torch.zeros(3, 2), False, "3 labels")]
+)
+def test_impossible_data_are_refused(data, labels, balanced, message):
+    with pytest.raises(ValueError, match=message):
+        TrainingData(data, labels, balanced=balanced, device="cpu")
+
+
+def test_only_equal_labels_change_places():
+    x = torch.tensor([0.0, 0.1, 0.9, 1.0])[:, None, None, None]
+    source = torch.tensor([1.0, 0.9, 0.1, 0.0])[:, None, None, None]
+    y = torch.tensor([[1.0, 0], [1, 0], [0, 1], [0, 1]])
+    assert pair_by_transport(source, x).flatten().tolist() == pytest.approx([1.0, 0.9, 0.1, 0.0])
+    assert pair_by_transport(source, x, y).flatten().tolist() == pytest.approx([0.1, 0.0, 1.0, 0.9])
+
+
+def test_the_buffer_keeps_labels_with_images(rng):
+    buffer = ReplayBuffer(7, (1, 2, 2), "reservoir", "cpu", label_dim=1)
+    for first in range(0, 40, 4):
+        values = torch.arange(first, first + 4.0)[:, None]
+        buffer.add(Batch((values / 64)[:, :, None, None].expand(4, 1, 2, 2), values), rng)
+    drawn = buffer.draw(50, rng)
+    torch.testing.assert_close((drawn.x[:, 0, 0, 0] * 64).floor(), drawn.y[:, 0])
+
+
+@pytest.mark.parametrize("phase", ["warm_start", "icd"])
+def test_labels_matter_in_both_phases(phase, data, labels):
+    """The label layers start at zero; training moves them, and other labels give other weights."""
+    iterations = {"warm_start": (3, 0), "icd": (0, 3)}[phase]
+    config = replace(
+        CONDITIONAL, warm_start=replace(CONFIG.warm_start, iterations=iterations[0]),
+        icd=replace(CONFIG.icd, iterations=iterations[1], matching_weight=0.0),
+    )  # fmt: skip
+
+    def trained(labels):
+        trainer = Trainer(config, data, "cpu", labels=labels)
+        for _ in range(3):
+            trainer.step()
+        return torch.cat([p.flatten() for n, p in trainer.net.named_parameters() if ".labels." in n])
+
+    own = trained(labels)
+    assert own.abs().max() > 0
+    assert not torch.equal(own, trained(labels.flip(1)))
+
+
+def test_balanced_changes_the_run(data, labels):
+    def trained(config):
+        trainer = Trainer(config, data, "cpu", labels=labels)
+        trainer.step()
+        return torch.cat([p.flatten() for p in trainer.net.parameters()])
+
+    assert not torch.equal(trained(CONDITIONAL), trained(replace(CONDITIONAL, balanced=True)))
+
+
+def test_resume_is_bit_for_bit(data, labels, tmp_path):
+    def run(config, name, **options):
+        return fit(config, data, tmp_path / name, minutes=None, device="cpu", labels=labels,
+                   **{"resume": False} | options)
+
+    whole = run(CONDITIONAL, "whole")
+    half = replace(CONDITIONAL, icd=replace(CONFIG.icd, iterations=1))
+    run(half, "parts")
+    parts = run(CONDITIONAL, "parts", resume=True)
+    for a, b in zip(whole.net.state_dict().values(), parts.net.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    assert torch.equal(whole.buffer.labels, parts.buffer.labels)
+
+
+def test_export_says_what_the_labels_mean(data, labels, tmp_path):
+    fit(CONDITIONAL, data, tmp_path / "run", resume=False, minutes=None, device="cpu", labels=labels)
+    info = read_info(export_run(tmp_path / "run", tmp_path / "model.safetensors"))
+    assert (info.family, info.attribute) == ("tiny", BRIGHT)
+
+
+def test_a_conditional_model_starts_as_the_unconditional_one(tmp_path, tiny_net):
+    path = tmp_path / "model.safetensors"
+    save_model(path, tiny_net.state_dict(), ModelInfo(TINY, CONFIG.plan))
+    net = Trainer(replace(CONDITIONAL, start_from=str(path)), torch.zeros(4, 3, 8, 8, dtype=torch.uint8), "cpu",
+                  labels=torch.eye(2).repeat(2, 1)).net
+    x = torch.rand(2, 3, 8, 8)
+    torch.testing.assert_close(net(x, torch.eye(2)), tiny_net(x))
+
+
+def test_a_start_from_another_network_is_refused(tmp_path, tiny_net):
+    path = tmp_path / "model.safetensors"
+    save_model(path, tiny_net.state_dict(), ModelInfo(TINY, CONFIG.plan))
+    with pytest.raises(ValueError, match=r"is not the same in both; give the config that model's own \[net\]"):
+        start_from(EnergyNetwork(replace(TINY, width=16)), str(path))
+
+
+def test_label_length_must_fit():
+    with pytest.raises(ValueError, match="label_dim is 0, but with attribute 'bright' it must be 2"):
+        TrainConfig(CONFIG.data, TINY, attribute=BRIGHT)
+    with pytest.raises(ValueError, match="with no attribute it must be 0"):
+        TrainConfig(CONFIG.data, CONDITIONAL_TINY)

@@ -1,0 +1,64 @@
+"""Training images on the device, and batches of them: pictures with their labels, where the model is conditional."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ebm_core.attribute import Attribute
+from ebm_core.images import dequantise
+
+
+class Batch(NamedTuple):
+    """Images ``(B, C, H, W)`` in [0, 1] and label vectors ``(B, label_dim)``; None for an unconditional model."""
+
+    x: Tensor
+    y: Tensor | None = None
+
+
+def label_vectors(labels: list[Any], attribute: Attribute) -> Tensor:
+    """The label vectors ``(N, label_dim)`` of a data set. Raises ValueError when a picture's label does not fit."""
+    return torch.tensor([attribute.read(label) for label in labels])
+
+
+class TrainingData:
+    """Images uint8 ``(N, C, H, W)``; ``labels (N, label_dim)`` if conditional.
+
+    ``balanced`` draws every different label equally often, however rare it is: four faces of five are young, and a
+    model of "young" must learn the fifth as well.
+    """
+
+    def __init__(self, images: Tensor, labels: Tensor | None, *, balanced: bool, device: str) -> None:
+        if labels is not None and len(labels) != len(images):
+            raise ValueError(f"there are {len(images)} images and {len(labels)} labels")
+        self.images, self.labels = images.to(device), None if labels is None else labels.to(device)
+        self.weights: Tensor | None = None
+        if balanced:
+            if self.labels is None:
+                raise ValueError("an unconditional model has no labels to balance; leave 'balanced' out")
+            _, kind, counts = self.labels.unique(dim=0, return_inverse=True, return_counts=True)
+            self.weights = 1 / counts[kind]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def draw(self, num: int, rng: torch.Generator) -> Batch:
+        """``num`` images with replacement, dequantised."""
+        if self.weights is None:
+            index = torch.randint(len(self), (num,), generator=rng, device=self.images.device)
+        else:
+            index = torch.multinomial(self.weights, num, replacement=True, generator=rng)
+        return Batch(dequantise(self.images[index], rng), None if self.labels is None else self.labels[index])
+
+    def first(self, num: int) -> Batch:
+        """The first images, always the same ones, at the middle of their dequantisation."""
+        return Batch((self.images[:num].float() + 0.5) / 256, None if self.labels is None else self.labels[:num])
+
+    def label_sheet(self, num: int) -> Tensor | None:
+        """Labels for ``num`` samples to look at: of few different ones each equally often, else those of the data."""
+        if self.labels is None:
+            return None
+        kinds = self.labels[:1000].unique(dim=0).flip(0)
+        if len(kinds) > num:
+            kinds = self.labels[:num]
+        return kinds[torch.arange(num, device=kinds.device) * len(kinds) // num]

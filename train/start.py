@@ -1,0 +1,23 @@
+"""A run that starts with the weights of a model that is there already."""
+
+from ebm_core.checkpoint import load_model
+from ebm_core.hub import find_model
+from ebm_core.nets import EnergyNetwork
+
+
+def start_from(net: EnergyNetwork, model: str) -> None:
+    """Give ``net`` the weights of a model, by name or path; label layers, which only one of them has, stay new.
+
+    A conditional network then starts as the unconditional one, whatever the label. Raises ValueError when the two
+    are not the same network otherwise.
+    """
+    weights = load_model(find_model(model))[0].state_dict()
+    own = net.state_dict()
+    shared = {name: tensor for name, tensor in weights.items() if name in own and own[name].shape == tensor.shape}
+    unmatched = [name for name in own.keys() | weights.keys() if name not in shared and ".labels." not in name]
+    if unmatched:
+        raise ValueError(
+            f"the network cannot start from '{model}': '{min(unmatched)}' is not the same in both; give the config "
+            "that model's own [net]"
+        )
+    net.load_state_dict(shared, strict=False)
