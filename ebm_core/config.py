@@ -105,6 +105,8 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
         if args[-1] is not Ellipsis and len(value) != len(args):
             raise ConfigError(f"'{path}' must have {len(args)} entries, got {value!r}")
         return tuple(_convert(args[0], v, f"{path}[{i}]") for i, v in enumerate(value))
+    if hasattr(hint, "from_plain"):  # a class with a form of its own
+        return hint.from_plain(value)
     if dataclasses.is_dataclass(hint):
         return from_dict(cast(type[Any], hint), value, path)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
@@ -115,6 +117,8 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
 
 
 def _plain(value: Any) -> Any:
+    if hasattr(value, "to_plain"):
+        return value.to_plain()
     if dataclasses.is_dataclass(value):
         return to_dict(value)
     if isinstance(value, tuple):

@@ -7,6 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from ebm_core import images
+from ebm_core.composition import Composition, CompositionError
 from ebm_core.config import ConfigError, from_dict, to_dict
 from ebm_core.sampling import SamplePlan
 
@@ -27,6 +28,8 @@ class Recipe:
     index: int = -1  # which of them this picture is; -1 = all, as a grid
     transition_strength: float = 1.0  # the plan's transitions are the model's own times this
     stopped_at: int = -1  # the step at which a person stopped the chain; -1 = it ran to its end
+    composition: Composition | None = None  # of several models; ``model`` is then their family
+    steered: bool = False  # its weights were changed while it ran, so the seed alone does not make it again
 
     def __post_init__(self) -> None:
         if not 1 <= self.num <= MAX_CHAINS:
@@ -41,9 +44,12 @@ class Recipe:
             raise ValueError(f"there is no chain {self.index} among {self.num}")
 
 
-def fingerprint(path: Path) -> str:
-    """First 16 hexadecimal digits of the file's SHA-256."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+def fingerprint(*paths: Path) -> str:
+    """First 16 hexadecimal digits of the SHA-256 of the files' contents, one after the other."""
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def to_png(image: Image.Image, recipe: Recipe) -> bytes:
@@ -55,5 +61,5 @@ def from_png(data: bytes) -> Recipe:
     """The recipe in a PNG. Raises ValueError, in a sentence, when there is none or it is not valid."""
     try:
         return from_dict(Recipe, images.read_recipe(data))
-    except ConfigError as error:
+    except (ConfigError, CompositionError) as error:
         raise ValueError(f"the settings in this PNG are not valid: {error}") from error

@@ -42,21 +42,24 @@ def uniform_noise(shape: tuple[int, ...], rng: torch.Generator) -> Tensor:
 
 
 def sample(
-    energy: EnergyFn, x: Tensor, plan: SamplePlan, rng: torch.Generator
+    energy: EnergyFn, x: Tensor, plan: SamplePlan, rng: torch.Generator, *, first_step: int = -1
 ) -> Generator[ChainState, None, Tensor]:
     """Algorithm 2 of ICD from the images ``x``; yields ``plan.num_steps + 1`` states, the last one final.
 
     A consumer may pause between two states for as long as it likes: all that the chain is lives in the
-    generator and in ``rng``, so going on later is exact. Returns the final images.
+    generator and in ``rng``, so going on later is exact. With a ``first_step`` from 0 it begins in the middle: the
+    images of another chain's state of that step go on with another energy or plan. Returns the final images.
     """
-    step = 0
+    steps = plan.langevin.steps
     for number in range(plan.rounds):
-        if number or plan.move_noise:
+        done = min(max(0, first_step - number * steps), steps)
+        if number * steps > first_step and (number or plan.move_noise):
             x = transition(x, plan.transition, rng)
-        x = yield from langevin_chain(energy, x, plan.langevin, rng, first_step=step)
-        step += plan.langevin.steps
-    refinement = replace(plan.langevin, steps=plan.refinement_steps)
-    x = yield from langevin_chain(energy, x, refinement, rng, first_step=step)
+        part = replace(plan.langevin, steps=steps - done)
+        x = yield from langevin_chain(energy, x, part, rng, first_step=number * steps + done)
+    begins = max(first_step, plan.rounds * steps)
+    refinement = replace(plan.langevin, steps=plan.num_steps - begins)
+    x = yield from langevin_chain(energy, x, refinement, rng, first_step=begins)
     final, _ = evaluate_state(energy, x, plan.num_steps)
     yield final
     return x

@@ -64,3 +64,14 @@ def test_noise_is_uniform(rng):
 def test_negative_counts_are_refused(name):
     with pytest.raises(ValueError, match=name):
         SamplePlan(**{name: -1})
+
+
+@pytest.mark.parametrize("middle", range(11))
+def test_a_chain_can_be_taken_up_at_any_step(quadratic, middle, rng):
+    mirror = TransitionConfig(**(OFF | {"flip_prob": 1.0}))
+    plan = SamplePlan(2, 3, True, PLAN.langevin, mirror)
+    states = list(sample(quadratic, uniform_noise((1, 3, 8, 8), rng), plan, rng))
+    rest = list(sample(quadratic, states[middle].x, plan, rng, first_step=middle))
+    assert [s.step for s in rest] == list(range(middle, 12))
+    for whole, part in zip(states[middle:], rest, strict=True):
+        assert torch.equal(whole.x, part.x)

@@ -1,0 +1,213 @@
+"""A composition as data: which models, which labels, weights and operators. Page, command line and PNGs share it.
+
+As JSON a node is one of ::
+
+    {"model": "faces-smiling", "label": [0, 1]}                            a model, with a label if conditional
+    {"and": [{"weight": 1.0, "term": NODE}, {"weight": -0.3, "term": NODE}]}  a negative weight is a NOT
+    {"or": [NODE, NODE], "sharpness": 2000}
+
+The step size of the family's plan is divided by ``Composition.reach``, so that more terms do not mean longer steps
+(the reference code divides by the number of models: 500 / 4 for four). A single term's weight then has no effect:
+weights say what counts how much beside each other.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from ebm_core.checkpoint import ModelInfo
+from ebm_core.compose import Mixture, Product, check_weights, conditioned
+from ebm_core.energy import EnergyFn
+from ebm_core.nets import EnergyNetwork
+from ebm_core.sampling import SamplePlan
+
+MAX_DEPTH, MAX_TERMS, MAX_WEIGHT, MAX_SHARPNESS = 6, 16, 4.0, 1e9
+DEFAULT_SHARPNESS = 2000.0  # soft over some 5e-4, about the spread of the shipped models' energies on data
+
+
+class CompositionError(ValueError):
+    """A composition that means nothing, or whose models do not fit each other; the message says which and why."""
+
+
+@dataclass(frozen=True)
+class Term:
+    """One model; ``label`` is empty for an unconditional one."""
+
+    model: str
+    label: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class And:
+    """Every term, each with its weight; negative = NOT."""
+
+    terms: tuple["Node", ...]
+    weights: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.terms) != len(self.weights):
+            raise CompositionError(f"an AND has {len(self.terms)} terms and {len(self.weights)} weights")
+        for weight in self.weights:
+            if not (math.isfinite(weight) and 0 < abs(weight) <= MAX_WEIGHT):
+                raise CompositionError(
+                    f"a weight must be from -{MAX_WEIGHT:g} to {MAX_WEIGHT:g} and not 0, got {weight}; leave out what "
+                    "should not count"
+                )
+        try:
+            check_weights(self.weights)
+        except ValueError as error:
+            raise CompositionError(str(error)) from error
+
+
+@dataclass(frozen=True)
+class Or:
+    """Any of the terms."""
+
+    terms: tuple["Node", ...]
+    sharpness: float = DEFAULT_SHARPNESS
+
+    def __post_init__(self) -> None:
+        if len(self.terms) < 2:
+            raise CompositionError(f"an OR needs two terms or more, got {len(self.terms)}: make it an AND or add one")
+        if not 0 < self.sharpness <= MAX_SHARPNESS:
+            raise CompositionError(f"the sharpness of an OR must be positive, got {self.sharpness}")
+
+
+Node = Term | And | Or
+
+
+@dataclass(frozen=True)
+class Composition:
+    """A whole composition: the node at its root."""
+
+    root: Node
+
+    @classmethod
+    def from_plain(cls, value: Any) -> "Composition":
+        """From JSON's dictionaries and lists. Raises CompositionError, in a sentence, for anything else."""
+        composition = cls(_parse(value, 0))
+        if len(composition.leaves()) > MAX_TERMS:
+            raise CompositionError(f"a composition has at most {MAX_TERMS} terms, this one {len(composition.leaves())}")
+        return composition
+
+    def to_plain(self) -> dict[str, Any]:
+        """The inverse of ``from_plain``."""
+        return _plain(self.root)
+
+    def leaves(self) -> list[Term]:
+        """The models with their labels, in the order in which they stand."""
+        return _leaves(self.root)
+
+    def models(self) -> list[str]:
+        """The names of the models, each once."""
+        return list(dict.fromkeys(term.model for term in self.leaves()))
+
+    def reach(self) -> float:
+        """By how much the composed gradient can exceed a single model's: the sum of weights, for OR the largest."""
+        return _reach(self.root)
+
+    def plan(self, infos: Mapping[str, ModelInfo]) -> SamplePlan:
+        """The plan of the models' family, its step size divided by ``reach``.
+
+        Raises CompositionError when a model is unknown, a label does not fit, or two models cannot be mixed.
+        """
+        first = None
+        for term in self.leaves():
+            if term.model not in infos:
+                raise CompositionError(f"there is no model '{term.model}' here; there are: {', '.join(infos)}")
+            info = infos[term.model]
+            if len(term.label) != info.net.label_dim:
+                raise CompositionError(
+                    f"'{term.model}' takes a label of {info.net.label_dim} numbers, got {len(term.label)}"
+                )
+            if first is None:
+                first = term.model
+            elif term.model != first:
+                _check_mixable(first, infos[first], term.model, info)
+        assert first is not None
+        own = infos[first].plan
+        return replace(own, langevin=replace(own.langevin, step_size=own.langevin.step_size / self.reach()))
+
+    def energy(self, nets: Mapping[str, EnergyNetwork]) -> EnergyFn:
+        """The composed energy; of an AND at the root the terms are ``scale_energies``, in order."""
+        return _energy(self.root, nets)
+
+
+def _check_mixable(a: str, info_a: ModelInfo, b: str, info_b: ModelInfo) -> None:
+    if not info_a.family or info_a.family != info_b.family:
+        kinds = [info.family or "no family" for info in (info_a, info_b)]
+        raise CompositionError(
+            f"'{a}' ({kinds[0]}) and '{b}' ({kinds[1]}) cannot be mixed: they were trained on different pictures"
+        )
+    size_a, size_b = ((i.net.channels, i.net.image_size) for i in (info_a, info_b))
+    if size_a != size_b:
+        raise CompositionError(
+            f"'{a}' and '{b}' cannot be mixed: one makes pictures of {size_a[1]} pixels with {size_a[0]} channels, "
+            f"the other of {size_b[1]} with {size_b[0]}"
+        )
+    if info_a.plan.langevin != info_b.plan.langevin:
+        raise CompositionError(
+            f"'{a}' and '{b}' cannot be mixed: they were trained for other Langevin steps, so their energies are not "
+            "on one scale; train one of them again with the other's [plan]"
+        )
+
+
+def _parse(value: Any, depth: int) -> Node:
+    if depth > MAX_DEPTH:
+        raise CompositionError(f"a composition nests at most {MAX_DEPTH} deep")
+    if not isinstance(value, dict):
+        raise CompositionError(f"a part of a composition is a dictionary, got {value!r:.80}")
+    keys = set(value)
+    if "model" in keys and keys <= {"model", "label"}:
+        label = value.get("label", [])
+        if not isinstance(value["model"], str) or not isinstance(label, list):
+            raise CompositionError(f"a model has a name and a list of numbers as its label, got {value!r:.80}")
+        return Term(value["model"], tuple(_number(number) for number in label))
+    if keys == {"and"} and isinstance(value["and"], list):
+        if not all(isinstance(e, dict) and set(e) == {"weight", "term"} for e in value["and"]):
+            raise CompositionError("an AND is a list of {'weight': NUMBER, 'term': ...}")
+        terms = tuple(_parse(entry["term"], depth + 1) for entry in value["and"])
+        return And(terms, tuple(_number(entry["weight"]) for entry in value["and"]))
+    if "or" in keys and keys <= {"or", "sharpness"} and isinstance(value["or"], list):
+        terms = tuple(_parse(entry, depth + 1) for entry in value["or"])
+        return Or(terms, _number(value.get("sharpness", DEFAULT_SHARPNESS)))
+    raise CompositionError(f"a part of a composition has 'model', 'and' or 'or', got {', '.join(map(repr, keys)):.80}")
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise CompositionError(f"a composition's labels and weights are finite numbers, got {value!r:.80}")
+    return float(value)
+
+
+def _plain(node: Node) -> dict[str, Any]:
+    if isinstance(node, Term):
+        return {"model": node.model, "label": list(node.label)}
+    if isinstance(node, And):
+        pairs = zip(node.weights, node.terms, strict=True)
+        return {"and": [{"weight": weight, "term": _plain(term)} for weight, term in pairs]}
+    return {"or": [_plain(term) for term in node.terms], "sharpness": node.sharpness}
+
+
+def _leaves(node: Node) -> list[Term]:
+    return [node] if isinstance(node, Term) else [leaf for term in node.terms for leaf in _leaves(term)]
+
+
+def _reach(node: Node) -> float:
+    if isinstance(node, Term):
+        return 1.0
+    if isinstance(node, And):
+        return sum(abs(w) * _reach(term) for w, term in zip(node.weights, node.terms, strict=True))
+    return max(_reach(term) for term in node.terms)
+
+
+def _energy(node: Node, nets: Mapping[str, EnergyNetwork]) -> EnergyFn:
+    if isinstance(node, Term):
+        net = nets[node.model]
+        device = next(net.parameters()).device
+        return conditioned(net, torch.tensor(node.label, device=device) if node.label else None)
+    energies = [_energy(term, nets) for term in node.terms]
+    return Product(energies, node.weights) if isinstance(node, And) else Mixture(energies, node.sharpness)
