@@ -56,11 +56,11 @@ def to_dict(config: Any) -> dict[str, Any]:
 
 
 def load_toml(cls: type[T], path: Path, overrides: list[str] | None = None) -> T:
-    """Read a TOML file into ``cls``; ``overrides`` are ``section.key=value`` strings, values in TOML syntax."""
-    try:
-        values = tomllib.loads(path.read_text())
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    """Read a TOML file into ``cls``; ``overrides`` are ``section.key=value`` strings, values in TOML syntax.
+
+    ``extends = "other.toml"`` at its top takes whatever the file itself does not say from the one beside it.
+    """
+    values = _read_toml(path, ())
     for assignment in overrides or []:
         _assign(values, assignment)
     return from_dict(cls, values)
@@ -72,6 +72,30 @@ def override(config: T, assignments: list[str]) -> T:
     for assignment in assignments:
         _assign(values, assignment)
     return from_dict(type(config), values)
+
+
+def _read_toml(path: Path, extending: tuple[Path, ...]) -> dict[str, Any]:
+    if path in extending:
+        raise ConfigError(f"{path} extends itself")
+    try:
+        values = tomllib.loads(path.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    if "extends" not in values:
+        return values
+    base = path.parent / str(values.pop("extends"))
+    return _merged(_read_toml(base, (*extending, path)), values)
+
+
+def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """``over`` on top of ``base``, section by section."""
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merged(merged[key], value) if both else value
+    return merged
 
 
 def _assign(values: dict[str, Any], assignment: str) -> None:

@@ -73,3 +73,21 @@ def test_broken_toml_and_overrides_are_refused(tmp_path):
         load_toml(Outer, path, ["inner.steps"])
     with pytest.raises(ConfigError, match="'name' is not a section"):
         load_toml(Outer, path, ["name.steps=1"])
+
+
+def test_a_file_that_extends_another_says_only_what_differs(tmp_path: Path) -> None:
+    (tmp_path / "base.toml").write_text('name = "base"\n[inner]\nsteps = 3\nsize = 2\n')
+    (tmp_path / "middle.toml").write_text('extends = "base.toml"\n[inner]\nsteps = 4\n')
+    (tmp_path / "top.toml").write_text('extends = "middle.toml"\nname = "top"\n')
+    config = load_toml(Outer, tmp_path / "top.toml", ["inner.size=5"])
+    assert (config.name, config.inner.steps, config.inner.size) == ("top", 4, 5)
+
+
+def test_extending_in_a_circle_or_from_nowhere_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text('extends = "b.toml"\n')
+    (tmp_path / "b.toml").write_text('extends = "a.toml"\n')
+    (tmp_path / "c.toml").write_text('extends = "absent.toml"\n')
+    with pytest.raises(ConfigError, match="extends itself"):
+        load_toml(Outer, tmp_path / "a.toml")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_toml(Outer, tmp_path / "c.toml")
