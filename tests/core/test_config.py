@@ -1,6 +1,7 @@
 """Strict configurations."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import pytest
