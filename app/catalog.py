@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.compute import COMPUTE
+from app.walk import Landscape
+from ebm_core.attribute import Attribute
 from ebm_core.checkpoint import CheckpointError, ModelInfo, load_model, read_info
 from ebm_core.hub import find_model, shipped_models
 from ebm_core.nets import EnergyNetwork
@@ -24,22 +26,50 @@ class Model:
     info: ModelInfo
     fingerprint: str
 
+    @property
+    def landscape(self) -> Landscape:
+        """Where an unconditional model's chains walk."""
+        c = self.info.net
+        device = str(next(self.net.parameters()).device)
+        return Landscape(self.net, (c.channels, c.image_size, c.image_size), device)
+
+
+@dataclass(frozen=True)
+class Family:
+    """Models that may be mixed: one for each attribute, and an unconditional one if there is one."""
+
+    name: str
+    base: str | None
+    attributes: dict[str, Attribute]  # by the name of the model that has learned it
+
 
 class Catalog:
     """The models of a weights folder; safe to use from several threads."""
 
-    def __init__(self, weights: Path, device: str = "cpu", capacity: int = 3) -> None:
+    def __init__(self, weights: Path, device: str = "cpu", capacity: int = 12) -> None:
         self.weights, self.device, self.capacity = weights, device, capacity
         self._loaded: OrderedDict[str, Model] = OrderedDict()
         self._lock = threading.Lock()
 
     def names(self) -> list[str]:
-        """Names of the models whose files can be read."""
-        return [name for name, problem in self._check() if problem is None]
+        """Names of the unconditional models."""
+        return [name for name, info in self._infos().items() if not info.net.label_dim]
+
+    def families(self) -> dict[str, Family]:
+        """The families with at least one attribute, by name."""
+        infos = self._infos()
+        found: dict[str, Family] = {}
+        for family in sorted({info.family for info in infos.values() if info.family}):
+            members = {name: info for name, info in infos.items() if info.family == family}
+            base = next((name for name, info in members.items() if not info.net.label_dim), None)
+            attributes = {name: info.attribute for name, info in members.items() if info.attribute is not None}
+            if attributes:
+                found[family] = Family(family, base, attributes)
+        return found
 
     def problems(self) -> list[str]:
         """A sentence for each model file that cannot be used."""
-        return [problem for _, problem in self._check() if problem is not None]
+        return [str(found) for found in self._check().values() if not isinstance(found, ModelInfo)]
 
     def get(self, name: str) -> Model:
         """Load a model or take it from memory. Raises CheckpointError, in a sentence, when that fails."""
@@ -60,12 +90,14 @@ class Catalog:
         fast = COMPUTE.submit(for_sampling, net, WARM_CHAINS, self.device).result()
         return Model(name, fast, info, fingerprint(path))
 
-    def _check(self) -> list[tuple[str, str | None]]:
-        checked: list[tuple[str, str | None]] = []
+    def _infos(self) -> dict[str, ModelInfo]:
+        return {name: found for name, found in self._check().items() if isinstance(found, ModelInfo)}
+
+    def _check(self) -> dict[str, ModelInfo | CheckpointError]:
+        checked: dict[str, ModelInfo | CheckpointError] = {}
         for name in shipped_models(self.weights):
             try:
-                info = read_info(find_model(name, self.weights))
-                checked.append((name, f"{name} needs labels" if info.net.label_dim else None))
+                checked[name] = read_info(find_model(name, self.weights))
             except CheckpointError as error:
-                checked.append((name, str(error)))
+                checked[name] = error
         return checked

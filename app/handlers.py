@@ -72,7 +72,7 @@ def start(session: Session, catalog: Catalog, model: str, controls: Controls, nu
     """Sample: a new walk from noise. Raises ValueError, in a sentence, for settings that make no chain."""
     loaded = catalog.get(model)
     recipe = make_recipe(loaded, controls, num, seed)
-    session.begin(Walk(loaded, recipe))
+    session.begin(Walk(loaded.landscape, recipe))
     yield from resume(session)
 
 

@@ -2,18 +2,33 @@
 
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from app.catalog import Model
 from app.compute import COMPUTE
 from ebm_core import images
+from ebm_core.energy import EnergyFn
 from ebm_core.langevin import ChainState
 from ebm_core.recipe import Recipe
 from ebm_core.sampling import sample, uniform_noise
 
 MAX_FRAMES = 120  # recorded states; 64 chains of 32x32 take 24 MB
+
+
+@dataclass(frozen=True)
+class Landscape:
+    """Where a walk goes downhill: an energy of pictures ``shape (C, H, W)`` on a device, and what is said of them."""
+
+    energy: EnergyFn
+    shape: tuple[int, int, int]
+    device: str
+    # What is read from the energy's terms (B, S) for a line each in the plot, (B,) by name; by default nothing.
+    lines: Callable[[Tensor], dict[str, Tensor]] = lambda terms: {}
+    # What a classifier sees in pictures (B, C, H, W), one caption for each; by default nothing.
+    captions: Callable[[Tensor], list[str]] | None = None
 
 
 class Walk:
@@ -24,16 +39,15 @@ class Walk:
     and ``frames()`` at any time from any thread, and never holds the chain up.
     """
 
-    def __init__(self, model: Model, recipe: Recipe) -> None:
-        self.model, self.recipe = model, recipe
-        c = model.info.net
-        device = str(next(model.net.parameters()).device)
-        rng = torch.Generator(device).manual_seed(recipe.seed)
-        x = uniform_noise((recipe.num, c.channels, c.image_size, c.image_size), rng)
-        self._chain = sample(model.net, x, recipe.plan, rng)
+    def __init__(self, landscape: Landscape, recipe: Recipe) -> None:
+        self.landscape, self.recipe = landscape, recipe
+        self._rng = torch.Generator(landscape.device).manual_seed(recipe.seed)
+        x = uniform_noise((recipe.num, *landscape.shape), self._rng)
+        self._chain = sample(landscape.energy, x, recipe.plan, self._rng)
         self._stride = 1
         self._frames: list[tuple[int, Tensor]] = []
         self.energies: list[Tensor] = []  # one (B,) for each step so far
+        self.lines: dict[str, dict[int, float]] = {}  # of each named line the mean over the chains, by step
         self.state: ChainState | None = None
         self.error: Exception | None = None  # what ended it before its end
         self.seconds = 0.0  # spent walking, waiting for its turn included
@@ -52,6 +66,22 @@ class Walk:
             if self._resting.is_set():
                 self._resting.clear()
                 threading.Thread(target=self._run, name="walk", daemon=True).start()
+
+    def change(self, landscape: Landscape, recipe: Recipe) -> None:
+        """Go on in another landscape, by a plan of as many steps, from the pictures as they are.
+
+        ``recipe`` is then no longer enough to make the pictures again, and says so. Waits for the present step.
+        """
+        if recipe.plan.num_steps != self.recipe.plan.num_steps:
+            raise ValueError("a walk cannot change how long it is: press Sample for another one")
+        COMPUTE.submit(self._change, landscape, recipe).result()
+
+    def _change(self, landscape: Landscape, recipe: Recipe) -> None:
+        state = self.state
+        x = uniform_noise((self.recipe.num, *landscape.shape), self._rng) if state is None else state.x
+        self.landscape, self.recipe = landscape, replace(recipe, steered=True)
+        first_step = -1 if state is None else state.step
+        self._chain = sample(landscape.energy, x, recipe.plan, self._rng, first_step=first_step)
 
     def stop(self) -> None:
         """End after the present step."""
@@ -80,10 +110,8 @@ class Walk:
                     if self._stop_requested.is_set():
                         self._resting.set()
                         return
-                state = COMPUTE.submit(next, self._chain, None).result()
-                if state is None:
+                if not COMPUTE.submit(self._step).result():
                     break
-                self._record(state)
                 self.seconds = before + time.monotonic() - started
                 self._begun.set()
         except Exception as error:  # told by the watcher, in whose thread it belongs
@@ -91,9 +119,21 @@ class Walk:
         self._resting.set()
         self._begun.set()
 
+    def _step(self) -> bool:
+        """Take one step; False when there is none left."""
+        state = next(self._chain, None)
+        if state is None:
+            return False
+        self._record(state)
+        return True
+
     def _record(self, state: ChainState) -> None:
+        if self.state is not None and self.state.step == state.step:
+            self.energies.pop()  # the landscape was changed: the same pictures have another energy now
         self.energies.append(state.energy.cpu())
-        if state.step % self._stride == 0:
+        for name, values in self.landscape.lines(state.scale_energies).items():
+            self.lines.setdefault(name, {})[state.step] = float(values.mean())
+        if state.step % self._stride == 0 and not (self._frames and self._frames[-1][0] == state.step):
             self._frames.append((state.step, images.quantise(state.x).cpu()))
         if len(self._frames) > MAX_FRAMES:
             self._stride *= 2

@@ -29,7 +29,7 @@ def live_view(model: str, device: str, repeats: int = 3) -> dict[str, Any]:
     recipe = Recipe(model, loaded.fingerprint, loaded.info.plan, 0, WARM_CHAINS)
     alone, watched, first = [], [], []
     for _ in range(repeats):
-        walk = Walk(loaded, recipe)
+        walk = Walk(loaded.landscape, recipe)
         walk.go_on()
         walk.wait()
         alone.append(walk.seconds)

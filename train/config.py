@@ -39,6 +39,10 @@ class MatchingConfig:
     noise: float = 1.0
     moved_noise: float = 0.0
     moved_data: float = 0.0
+    # Of a conditional model: how much it counts that a picture's own label has a lower energy than another one. The
+    # matching alone tells a smile only as far as it changes pixels; a sum of four such energies hardly smiles.
+    label_weight: float = 0.0
+    label_sharpness: float = 10_000.0  # of the posterior exp(-sharpness E), in 1 / energy; lower = stronger guidance
 
     def __post_init__(self) -> None:
         shares = (self.noise, self.moved_noise, self.moved_data)

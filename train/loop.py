@@ -168,8 +168,8 @@ class Trainer:
             raise DivergedError(f"the energy gap is {gap:.3g} at iteration {self.iteration}")
 
     def _gradient_norms(self, output: StepOutput) -> dict[str, Tensor]:
-        """Norms over all parameters of the gradients of L_CD, L_KL = L_opt + L_ent, and the matching loss."""
-        groups = {"cd": ("cd",), "kl": ("opt", "ent"), "matching": ("matching",)}
+        """Norms over all parameters of the gradients of L_CD, L_KL = L_opt + L_ent, and the matching losses."""
+        groups = {"cd": ("cd",), "kl": ("opt", "ent"), "matching": ("matching",), "labels": ("labels",)}
         norms = {}
         for name, members in groups.items():
             terms = [output.terms[m] for m in members if m in output.terms]

@@ -1,13 +1,9 @@
 """The training objective, term by term, as pure functions. Equation numbers are those of ICD."""
 
-from collections.abc import Callable
-
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 from torch.func import functional_call
-
-from ebm_core.energy import energy_and_grad
 
 
 def contrastive_divergence(e_pos: Tensor, e_neg: Tensor) -> Tensor:
@@ -64,16 +60,26 @@ def decay(t: Tensor, decay_from: float) -> Tensor:
     return ((1 - t) / (1 - decay_from)).clamp(max=1)
 
 
-def matching_loss(
-    energy: Callable[[Tensor], Tensor], x_source: Tensor, x_data: Tensor, t: Tensor, *, reach: float, decay_from: float
-) -> Tensor:
-    """Mean squared error, per pixel, of the descent direction on straight paths from sources to data.
-
-    At ``x_t = (1 - t) x_source + t x_data`` (``t (B,)`` in [0, 1]) the energy should fall towards the data:
-    ``-reach * grad E(x_t) = c(t) (x_data - x_source)``. ``reach`` = step size times the steps a chain needs, so
-    a chain of that many steps goes the whole way.
-    """
+def straight_path(x_source: Tensor, x_data: Tensor, t: Tensor, decay_from: float) -> tuple[Tensor, Tensor]:
+    """``x_t = (1 - t) x_source + t x_data`` (``t (B,)`` in [0, 1]), and from there the way down, c(t) times the path."""
     c, t = decay(t, decay_from)[:, None, None, None], t[:, None, None, None]
-    x_t = (1 - t) * x_source + t * x_data
-    grad = energy_and_grad(energy, x_t.requires_grad_(), create_graph=True).grad
-    return (reach * grad + c * (x_data - x_source)).square().mean()
+    return (1 - t) * x_source + t * x_data, c * (x_data - x_source)
+
+
+def matching_loss(grad: Tensor, descent: Tensor, reach: float) -> Tensor:
+    """Mean squared error, per pixel, of the descent direction: ``-reach * grad E(x_t)`` should be ``descent``.
+
+    ``reach`` = step size times the steps a chain needs, so a chain of that many steps goes the whole way.
+    """
+    return (reach * grad + descent).square().mean()
+
+
+def label_contrast(energy: Tensor, energy_other: Tensor, differ: Tensor, sharpness: float) -> Tensor:
+    """How badly the energy tells a picture's own label from another one; all ``(B,)``, ``differ`` where they do.
+
+    ``-log p(own label | x, the two)`` with ``p(y | x) ~ exp(-sharpness E(x, y))``: the posterior that a conditional
+    energy implies (JEM, arXiv:1912.03263), against one other label drawn from the data (noise contrast), so that it
+    is the same for classes and for numbers. Neither in the paper nor in its code.
+    """
+    losses = torch.nn.functional.softplus(sharpness * (energy - energy_other))
+    return (losses * differ).sum() / differ.sum().clamp(min=1)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ebm_core.compose import conditioned
-from ebm_core.energy import EnergyFn
+from ebm_core.energy import EnergyFn, energy_and_grad
 from ebm_core.langevin import differentiable_step, drain, langevin_chain
 from ebm_core.nets import EnergyNetwork
 from ebm_core.sampling import uniform_noise
@@ -19,9 +19,11 @@ from train.losses import (
     contrastive_divergence,
     energy_penalty,
     entropy,
+    label_contrast,
     matching_loss,
     pair_by_transport,
     sampler_energy,
+    straight_path,
 )
 from train.replay import ReplayBuffer
 
@@ -39,8 +41,8 @@ class StepOutput(NamedTuple):
 
 def matching_step(net: EnergyNetwork, data: Batch, config: TrainConfig, rng: torch.Generator) -> StepOutput:
     """The warm start's step."""
-    loss = _matching(net, data, config, rng)
-    return StepOutput({"matching": loss}, {"matching": loss.detach()})
+    terms = _matching(net, data, config, rng)
+    return StepOutput(terms, {name: term.detach() for name, term in terms.items()})
 
 
 def icd_step(
@@ -76,7 +78,8 @@ def icd_step(
     if c.penalty_weight:
         terms["penalty"] = c.penalty_weight * energy_penalty(e_pos, e_neg)
     if c.matching_weight:
-        terms["matching"] = c.matching_weight * _matching(net, match, config, rng)
+        matching = _matching(net, match, config, rng)
+        terms |= {name: c.matching_weight * term for name, term in matching.items()}
     buffer.add(Batch(x_neg, start.y), rng)
     with torch.no_grad():
         figures = {
@@ -119,11 +122,20 @@ def matching_sources(x_data: Tensor, config: MatchingConfig, moves: TransitionCo
     return source
 
 
-def _matching(net: EnergyNetwork, data: Batch, config: TrainConfig, rng: torch.Generator) -> Tensor:
+def _matching(net: EnergyNetwork, data: Batch, config: TrainConfig, rng: torch.Generator) -> dict[str, Tensor]:
+    """The matching loss and, where there are labels to tell apart, their contrast on the same images."""
     c, x_data = config.matching, data.x
     source = matching_sources(x_data, c, config.plan.transition, rng)
     if c.pairing == "transport":
         x_data = pair_by_transport(source, x_data, data.y)
     t = torch.rand(len(x_data), generator=rng, device=x_data.device)
+    x_t, descent = straight_path(source, x_data, t, c.decay_from)
+    at = energy_and_grad(conditioned(net, data.y), x_t.requires_grad_(), create_graph=True)
     reach = config.plan.langevin.step_size * c.chain_steps
-    return matching_loss(conditioned(net, data.y), source, x_data, t, reach=reach, decay_from=c.decay_from)
+    terms = {"matching": matching_loss(at.grad, descent, reach)}
+    if c.label_weight and data.y is not None:
+        other = data.y[torch.randperm(len(t), generator=rng, device=t.device)]
+        differ = (other != data.y).any(dim=1).float()
+        contrast = label_contrast(at.energy, net(x_t.detach(), other), differ, c.label_sharpness)
+        terms["labels"] = c.label_weight * contrast
+    return terms

@@ -17,6 +17,7 @@ from train.loop import Trainer, fit
 from train.losses import pair_by_transport
 from train.replay import ReplayBuffer
 from train.start import start_from
+from train.step import matching_step
 
 BRIGHT = Attribute("bright", "binary", ("bright",), ("dark", "bright"))
 CONDITIONAL = replace(CONFIG, net=CONDITIONAL_TINY, attribute=BRIGHT, family="tiny")
@@ -64,6 +65,24 @@ def test_only_equal_labels_change_places():
     y = torch.tensor([[1.0, 0], [1, 0], [0, 1], [0, 1]])
     assert pair_by_transport(source, x).flatten().tolist() == pytest.approx([1.0, 0.9, 0.1, 0.0])
     assert pair_by_transport(source, x, y).flatten().tolist() == pytest.approx([0.1, 0.0, 1.0, 0.9])
+
+
+@pytest.mark.parametrize(("name", "value"), [("label_weight", 0.5), ("label_sharpness", 1.0)])
+def test_telling_labels_apart_is_a_term_of_its_own(name, value, data, labels):
+    base = replace(CONDITIONAL, matching=replace(CONDITIONAL.matching, label_weight=0.1))
+    changed = replace(base, matching=replace(base.matching, **{name: value}))
+
+    def output(config):
+        net = EnergyNetwork(CONDITIONAL_TINY)
+        for scale, tensor in enumerate(net.parameters()):
+            torch.nn.init.normal_(tensor, std=0.3, generator=torch.Generator().manual_seed(scale))
+        rng = torch.Generator().manual_seed(1)
+        return matching_step(net, TrainingData(data, labels, balanced=True, device="cpu").draw(8, rng), config, rng)
+
+    assert "labels" not in output(CONDITIONAL).terms
+    one, other = output(base), output(changed)
+    assert one.terms["matching"] == other.terms["matching"]
+    assert one.terms["labels"] != other.terms["labels"]
 
 
 def test_the_buffer_keeps_labels_with_images(rng):

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.func import functional_call
 
+from ebm_core.energy import energy_and_grad
 from ebm_core.langevin import LangevinConfig, differentiable_step
 from ebm_core.nets import EnergyNetwork
 from tests.conftest import TINY, Quadratic
@@ -15,9 +16,11 @@ from train.losses import (
     decay,
     energy_penalty,
     entropy,
+    label_contrast,
     matching_loss,
     pair_by_transport,
     sampler_energy,
+    straight_path,
 )
 
 STEP = LangevinConfig(steps=1, step_size=5.0, noise_std=0.01, clamp=False)
@@ -113,13 +116,25 @@ def test_matching_loss_is_zero_for_the_energy_it_asks_for(rng):
     # With decay from t = 0 the target at x_t is (1 - t)(data - source) = data - x_t: that of a quadratic bowl.
     data = torch.full((4, 3, 8, 8), 0.5)
     source, t = torch.rand(4, 3, 8, 8, generator=rng), torch.rand(4, generator=rng)
-    loss = matching_loss(Quadratic(precision=0.01), source, data, t, reach=100.0, decay_from=0.0)
-    assert loss < 1e-12
-    assert matching_loss(Quadratic(precision=0.01), source, data, t, reach=50.0, decay_from=0.0) > 1e-3
-    assert matching_loss(Quadratic(precision=0.01), source, data, t, reach=100.0, decay_from=1.0) > 1e-3
+    x_t, descent = straight_path(source, data, t, 0.0)
+    grad = energy_and_grad(Quadratic(precision=0.01), x_t).grad
+    assert matching_loss(grad, descent, reach=100.0) < 1e-12
+    assert matching_loss(grad, descent, reach=50.0) > 1e-3
+    assert matching_loss(grad, straight_path(source, data, t, 1.0)[1], reach=100.0) > 1e-3
 
 
 def test_matching_loss_trains_the_parameters(net, x):
-    t = torch.tensor([0.2, 0.8], dtype=torch.float64)
-    loss = matching_loss(net, x, x.flip(0), t, reach=10.0, decay_from=0.7)
+    x_t, descent = straight_path(x, x.flip(0), torch.tensor([0.2, 0.8], dtype=torch.float64), 0.7)
+    grad = energy_and_grad(net, x_t.requires_grad_(), create_graph=True).grad
+    loss = matching_loss(grad, descent, reach=10.0)
     assert sum(float(g.abs().sum()) for g in gradient(net, loss).values()) > 0
+
+
+def test_label_contrast_is_minus_the_log_posterior_of_the_own_label():
+    energy = torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64)
+    other = torch.tensor([0.3, 0.1, 0.3], dtype=torch.float64)
+    both = torch.stack([energy, other], dim=1)
+    expected = torch.nn.functional.cross_entropy(-7.0 * both[:2], torch.zeros(2, dtype=torch.long))
+    loss = label_contrast(energy, other, torch.tensor([1.0, 1.0, 0.0]), 7.0)
+    torch.testing.assert_close(loss, expected)
+    assert label_contrast(energy, other, torch.zeros(3), 7.0) == 0

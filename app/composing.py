@@ -1,0 +1,287 @@
+"""What the controls of the composing page mean, and what its buttons do. No Gradio here."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor
+
+from app import present
+from app.catalog import Catalog, Family
+from app.handlers import FRAME_INTERVAL, Session, View, resume
+from app.walk import Landscape, Walk
+from ebm_core.attribute import Attribute
+from ebm_core.checkpoint import ModelInfo
+from ebm_core.composition import And, Composition, CompositionError, Node, Or, Term
+from ebm_core.hub import find_model
+from ebm_core.recipe import Recipe, fingerprint, from_png
+
+Operator = Literal["and", "or", "not"]
+OPERATORS: tuple[Operator, ...] = ("and", "or", "not")
+# What is forbidden counts a third of what is asked for: the NOTs stay outweighed while nothing is turned down.
+NOT_SHARE = 0.3
+MATRIX_CHAINS = 2  # in each cell of the matrix
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What a person asks of one attribute; ``weight`` is above 0 to 1, ``value`` what ``Attribute.encode`` takes."""
+
+    model: str
+    attribute: Attribute
+    value: Any
+    weight: float
+    operator: Operator = "and"
+
+    @property
+    def term(self) -> Term:
+        return Term(self.model, tuple(self.attribute.encode(self.value)))
+
+    @property
+    def words(self) -> str:
+        return self.attribute.describe(self.term.label)
+
+
+def read_ask(model: str, attribute: Attribute, values: Sequence[Any]) -> Ask | None:
+    """The values of an attribute's controls: its numbers or its name, a strength, an operator. None: it is off.
+
+    For a binary attribute the strength goes from -1 to 1 and its sign picks the value; for the others from 0 to 1.
+    Raises CompositionError, in a sentence, for values that its controls cannot have.
+    """
+    *value, strength, operator = values
+    lowest = -1 if attribute.kind == "binary" else 0
+    if not (isinstance(strength, (int, float)) and lowest <= strength <= 1):
+        raise CompositionError(f"the slider of '{attribute.name}' goes from {lowest} to 1, got {strength!r}")
+    if operator not in OPERATORS:
+        raise CompositionError(f"'{attribute.name}' is joined by one of {', '.join(OPERATORS)}, got {operator!r}")
+    if strength == 0:
+        return None
+    if attribute.kind == "binary":
+        return Ask(model, attribute, attribute.opposites[strength > 0], abs(float(strength)), operator)
+    if attribute.kind == "angle":
+        value = [math.radians(number) for number in value]
+    asked = Ask(model, attribute, list(value) if attribute.kind == "numbers" else value[0], float(strength), operator)
+    try:
+        _ = asked.term
+    except ValueError as error:
+        raise CompositionError(str(error)) from error
+    return asked
+
+
+def write_ask(attribute: Attribute, term: Term, weight: float, operator: Operator) -> list[Any]:
+    """The inverse of ``read_ask``. Raises CompositionError for a weight that the controls cannot show."""
+    if not 0 < weight <= 1:
+        raise CompositionError(f"the page's sliders end at 1, and '{term.model}' has the weight {weight:g}")
+    value = attribute.decode(term.label)
+    if attribute.kind == "binary":
+        return [weight if value == attribute.opposites[1] else -weight, operator]
+    if attribute.kind == "numbers":
+        return [*value, weight, operator]
+    return [math.degrees(value) if attribute.kind == "angle" else value, weight, operator]
+
+
+def compose(family: Family, asks: Sequence[Ask]) -> Composition:
+    """AND is a weighted sum, the ORs together are one term of it with the largest of their weights, NOT is negative.
+
+    Nothing asked for: the family's unconditional model. Raises CompositionError, in a sentence, for what makes no
+    distribution.
+    """
+    if not asks:
+        if family.base is None:
+            raise CompositionError("nothing is asked for: move at least one slider")
+        return Composition(Term(family.base))
+    alternatives = [ask for ask in asks if ask.operator == "or"]
+    terms: list[Node] = [ask.term for ask in asks if ask.operator != "or"]
+    weights = [ask.weight * (-NOT_SHARE if ask.operator == "not" else 1) for ask in asks if ask.operator != "or"]
+    if len(alternatives) == 1:
+        raise CompositionError(f"'{alternatives[0].words}' or what? An OR joins two: set another attribute to 'or' too")
+    if alternatives:
+        terms.append(Or(tuple(ask.term for ask in alternatives)))
+        weights.append(max(ask.weight for ask in alternatives))
+    return Composition(And(tuple(terms), tuple(weights)))
+
+
+def decompose(composition: Composition, family: Family) -> dict[str, list[Any]]:
+    """The inverse of ``compose``: by model the values of its controls, for those that are not off.
+
+    Raises CompositionError when the page has no controls for such a composition.
+    """
+    root = composition.root
+    if root == Term(family.base or ""):
+        return {}
+    if not isinstance(root, And):
+        raise CompositionError("this composition was not made on the page: `python -m train sample --recipe` takes it")
+    entries: list[tuple[Node, float, Operator]] = []
+    for term, weight in zip(root.terms, root.weights, strict=True):
+        if isinstance(term, Or):
+            entries.extend((alternative, weight, "or") for alternative in term.terms)
+        else:
+            entries.append((term, weight if weight > 0 else -weight / NOT_SHARE, "and" if weight > 0 else "not"))
+    found: dict[str, list[Any]] = {}
+    for entry, weight, operator in entries:
+        if not isinstance(entry, Term) or entry.model in found:
+            raise CompositionError("this composition nests deeper than the page's controls do, or asks twice for one")
+        if entry.model not in family.attributes:
+            known = ", ".join(family.attributes)
+            raise CompositionError(f"this composition needs '{entry.model}', which is not here; there are: {known}")
+        found[entry.model] = write_ask(family.attributes[entry.model], entry, weight, operator)
+    return found
+
+
+def in_words(family: Family, asks: Sequence[Ask]) -> str:
+    """The recipe as a sentence: "faces: young and smiling (0.8), but not wavy hair"."""
+    if not asks:
+        return f"{family.name}: any (nothing is asked for)"
+
+    def told(ask: Ask) -> str:
+        return ask.words if ask.weight == 1 else f"{ask.words} ({ask.weight:g})"
+
+    wanted = [told(ask) for ask in asks if ask.operator == "and"]
+    either = " or ".join(told(ask) for ask in asks if ask.operator == "or")
+    unwanted = " nor ".join(told(ask) for ask in asks if ask.operator == "not")
+    sentence = " and ".join([*wanted, f"({either})" if wanted and either else either] if either else wanted)
+    return f"{family.name}: {sentence}" + (f", but not {unwanted}" if unwanted else "")
+
+
+def formula(asks: Sequence[Ask]) -> str:
+    """The recipe as HTML: "E = 1 E_young + 0.8 E_smiling"; the value stands in brackets where it is not the name."""
+
+    def symbol(ask: Ask) -> str:
+        value = "" if ask.words == ask.attribute.name else f"({ask.words.removeprefix(ask.attribute.name).strip()})"
+        return f"<i>E</i><sub>{ask.attribute.name}</sub>{value}"
+
+    if not asks:
+        return "<i>E</i> = <i>E</i><sub>any</sub>"
+    parts = [f"+ {ask.weight:g} {symbol(ask)}" for ask in asks if ask.operator == "and"]
+    if either := [ask for ask in asks if ask.operator == "or"]:
+        largest = max(ask.weight for ask in either)
+        parts.append(f"+ {largest:g} softmin({', '.join(symbol(ask) for ask in either)})")
+    parts += [f"− {ask.weight * NOT_SHARE:g} {symbol(ask)}" for ask in asks if ask.operator == "not"]
+    return "<i>E</i> = " + " ".join(parts).removeprefix("+ ")
+
+
+def prepare(catalog: Catalog, family: Family, asks: Sequence[Ask], num: int, seed: int) -> tuple[Landscape, Recipe]:
+    """The composed energy and the recipe of its chains. Raises ValueError, in a sentence, when there is none."""
+    composition = compose(family, asks)
+    models = {name: catalog.get(name) for name in composition.models()}
+    infos: dict[str, ModelInfo] = {name: model.info for name, model in models.items()}
+    plan = composition.plan(infos)
+    energy = composition.energy({name: model.net for name, model in models.items()})
+    files = [find_model(name, catalog.weights) for name in models]
+    recipe = Recipe(family.name, fingerprint(*files), plan, int(seed), int(num), composition=composition)
+    captions = catalog.captions(family.name)
+    base = next(iter(models.values())).landscape
+    return replace(base, energy=energy, lines=_lines(composition, asks), captions=captions), recipe
+
+
+def _lines(composition: Composition, asks: Sequence[Ask]) -> Any:
+    """One line for each term: its energy without its weight, so that all are on one scale."""
+    root = composition.root
+    if not isinstance(root, And):
+        return lambda terms: {}
+    names = [("not " if ask.operator == "not" else "") + ask.words for ask in asks if ask.operator != "or"]
+    names += [" or ".join(ask.words for ask in asks if ask.operator == "or")] * (len(root.terms) - len(names))
+
+    def read(terms: Tensor) -> dict[str, Tensor]:
+        return {name: terms[:, i] / root.weights[i] for i, name in enumerate(names)}
+
+    return read
+
+
+def start(
+    session: Session, catalog: Catalog, family: Family, asks: Sequence[Ask], num: int, seed: int
+) -> Iterator[View]:
+    """Compose: a new walk from noise. Raises ValueError, in a sentence, for a composition that makes no chain."""
+    landscape, recipe = prepare(catalog, family, asks, num, seed)
+    session.begin(Walk(landscape, recipe))
+    yield from resume(session)
+
+
+def follow(session: Session, catalog: Catalog, family: Family, asks: Sequence[Ask]) -> None:
+    """A slider was moved: a walk of this family that has not ended goes on with what is asked for now.
+
+    Raises ValueError when that makes no chain; the walk then goes on as before.
+    """
+    landscape, recipe = prepare(catalog, family, asks, 1, 0)
+    walk = session.walk
+    if walk is None or walk.finished or walk.recipe.model != family.name:
+        return
+    if walk.recipe.composition != recipe.composition:
+        walk.change(landscape, replace(recipe, num=walk.recipe.num, seed=walk.recipe.seed))
+
+
+def levels(attribute: Attribute) -> list[list[Any]]:
+    """The values that the matrix shows of an attribute, as those of its controls without the operator."""
+    if attribute.kind == "binary":
+        return [[-1.0], [0.0], [1.0]]
+    if attribute.kind == "choice":
+        return [[value, 1.0] for value in attribute.values]
+    if attribute.kind == "angle":
+        return [[degrees, 1.0] for degrees in (0.0, 90.0, 180.0, 270.0)]
+    # Three places on the diagonal of the range, a little inside it.
+    ranges = list(zip(attribute.low, attribute.high, strict=True))
+    return [[*(low + share * (high - low) for low, high in ranges), 1.0] for share in (0.15, 0.5, 0.85)]
+
+
+def matrix(
+    session: Session, catalog: Catalog, family: Family, asks: Sequence[Ask], rows: str, columns: str, seed: int
+) -> Iterator[tuple[str, str]]:
+    """Two attributes (by their models' names) against each other, all cells from the same noise: HTML and a status.
+
+    What is asked of the other attributes stays. Raises ValueError, in a sentence, for an attribute against itself.
+    """
+    if rows == columns:
+        raise ValueError(f"'{family.attributes[rows].name}' against itself shows nothing: choose two attributes.")
+    others = [ask for ask in asks if ask.model not in (rows, columns)]
+    down, across = family.attributes[rows], family.attributes[columns]
+    cells: list[list[bytes | None]] = [[None] * len(levels(across)) for _ in levels(down)]
+    viewer = session.matrix = object()
+    heads = [[_head(attribute, level) for level in levels(attribute)] for attribute in (down, across)]
+    num_cells = len(cells) * len(cells[0])
+    for number in range(num_cells):
+        i, j = divmod(number, len(cells[0]))
+        asked = [
+            read_ask(rows, down, [*levels(down)[i], "and"]), read_ask(columns, across, [*levels(across)[j], "and"])
+        ]  # fmt: skip
+        landscape, recipe = prepare(catalog, family, [*others, *filter(None, asked)], MATRIX_CHAINS, seed)
+        walk = Walk(landscape, recipe)
+        walk.go_on()
+        while walk.wait(FRAME_INTERVAL):
+            if session.matrix is not viewer:
+                walk.stop()
+                return
+        if walk.error is not None:
+            raise walk.error
+        assert walk.state is not None
+        cells[i][j] = present.encode_row(walk.state.x)
+        told = f"cell {number + 1} of {num_cells}" if number + 1 < num_cells else f"{num_cells} cells, seed {seed}"
+        yield present.matrix_table(cells, *heads), told
+
+
+def _head(attribute: Attribute, level: Sequence[Any]) -> str:
+    asked = read_ask("", attribute, [*level, "and"])
+    return f"any {attribute.name}" if asked is None else asked.words
+
+
+def read_composition(catalog: Catalog, path: str) -> tuple[Family, dict[str, list[Any]], Recipe, str]:
+    """The composition in a PNG file: its family, its controls' values by model, its recipe, and a sentence about it.
+
+    Raises ValueError, in a sentence, when it cannot be used here.
+    """
+    recipe = from_png(Path(path).read_bytes())
+    if recipe.composition is None:
+        raise ValueError(f"This picture was made by one model, '{recipe.model}': drop it on the Sample page.")
+    families = catalog.families()
+    if recipe.model not in families:
+        known = ", ".join(families)
+        raise ValueError(f"This picture was composed of '{recipe.model}', which are not here; there are: {known}.")
+    family = families[recipe.model]
+    values = decompose(recipe.composition, family)
+    files = [find_model(name, catalog.weights) for name in recipe.composition.models()]
+    same = fingerprint(*files) == recipe.fingerprint
+    note = "" if same else " It came from another version of these models, so the result will differ."
+    note += " Its sliders were moved while it ran, so the result will differ." if recipe.steered else ""
+    stopped = "" if recipe.stopped_at < 0 else f" It was stopped at step {recipe.stopped_at}: stop there too."
+    return family, values, recipe, f"Recipe restored (seed {recipe.seed}). Press Compose.{stopped}{note}"
