@@ -61,7 +61,7 @@ def decay(t: Tensor, decay_from: float) -> Tensor:
 
 
 def straight_path(x_source: Tensor, x_data: Tensor, t: Tensor, decay_from: float) -> tuple[Tensor, Tensor]:
-    """``x_t = (1 - t) x_source + t x_data`` (``t (B,)`` in [0, 1]), and from there the way down, c(t) times the path."""
+    """``x_t = (1 - t) x_source + t x_data``, ``t (B,)`` in [0, 1], and the way down from there: c(t) times the path."""
     c, t = decay(t, decay_from)[:, None, None, None], t[:, None, None, None]
     return (1 - t) * x_source + t * x_data, c * (x_data - x_source)
 
