@@ -2,8 +2,11 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from torch import Tensor
 
 from app.compute import COMPUTE
 from app.walk import Landscape
@@ -66,6 +69,10 @@ class Catalog:
             if attributes:
                 found[family] = Family(family, base, attributes)
         return found
+
+    def captions(self, family: str) -> Callable[[Tensor], list[str]] | None:
+        """What a classifier reads in pictures of a family, one caption for each; None when there is no reader."""
+        return None
 
     def problems(self) -> list[str]:
         """A sentence for each model file that cannot be used."""

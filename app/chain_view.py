@@ -16,7 +16,7 @@ CSS = """
 .pixelated img { image-rendering: pixelated; }
 .pixelated .caption-label { left: 4px; right: 4px; bottom: 4px; padding: 0 4px; font-size: 11px; max-width: none; }
 """
-EMPTY = '<div class="chain-empty"><p>Press <b>Sample</b> and watch noise walk downhill to pictures.</p></div>'
+EMPTY = '<div class="chain-empty"><p>Press <b>{button}</b> and watch noise walk downhill to pictures.</p></div>'
 ALT = "grid of Langevin chains"
 
 
@@ -56,20 +56,25 @@ class ChainView:
         return updates + [off, gr.skip(), off, off]
 
 
-def build_chain_view(session: gr.State) -> ChainView:
-    """Place the components here; the slider shows the session's recorded walk by itself."""
-    picture = gr.HTML(EMPTY, elem_id="chain-picture")
-    status = gr.Markdown("Nothing sampled yet.", elem_id="chain-status")
-    plot = gr.Plot(present.energy_plot([], 1), show_label=False, elem_id="energy-plot")
-    scrubber = gr.Slider(0, 1, 0, step=1, label="Look back through the walk", interactive=False, elem_id="scrubber")
+def build_chain_view(session: gr.State, page: str = "", button: str = "Sample") -> ChainView:
+    """Place the components here; the slider shows the session's recorded walk by itself.
+
+    ``page`` begins the components' ids, ``button`` is the name of the one that starts a walk.
+    """
+    picture = gr.HTML(EMPTY.format(button=button), elem_id=f"{page}chain-picture")
+    status = gr.Markdown("Nothing sampled yet.", elem_id=f"{page}chain-status")
+    plot = gr.Plot(present.energy_plot([], 1), show_label=False, elem_id=f"{page}energy-plot")
+    scrubber = gr.Slider(
+        0, 1, 0, step=1, label="Look back through the walk", interactive=False, elem_id=f"{page}scrubber"
+    )
     gr.Markdown("Pictures by energy, lowest first. Each downloads as a PNG that remembers its settings.")
     gallery = gr.Gallery(
         show_label=False, columns=6, height="auto", object_fit="contain", format="png", elem_classes="pixelated",
-        elem_id="gallery", interactive=False,
+        elem_id=f"{page}gallery", interactive=False,
     )  # fmt: skip
     with gr.Row():
-        png = gr.DownloadButton("Grid as PNG, with its settings", interactive=False, elem_id="download-png")
-        film = gr.DownloadButton("The walk as GIF", interactive=False, elem_id="download-film")
+        png = gr.DownloadButton("Grid as PNG, with its settings", interactive=False, elem_id=f"{page}download-png")
+        film = gr.DownloadButton("The walk as GIF", interactive=False, elem_id=f"{page}download-film")
 
     def show(current: Session, position: float) -> tuple[str, str]:
         try:

@@ -52,6 +52,7 @@ class Session:
     last_seed: int | None = None
     folder: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False)
     viewer: object = None  # the one generator that may show the walk
+    matrix: object = None  # the one generator that may fill the composing page's matrix
 
     def begin(self, walk: Walk) -> None:
         """Take up a new walk; the one before ends at its next step."""
@@ -65,7 +66,7 @@ class Session:
             self.walk.stop()
         if self.folder is not None:
             self.folder.cleanup()
-        self.walk = self.folder = self.viewer = None
+        self.walk = self.folder = self.viewer = self.matrix = None
 
 
 def start(session: Session, catalog: Catalog, model: str, controls: Controls, num: int, seed: int) -> Iterator[View]:
@@ -96,7 +97,7 @@ def resume(session: Session) -> Iterator[View]:
         now = time.monotonic()
         plot = None
         if now >= next_plot:
-            plot = present.energy_plot(walk.energies, walk.recipe.plan.num_steps)
+            plot = present.energy_plot(walk.energies, walk.recipe.plan.num_steps, walk.lines)
         frame = present.encode_frame(state.x)
         drawing = time.monotonic() - now
         if plot is not None:
@@ -139,6 +140,8 @@ def new_seed() -> int:
 def read_settings(catalog: Catalog, path: str) -> tuple[Recipe, str]:
     """The recipe in a PNG file and a sentence about it. Raises ValueError when it cannot be used here."""
     recipe = from_png(Path(path).read_bytes())
+    if recipe.composition is not None:
+        raise ValueError("This picture was composed of several models: drop it on the Compose page.")
     if recipe.model not in catalog.names():
         known = ", ".join(catalog.names())
         raise ValueError(f"This picture was made by the model '{recipe.model}', which is not here; there are: {known}.")
@@ -156,7 +159,7 @@ def _ended(walk: Walk) -> View:
         phase=phase,
         status=present.status(plan, walk.state, None, told),
         frame=present.encode_frame(walk.state.x),
-        plot=present.energy_plot(walk.energies, plan.num_steps),
+        plot=present.energy_plot(walk.energies, plan.num_steps, walk.lines),
     )
 
 
@@ -169,11 +172,12 @@ def _save(session: Session, walk: Walk) -> Result | None:
     recipe = walk.recipe if walk.finished else replace(walk.recipe, stopped_at=walk.state.step)
     stem = f"{recipe.model}-{recipe.seed}" + ("" if walk.finished else f"-step{recipe.stopped_at}")
     x, energies = walk.state.x.cpu(), walk.state.energy.tolist()
+    seen = walk.landscape.captions(x) if walk.landscape.captions else []
     gallery = []
     for index in sorted(range(len(x)), key=energies.__getitem__):
         path = folder / f"{stem}-{index:02d}.png"
         path.write_bytes(to_png(images.to_pil(x[index]), replace(recipe, index=index)))
-        gallery.append((str(path), f"{energies[index]:.4f}"))
+        gallery.append((str(path), f"{energies[index]:.4f}" + (f" · {seen[index]}" if seen else "")))
     grid, film = folder / f"{stem}.png", folder / f"{stem}.gif"
     frames = walk.frames()
     shown = [*frames[: -1 : max(1, len(frames) // MAX_FILM_FRAMES)], frames[-1]]

@@ -1,8 +1,9 @@
 """Chains to pictures, numbers to words and plots."""
 
 import base64
+import html
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
@@ -15,6 +16,7 @@ from ebm_core.langevin import ChainState
 from ebm_core.sampling import SamplePlan
 
 GRID_WIDTH = 640  # pixels that the grid of chains is enlarged to, about
+LINE_COLOURS = ("#4f46e5", "#db2777", "#059669", "#d97706", "#0891b2", "#7c3aed", "#65a30d", "#dc2626")
 MAX_POINTS = 160  # of a line in the energy plot
 
 
@@ -30,10 +32,27 @@ def draw_grid(x: Tensor, width: int = GRID_WIDTH) -> Image.Image:
     return images.grid(x, columns, zoom=zoom, padding=3)
 
 
-def image_tag(jpeg: bytes, caption: str) -> str:
+def image_tag(jpeg: bytes, caption: str, css: str = "chain-view") -> str:
     """The live picture as HTML; the bytes travel in the page, so that no file is left behind."""
     data = base64.b64encode(jpeg).decode()
-    return f'<img class="chain-view" alt="{caption}" src="data:image/jpeg;base64,{data}">'
+    return f'<img class="{css}" alt="{html.escape(caption)}" src="data:image/jpeg;base64,{data}">'
+
+
+def matrix_table(cells: Sequence[Sequence[bytes | None]], rows: Sequence[str], columns: Sequence[str]) -> str:
+    """A table of pictures as HTML, one of them in each cell that has been made so far."""
+    lines = ["<tr><th></th>" + "".join(f"<th>{html.escape(name)}</th>" for name in columns) + "</tr>"]
+    for row, pictures in zip(rows, cells, strict=True):
+        tags = [
+            "" if picture is None else image_tag(picture, f"{row}, {column}", "matrix-cell")
+            for column, picture in zip(columns, pictures, strict=True)
+        ]
+        lines.append(f"<tr><th>{html.escape(row)}</th>" + "".join(f"<td>{tag}</td>" for tag in tags) + "</tr>")
+    return f'<table class="matrix">{"".join(lines)}</table>'
+
+
+def encode_row(x: Tensor) -> bytes:
+    """Chains beside each other, a pixel for each pixel."""
+    return images.encode(images.grid(x, len(x), padding=0), "JPEG", quality=95, subsampling=0)
 
 
 def encode_frame(x: Tensor) -> bytes:
@@ -56,11 +75,23 @@ def _place(plan: SamplePlan, step: int) -> str:
     return f"round {step // plan.langevin.steps + 1} of {plan.rounds}"
 
 
-def energy_plot(energies: Sequence[Tensor], num_steps: int) -> go.Figure:
-    """Energies of all chains over the steps: a thin line each, their mean bold."""
+def energy_plot(
+    energies: Sequence[Tensor], num_steps: int, lines: Mapping[str, Mapping[int, float]] | None = None
+) -> go.Figure:
+    """Energies of all chains over the steps: a thin line each, their mean bold; or one for each of the named ``lines``.
+
+    A line has its value by step, and gaps where it was not asked for.
+    """
     figure = go.Figure()
     energies = list(energies)  # the walk goes on adding to it
-    if energies:
+    if lines:
+        for number, (name, found) in enumerate(sorted(lines.items())):
+            values = dict(found)
+            places = np.arange(0, max(values) + 1, max(1, max(values) // MAX_POINTS))
+            heights = np.array([values.get(int(step), np.nan) for step in places])
+            figure.add_scatter(x=places, y=heights, name=name, mode="lines",
+                               line={"width": 2.5, "color": LINE_COLOURS[number % len(LINE_COLOURS)]})
+    elif energies:
         stride = max(1, len(energies) // MAX_POINTS)
         steps = sorted({*range(0, len(energies), stride), len(energies) - 1})
         table = torch.stack([energies[s] for s in steps])
@@ -73,7 +104,8 @@ def energy_plot(energies: Sequence[Tensor], num_steps: int) -> go.Figure:
                            line={"width": 3, "color": "#4f46e5"}, name="mean")
     grid = {"gridcolor": "#e5e7eb", "zerolinecolor": "#e5e7eb"}
     figure.layout = {
-        "height": 230, "margin": {"l": 60, "r": 10, "t": 10, "b": 40}, "showlegend": False, "plot_bgcolor": "white",
+        "height": 230, "margin": {"l": 60, "r": 10, "t": 10, "b": 40}, "showlegend": bool(lines),
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"}, "plot_bgcolor": "white",
         "xaxis": {"title": {"text": "Langevin step"}, "range": [0, max(1, num_steps)], **grid},
         "yaxis": {"title": {"text": "energy"}, **grid}, "uirevision": "keep",
     }  # fmt: skip

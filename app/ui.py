@@ -1,10 +1,14 @@
 """Layout of the page."""
 
+from collections.abc import Callable
+
 import gradio as gr
 
 from app.catalog import Catalog
 from app.chain_view import CSS
 from app.handlers import Session
+from app.tabs.composing import CSS as COMPOSING_CSS
+from app.tabs.composing import build_composing_tab
 from app.tabs.sampling import build_sampling_tab
 
 SESSION_SECONDS = 3600  # a walk nobody touches for so long is dropped
@@ -16,7 +20,7 @@ THEME = gr.themes.Soft(
     font=["ui-sans-serif", "system-ui", "sans-serif"],
     font_mono=["ui-monospace", "monospace"],
 )
-PAGE_CSS = CSS + ".gradio-container { max-width: 1180px !important; margin: auto; }"
+PAGE_CSS = CSS + COMPOSING_CSS + ".gradio-container { max-width: 1180px !important; margin: auto; }"
 
 
 def build_ui(catalog: Catalog) -> gr.Blocks:
@@ -25,22 +29,29 @@ def build_ui(catalog: Catalog) -> gr.Blocks:
         reasons = " ".join(catalog.problems()) or "There are none."
         raise ValueError(f"No model in {catalog.weights} can be used. {reasons} Give another folder with --weights.")
     with gr.Blocks(title="EBM Studio", delete_cache=(600, FILE_SECONDS), analytics_enabled=False) as page:
-        session = gr.State(None, time_to_live=SESSION_SECONDS, delete_callback=_expire)
         gr.Markdown("# EBM Studio")
-        with gr.Tab("Sample"):
-            build_sampling_tab(catalog, session)
-        open_sessions: dict[str | None, Session] = {}
+        tabs: list[tuple[str, Callable[[Catalog, gr.State], None]]] = [("Sample", build_sampling_tab)]
+        if catalog.families():
+            tabs.append(("Compose", build_composing_tab))
+        sessions = []  # a walk of its own for every tab of the page
+        for name, build in tabs:
+            session = gr.State(None, time_to_live=SESSION_SECONDS, delete_callback=_expire)
+            with gr.Tab(name):
+                build(catalog, session)
+            sessions.append(session)
+        open_sessions: dict[str | None, list[Session]] = {}
 
-        def open_session(request: gr.Request) -> Session:
-            """A session of its own for every tab of a browser, there before any button is pressed."""
-            current = open_sessions[request.session_hash] = Session()
+        def open_session(request: gr.Request) -> list[Session]:
+            """Sessions of its own for every tab of a browser, there before any button is pressed."""
+            current = open_sessions[request.session_hash] = [Session() for _ in sessions]
             return current
 
         def close_session(request: gr.Request) -> None:
-            """Gradio itself keeps a closed tab's state for an hour; its walk and files go now."""
-            _expire(open_sessions.pop(request.session_hash, None))
+            """Gradio itself keeps a closed tab's state for an hour; its walks and files go now."""
+            for current in open_sessions.pop(request.session_hash, []):
+                _expire(current)
 
-        page.load(open_session, None, session, show_progress="hidden")
+        page.load(open_session, None, sessions, show_progress="hidden")
         page.unload(close_session)
     return page
 

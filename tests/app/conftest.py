@@ -1,10 +1,13 @@
 """A weights folder with two tiny models, and the catalog of it."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from app.catalog import Catalog
 from app.handlers import Session
+from ebm_core.attribute import Attribute
 from ebm_core.checkpoint import ModelInfo, save_model
 from ebm_core.langevin import LangevinConfig
 from ebm_core.nets import EnergyNetwork
@@ -20,6 +23,43 @@ PLAN = SamplePlan(
 def save_tiny(folder, name, seed=0):
     torch.manual_seed(seed)
     save_model(folder / name / "model.safetensors", EnergyNetwork(TINY).state_dict(), ModelInfo(TINY, PLAN))
+
+
+ATTRIBUTES = {
+    "bright": Attribute("bright", "binary", ("Bright",), ("dark", "bright")),
+    "kind": Attribute("kind", "choice", ("kind",), ("dot", "bar", "ring")),
+    "place": Attribute("place", "numbers", ("x", "y"), low=(-1.0, 0.0), high=(1.0, 4.0)),
+    "turn": Attribute("turn", "angle", ("theta",)),
+}
+
+
+def save_attribute(folder, name, attribute, family="tiny", plan=PLAN, seed=0):
+    """A tiny conditional model that has learned nothing, but whose labels matter."""
+    torch.manual_seed(seed)
+    config = replace(TINY, label_dim=attribute.label_dim)
+    net = EnergyNetwork(config)
+    for key, parameter in net.named_parameters():
+        if ".labels." in key:
+            torch.nn.init.normal_(parameter, std=0.5)
+    info = ModelInfo(config, plan, family=family, attribute=attribute)
+    save_model(folder / name / "model.safetensors", net.state_dict(), info)
+
+
+@pytest.fixture
+def family_weights(tmp_path):
+    """An unconditional model, and one for each kind of attribute."""
+    folder = tmp_path / "family"
+    torch.manual_seed(9)
+    base = EnergyNetwork(TINY).state_dict()
+    save_model(folder / "tiny" / "model.safetensors", base, ModelInfo(TINY, PLAN, family="tiny"))
+    for seed, (name, attribute) in enumerate(ATTRIBUTES.items()):
+        save_attribute(folder, f"tiny-{name}", attribute, seed=seed)
+    return folder
+
+
+@pytest.fixture
+def family_catalog(family_weights):
+    return Catalog(family_weights)
 
 
 @pytest.fixture

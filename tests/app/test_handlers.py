@@ -31,7 +31,8 @@ class Gate:
         self.permits = threading.Semaphore(0)
 
     def submit(self, function, *arguments):
-        self.permits.acquire()
+        if function.__name__ != "_change":  # a person who moves a slider needs no permit
+            self.permits.acquire()
         return COMPUTE.submit(function, *arguments)
 
     def let(self, num):

@@ -1,0 +1,36 @@
+"""Compositions to begin with: by family and name the values of the page's controls, for each model that is not off."""
+
+from typing import Any
+
+COMPOSITIONS: dict[str, dict[str, dict[str, list[Any]]]] = {
+    "faces": {
+        "Young and smiling": {"faces-young": [1.0, "and"], "faces-smiling": [1.0, "and"]},
+        "An old man, smiling": {
+            "faces-young": [-1.0, "and"], "faces-female": [-1.0, "and"], "faces-smiling": [1.0, "and"],
+        },
+        "All four: young, female, smiling, wavy hair": {
+            "faces-young": [1.0, "and"], "faces-female": [1.0, "and"], "faces-smiling": [1.0, "and"],
+            "faces-wavy_hair": [1.0, "and"],
+        },
+        "Female, but not smiling": {"faces-female": [1.0, "and"], "faces-smiling": [1.0, "not"]},
+        "Smiling or old": {"faces-smiling": [1.0, "or"], "faces-young": [-1.0, "or"]},
+    },
+    "objects": {
+        "A cube at the left": {"objects-type": ["cube", 1.0, "and"], "objects-position": [-1.0, 0.0, 1.0, "and"]},
+        "A big sphere at the right": {
+            "objects-type": ["sphere", 1.0, "and"], "objects-size": [1.1, 1.0, "and"],
+            "objects-position": [1.0, 0.0, 1.0, "and"],
+        },
+        "A small cylinder, far away": {
+            "objects-type": ["cylinder", 1.0, "and"], "objects-size": [0.6, 1.0, "and"],
+            "objects-position": [0.0, 0.7, 1.0, "and"],
+        },
+        "A big monkey, turned": {
+            "objects-type": ["monkey", 1.0, "and"], "objects-size": [1.1, 1.0, "and"],
+            "objects-rotation": [270.0, 1.0, "and"],
+        },
+        "Small or at the right": {
+            "objects-size": [0.5, 1.0, "or"], "objects-position": [1.2, 0.0, 1.0, "or"],
+        },
+    },
+}  # fmt: skip

@@ -1,0 +1,259 @@
+"""The tab that composes: what is asked of each attribute on the left, the live chains on the right."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from app import composing, handlers
+from app.catalog import WARM_CHAINS, Catalog, Family
+from app.chain_view import build_chain_view
+from app.composing import OPERATORS, Ask
+from app.handlers import Session, View
+from app.presets import COMPOSITIONS
+from ebm_core.attribute import Attribute
+from ebm_core.recipe import MAX_CHAINS, MAX_SEED
+
+INTRO = """Each slider is a model of its own, trained apart from the others. Their **energies are added**, and the walk
+goes down the sum: where all of them agree. Move a slider while the chains walk, and they follow.
+0 is off; the further from 0, the more it counts."""
+CSS = """
+.formula { font-size: 1.1em; }
+.matrix { border-collapse: separate; border-spacing: 6px; margin: auto; }
+.matrix th { font-weight: 500; text-align: center; padding: 2px 6px; }
+.matrix-cell { image-rendering: pixelated; height: 84px; width: auto; max-width: none; border-radius: 4px; margin: 0; }
+.attribute, .attribute > * { background: white !important; }
+"""
+
+
+class _Controls:
+    """The inputs of one family: for each attribute its values, a strength and an operator, in a flat list."""
+
+    def __init__(self, family: Family, visible: bool) -> None:
+        self.family = family
+        self.inputs: list[Any] = []
+        self.parts: dict[str, slice] = {}
+        with gr.Column(visible=visible) as self.group:
+            for model, attribute in family.attributes.items():
+                first = len(self.inputs)
+                with gr.Group(elem_classes="attribute"):
+                    self.inputs += _inputs_of(model, attribute)
+                self.parts[model] = slice(first, len(self.inputs))
+        self.off = [component.value for component in self.inputs]
+
+    def asks(self, values: list[Any]) -> list[Ask]:
+        """What is asked for. Raises CompositionError, in a sentence, for values that mean nothing."""
+        found = [
+            composing.read_ask(model, attribute, values[self.parts[model]])
+            for model, attribute in self.family.attributes.items()
+        ]
+        return [ask for ask in found if ask is not None]
+
+    def values(self, asked: dict[str, list[Any]]) -> list[Any]:
+        """The inputs' values for some attributes; the others are off."""
+        values = list(self.off)
+        for model, part in asked.items():
+            values[self.parts[model]] = part
+        return values
+
+
+def _inputs_of(model: str, attribute: Attribute) -> list[Any]:
+    """The inputs of one attribute, off."""
+    name, value = attribute.name, []
+    if attribute.kind == "choice":
+        value = [gr.Dropdown(attribute.values, value=attribute.values[0], label=name, elem_id=f"{model}-value")]
+    elif attribute.kind == "angle":
+        value = [gr.Slider(0, 360, 0, step=5, label=f"{name} in degrees", elem_id=f"{model}-value")]
+    elif attribute.kind == "numbers":
+        with gr.Row():
+            value = [
+                gr.Slider(low, high, (low + high) / 2, step=0.05, label=key, min_width=100, elem_id=f"{model}-{key}")
+                for key, low, high in zip(attribute.keys, attribute.low, attribute.high, strict=True)
+            ]
+    with gr.Row(equal_height=True):
+        if attribute.kind == "binary":
+            low, label, info = -1, name, "-1 {} ··· 0 off ··· {} 1".format(*attribute.opposites)
+        else:
+            low, label, info = 0, f"{name}: weight", "how much it counts; 0 off"
+        strength = gr.Slider(
+            low, 1, 0, step=0.05, label=label, info=info, scale=4, min_width=190, elem_id=f"{model}-strength"
+        )
+        operator = gr.Dropdown(
+            OPERATORS, value="and", label="joined by", filterable=False, scale=1, min_width=96,
+            elem_id=f"{model}-operator",
+        )  # fmt: skip
+    return [*value, strength, operator]
+
+
+def build_composing_tab(catalog: Catalog, session: gr.State) -> None:
+    """Place the tab's components and wire them to the handlers."""
+    families = catalog.families()
+    names = list(families)
+    gr.Markdown(INTRO)
+    with gr.Row():
+        with gr.Column(scale=2, min_width=320):
+            family = gr.Radio(names, value=names[0], label="Family", elem_id="family", visible=len(names) > 1)
+            preset = gr.Dropdown(_preset_names(families[names[0]]), value=None, label="Try", elem_id="compose-preset")
+            controls = {name: _Controls(families[name], name == names[0]) for name in names}
+            num = gr.Slider(1, MAX_CHAINS, WARM_CHAINS, step=1, label="Chains", elem_id="compose-num")
+            with gr.Row(equal_height=True):
+                seed = gr.Number(
+                    0, label="Seed", precision=0, minimum=0, maximum=MAX_SEED, min_width=120, elem_id="compose-seed"
+                )
+                dice = gr.Button("⚄ New", min_width=80, elem_id="compose-dice")
+            dropped = gr.File(
+                label="Restore a recipe from a saved PNG", file_types=[".png"], height=130, elem_id="compose-restore"
+            )
+        with gr.Column(scale=3, min_width=340):
+            with gr.Row():
+                sample = gr.Button("Compose", variant="primary", min_width=90, elem_id="compose")
+                stop = gr.Button("Stop", interactive=False, min_width=90, elem_id="compose-stop")
+                resume = gr.Button("Continue", interactive=False, min_width=90, elem_id="compose-continue")
+            words = gr.Markdown(f"**{composing.in_words(families[names[0]], [])}**", elem_id="words")
+            formula = gr.Markdown(composing.formula([]), elem_id="formula", elem_classes="formula")
+            view = build_chain_view(session, "compose-", "Compose")
+    with gr.Accordion("Two attributes against each other", open=False, elem_id="matrix-section"):
+        gr.Markdown("Every cell starts from the same noise; what the other sliders ask for stays.")
+        with gr.Row(equal_height=True):
+            rows = gr.Dropdown(_attributes(families[names[0]]), label="Down", elem_id="matrix-rows")
+            columns = gr.Dropdown(
+                _attributes(families[names[0]]), value=_second(families[names[0]]), label="Across",
+                elem_id="matrix-columns",
+            )  # fmt: skip
+            compare = gr.Button("Compare", min_width=90, elem_id="compare")
+        told = gr.Markdown(elem_id="matrix-status")
+        table = gr.HTML(elem_id="matrix")
+
+    inputs = [component for one in controls.values() for component in one.inputs]
+    places: dict[str, slice] = {}
+    for name, one in controls.items():
+        first = sum(len(other.inputs) for other in list(controls.values())[: len(places)])
+        places[name] = slice(first, first + len(one.inputs))
+
+    def asks(name: str, values: tuple[Any, ...]) -> list[Ask]:
+        return controls[name].asks(list(values[places[name]]))
+
+    def describe(name: str, values: tuple[Any, ...]) -> list[str]:
+        """The recipe in words and as a formula, or the reason why there is none."""
+        try:
+            asked = asks(name, values)
+            composing.compose(families[name], asked)
+        except ValueError as error:
+            return [f"⚠️ {error}", ""]
+        return [f"**{composing.in_words(families[name], asked)}**", composing.formula(asked)]
+
+    buttons = [sample, stop, resume]
+    wiring: dict[str, Any] = {"show_progress": "hidden", "concurrency_id": "chains", "concurrency_limit": 4}
+
+    def show(views: Iterator[View]) -> Iterator[list[Any]]:
+        try:
+            for item in views:
+                running = item.phase == "running"
+                yield view.updates(item) + [
+                    gr.Button(interactive=True),
+                    gr.Button(interactive=running),
+                    gr.Button(interactive=item.phase == "stopped"),
+                ]
+        except ValueError as error:
+            raise gr.Error(str(error), duration=15) from error
+
+    def on_sample(current: Session, name: str, num: float, seed: float, *values: Any) -> Iterator[list[Any]]:
+        yield from show(_start(current, catalog, families[name], lambda: asks(name, values), num, seed))
+
+    def on_continue(current: Session) -> Iterator[list[Any]]:
+        yield from show(handlers.resume(current))
+
+    outputs = [*view.outputs, *buttons]
+    sample.click(on_sample, [session, family, num, seed, *inputs], outputs, **wiring)
+    resume.click(on_continue, [session], outputs, **wiring)
+    stop.click(handlers.stop, [session], None, queue=False, show_progress="hidden")
+
+    def on_move(current: Session, name: str, *values: Any) -> list[str]:
+        told = describe(name, values)
+        if told[1]:
+            try:
+                composing.follow(current, catalog, families[name], asks(name, values))
+            except ValueError as error:
+                return [f"⚠️ {error}", ""]
+        return told
+
+    moved: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", "concurrency_limit": None}
+    for component in inputs:
+        component.input(on_move, [session, family, *inputs], [words, formula], **moved)
+
+    def on_family(name: str, *values: Any) -> list[Any]:
+        offered, second = _attributes(families[name]), _second(families[name])
+        return [
+            *(gr.Column(visible=other == name) for other in names),
+            gr.Dropdown(_preset_names(families[name]), value=None), gr.Dropdown(offered, value=offered[0][1]),
+            gr.Dropdown(offered, value=second), *describe(name, values),
+        ]  # fmt: skip
+
+    groups = [one.group for one in controls.values()]
+    family.change(on_family, [family, *inputs], [*groups, preset, rows, columns, words, formula],
+                  show_progress="hidden")  # fmt: skip
+
+    def placed(name: str, own: list[Any]) -> list[Any]:
+        """Values for all inputs of which a family's own change."""
+        updates: list[Any] = [gr.skip()] * len(inputs)
+        updates[places[name]] = own
+        return updates
+
+    def on_preset(name: str, chosen: str | None) -> list[Any]:
+        if chosen is None:
+            return placed(name, [gr.skip()] * len(controls[name].inputs))
+        return placed(name, controls[name].values(COMPOSITIONS[name][chosen]))
+
+    preset.input(on_preset, [family, preset], inputs, show_progress="hidden").then(
+        on_move, [session, family, *inputs], [words, formula], **moved
+    )
+    dice.click(handlers.new_seed, None, seed, show_progress="hidden")
+
+    def on_compare(current: Session, name: str, down: str, across: str, seed: float, *values: Any) -> Iterator[Any]:
+        try:
+            asked = asks(name, values)
+            yield from composing.matrix(current, catalog, families[name], asked, down, across, int(seed or 0))
+        except ValueError as error:
+            raise gr.Error(str(error), duration=15) from error
+
+    compare.click(on_compare, [session, family, rows, columns, seed, *inputs], [table, told], **wiring)
+
+    def on_drop(path: str | None) -> list[Any]:
+        nothing = [gr.skip()] * (3 + len(inputs))
+        if path is None:
+            return [gr.skip(), *nothing]
+        try:
+            found, asked, recipe, sentence = composing.read_composition(catalog, path)
+        except ValueError as error:
+            gr.Warning(str(error), duration=15)
+            return [None, *nothing]
+        gr.Info(sentence)
+        values = placed(found.name, controls[found.name].values(asked))
+        return [None, found.name, recipe.num, recipe.seed, *values]
+
+    dropped.upload(on_drop, [dropped], [dropped, family, num, seed, *inputs], show_progress="hidden").then(
+        on_move, [session, family, *inputs], [words, formula], **moved
+    )
+
+
+def _preset_names(family: Family) -> list[str]:
+    """The presets whose attributes are all there."""
+    return [
+        name for name, asked in COMPOSITIONS.get(family.name, {}).items() if all(m in family.attributes for m in asked)
+    ]
+
+
+def _attributes(family: Family) -> list[tuple[str, str]]:
+    return [(attribute.name, model) for model, attribute in family.attributes.items()]
+
+
+def _second(family: Family) -> str:
+    return list(family.attributes)[min(1, len(family.attributes) - 1)]
+
+
+def _start(
+    current: Session, catalog: Catalog, family: Family, asks: Any, num: float | None, seed: float | None
+) -> Iterator[View]:
+    if num is None or seed is None:
+        raise ValueError("The number of chains and the seed must be filled in.")
+    yield from composing.start(current, catalog, family, asks(), int(num), int(seed))

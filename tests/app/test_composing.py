@@ -1,0 +1,312 @@
+"""The composing page's handlers, as plain functions and generators."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from app import composing, handlers
+from app.composing import Ask, compose, decompose, follow, formula, in_words, levels, matrix, read_ask, write_ask
+from app.presets import COMPOSITIONS
+from app.ui import build_ui
+from app.walk import Walk
+from ebm_core.composition import And, Composition, CompositionError, Or, Term
+from ebm_core.recipe import from_png
+from ebm_core.sampling import sample, uniform_noise
+from tests.app.conftest import ATTRIBUTES, PLAN, save_attribute
+from tests.app.test_handlers import gate  # noqa: F401
+from train.config import TrainConfig
+
+CONFIGS = Path(__file__).parents[2] / "train" / "configs"
+
+
+@pytest.fixture(autouse=True)
+def every_frame(monkeypatch):
+    monkeypatch.setattr(handlers, "FRAME_INTERVAL", 0.0)
+    monkeypatch.setattr(handlers, "DRAWING_SHARE", 1e9)
+    monkeypatch.setattr(handlers, "PLOT_INTERVAL", 0.0)
+
+
+@pytest.fixture
+def family(family_catalog):
+    return family_catalog.families()["tiny"]
+
+
+def ask(name, *values):
+    asked = read_ask(f"tiny-{name}", ATTRIBUTES[name], values)
+    assert asked is not None
+    return asked
+
+
+BRIGHT, DARK = ask("bright", 1.0, "and"), ask("bright", -0.5, "and")
+RING = ask("kind", "ring", 0.8, "and")
+
+
+def test_families_are_found_and_unlabelled_models_sampled(family_catalog, family, catalog):
+    assert family_catalog.names() == ["tiny"]
+    assert family.base == "tiny"
+    assert family.attributes == {f"tiny-{name}": attribute for name, attribute in ATTRIBUTES.items()}
+    assert not family_catalog.problems()
+    assert catalog.families() == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "label", "weight"),
+    [
+        ("bright", [0.75, "and"], (0, 1), 0.75),
+        ("bright", [-0.25, "not"], (1, 0), 0.25),
+        ("kind", ["bar", 0.5, "or"], (0, 1, 0), 0.5),
+        ("place", [0.0, 4.0, 1, "and"], (0, 1), 1.0),
+        ("turn", [90.0, 0.5, "and"], (1, 0), 0.5),
+    ],
+)
+def test_controls_mean_a_label_a_weight_and_an_operator_and_back(name, values, label, weight):
+    asked = ask(name, *values)
+    assert asked.term.label == pytest.approx(label, abs=1e-9)
+    assert (asked.weight, asked.operator) == (weight, values[-1])
+    assert write_ask(ATTRIBUTES[name], asked.term, asked.weight, asked.operator) == pytest.approx(values)
+
+
+def test_zero_is_off():
+    assert read_ask("m", ATTRIBUTES["bright"], [0, "and"]) is None
+    assert read_ask("m", ATTRIBUTES["kind"], ["dot", 0.0, "or"]) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("bright", [1.5, "and"], "'bright' goes from -1 to 1, got 1.5"),
+        ("kind", ["dot", -0.5, "and"], "'kind' goes from 0 to 1"),
+        ("kind", ["dot", float("nan"), "and"], "'kind' goes from 0 to 1"),
+        ("kind", ["dot", None, "and"], "'kind' goes from 0 to 1"),
+        ("kind", ["square", 1.0, "and"], "must be one of dot, bar, ring"),
+        ("place", [0.0, float("inf"), 1.0, "and"], "finite"),
+        ("bright", [0.5, "xor"], "joined by one of and, or, not"),
+    ],
+)
+def test_values_out_of_range_are_refused(name, values, message):
+    with pytest.raises(CompositionError, match=message):
+        read_ask("m", ATTRIBUTES[name], values)
+
+
+def test_operators_become_sums_soft_minima_and_negative_weights(family):
+    both = compose(family, [BRIGHT, RING])
+    assert both == Composition(And((BRIGHT.term, RING.term), (1.0, 0.8)))
+    forbidden = compose(family, [BRIGHT, replace(RING, operator="not")])
+    assert forbidden.root.weights == pytest.approx((1.0, -0.8 * composing.NOT_SHARE))
+    either = compose(family, [replace(BRIGHT, operator="or"), replace(RING, operator="or")])
+    assert either == Composition(And((Or((BRIGHT.term, RING.term)),), (1.0,)))
+    assert compose(family, []) == Composition(Term("tiny"))
+
+
+def test_what_makes_no_distribution_is_refused_with_the_reason(family):
+    with pytest.raises(CompositionError, match="'bright' or what"):
+        compose(family, [RING, replace(BRIGHT, operator="or")])
+    with pytest.raises(CompositionError, match="a NOT cannot stand alone"):
+        compose(family, [replace(BRIGHT, operator="not")])
+    with pytest.raises(CompositionError, match="nothing is asked for"):
+        compose(replace(family, base=None), [])
+    faint = ask("turn", 0.0, 0.05, "and")
+    with pytest.raises(CompositionError, match="must weigh less"):
+        compose(family, [faint, replace(BRIGHT, operator="not")])
+
+
+@pytest.mark.parametrize(
+    "asks",
+    [
+        [], [BRIGHT], [DARK, RING], [BRIGHT, replace(RING, operator="not"), ask("turn", 180.0, 0.5, "and")],
+        [BRIGHT, ask("kind", "dot", 0.5, "or"), ask("place", 0.5, 1.0, 0.5, "or")],
+    ],
+)  # fmt: skip
+def test_a_composition_gives_the_controls_back(family, asks):
+    values = decompose(Composition.from_plain(compose(family, asks).to_plain()), family)
+    again = [read_ask(model, family.attributes[model], part) for model, part in values.items()]
+    assert compose(family, again).to_plain() == compose(family, asks).to_plain()
+
+
+@pytest.mark.parametrize(
+    ("root", "message"),
+    [
+        (BRIGHT.term, "not made on the page"),
+        (And((Term("absent", (1.0, 0.0)),), (1.0,)), "needs 'absent', which is not here"),
+        (And((BRIGHT.term, BRIGHT.term), (1.0, 1.0)), "twice"),
+        (And((And((BRIGHT.term,), (1.0,)),), (1.0,)), "nests deeper"),
+        (And((BRIGHT.term,), (3.0,)), "end at 1"),
+    ],
+)
+def test_compositions_without_controls_are_refused(family, root, message):
+    with pytest.raises(CompositionError, match=message):
+        decompose(Composition(root), family)
+
+
+def test_words_and_formula(family):
+    not_ring = replace(RING, operator="not")
+    assert in_words(family, []) == "tiny: any (nothing is asked for)"
+    assert in_words(family, [DARK, not_ring]) == "tiny: dark (0.5), but not ring (0.8)"
+    either = [BRIGHT, ask("kind", "dot", 1.0, "or"), ask("kind", "bar", 1.0, "or")]
+    assert in_words(family, either) == "tiny: bright and (dot or bar)"
+    plain = formula([BRIGHT, not_ring]).replace("<i>", "").replace("</i>", "")
+    assert plain == "E = 1 E<sub>bright</sub> − 0.24 E<sub>kind</sub>(ring)"
+    assert "softmin(" in formula(either)
+    assert "any" in formula([])
+
+
+def test_a_composed_walk_is_that_of_the_core(family_catalog, family, session):
+    *_, last = composing.start(session, family_catalog, family, [BRIGHT, RING], 3, 5)
+    assert last.phase == "finished"
+    recipe = from_png(Path(last.result.gallery[0][0]).read_bytes())
+    assert recipe.composition == compose(family, [BRIGHT, RING])
+    assert recipe.plan.langevin.step_size == pytest.approx(PLAN.langevin.step_size / 1.8)
+    assert not recipe.steered
+    nets = {name: family_catalog.get(name).net for name in recipe.composition.models()}
+    rng = torch.Generator().manual_seed(5)
+    for state in sample(recipe.composition.energy(nets), uniform_noise((3, 3, 8, 8), rng), recipe.plan, rng):
+        pass
+    assert torch.equal(session.walk.state.x, state.x)
+
+
+def test_each_attribute_has_a_line_of_its_own_energy(family_catalog, family, session):
+    for _ in composing.start(session, family_catalog, family, [DARK, replace(RING, operator="not", weight=0.2)], 2, 5):
+        pass
+    walk = session.walk
+    assert set(walk.lines) == {"dark", "not ring"}
+    steps = range(PLAN.num_steps + 1)
+    total = [0.5 * walk.lines["dark"][s] - 0.06 * walk.lines["not ring"][s] for s in steps]
+    torch.testing.assert_close(torch.tensor(total), torch.stack([e.mean() for e in walk.energies]))
+    names = {trace.name for trace in handlers._ended(walk).plot.data}
+    assert names == {"dark", "not ring"}
+
+
+def test_moving_a_slider_turns_the_running_walk(family_catalog, family, session, gate):  # noqa: F811
+    """The chain goes on from where it is, as one that had been made of two parts."""
+    views = composing.start(session, family_catalog, family, [BRIGHT], 2, 5)
+    gate.let(5)
+    view = next(v for v in views if "step 4 of" in v.status)
+    assert view.phase == "running"
+    follow(session, family_catalog, family, [BRIGHT, RING])
+    gate.let(1000)
+    for last in views:
+        pass
+    walk = session.walk
+    assert walk.recipe.steered
+    assert len(walk.energies) == PLAN.num_steps + 1
+    assert set(walk.lines) == {"bright", "ring"}
+    assert min(walk.lines["ring"]) == 4
+    assert from_png(Path(last.result.gallery[0][0]).read_bytes()).steered
+
+    infos = {name: family_catalog.get(name).info for name in family.attributes}
+    nets = {name: family_catalog.get(name).net for name in family.attributes}
+    rng = torch.Generator().manual_seed(5)
+    x, first = uniform_noise((2, 3, 8, 8), rng), compose(family, [BRIGHT])
+    for state in sample(first.energy(nets), x, first.plan(infos), rng):
+        if state.step == 4:
+            break
+    second = compose(family, [BRIGHT, RING])
+    for final in sample(second.energy(nets), state.x, second.plan(infos), rng, first_step=4):
+        pass
+    assert torch.equal(walk.state.x, final.x)
+
+
+def test_following_leaves_a_walk_alone_that_has_ended_or_asks_for_the_same(family_catalog, family, session):
+    follow(session, family_catalog, family, [BRIGHT])
+    for _ in composing.start(session, family_catalog, family, [BRIGHT], 2, 5):
+        pass
+    follow(session, family_catalog, family, [BRIGHT, RING])
+    assert not session.walk.recipe.steered
+    with pytest.raises(ValueError, match="stand alone"):
+        follow(session, family_catalog, family, [replace(RING, operator="not")])
+
+
+def test_a_walk_cannot_change_its_length(family_catalog, family):
+    landscape, recipe = composing.prepare(family_catalog, family, [BRIGHT], 1, 0)
+    walk = Walk(landscape, recipe)
+    with pytest.raises(ValueError, match="press Sample"):
+        walk.change(landscape, replace(recipe, plan=replace(recipe.plan, refinement_steps=99)))
+
+
+def test_models_that_do_not_fit_are_refused_with_the_reason(family_weights, family_catalog, session):
+    other = replace(PLAN, langevin=replace(PLAN.langevin, step_size=7.0))
+    save_attribute(family_weights, "tiny-odd", ATTRIBUTES["kind"], plan=other)
+    family = family_catalog.families()["tiny"]
+    odd = Ask("tiny-odd", ATTRIBUTES["kind"], "dot", 1.0)
+    with pytest.raises(ValueError, match="other Langevin steps"):
+        next(composing.start(session, family_catalog, family, [BRIGHT, odd], 1, 0))
+
+
+def test_the_matrix_shows_every_cell_from_one_seed(family_catalog, family, session):
+    turn = ask("turn", 90.0, 1.0, "and")
+    views = list(matrix(session, family_catalog, family, [turn, RING], "tiny-bright", "tiny-kind", 3))
+    assert [told.split(" of")[0] for _, told in views[:2]] == ["cell 1", "cell 2"]
+    table, told = views[-1]
+    assert told == "9 cells, seed 3"
+    assert table.count("<img") == 9
+    assert "any bright" in table
+    assert len(views) == 9
+    *_, last = composing.start(session, family_catalog, family, [turn, BRIGHT, ask("kind", "dot", 1.0, "and")], 2, 3)
+    assert composing.present.encode_row(session.walk.state.x) in _pictures(table)
+    assert last.phase == "finished"
+
+
+def _pictures(table):
+    import base64
+    import re
+
+    return [base64.b64decode(data) for data in re.findall(r"base64,([^\"]+)", table)]
+
+
+def test_the_matrix_has_values_for_every_kind_and_ends_when_another_begins(family_catalog, family, session):
+    for attribute in ATTRIBUTES.values():
+        shown = levels(attribute)
+        assert 3 <= len(shown) <= 4
+        for level in shown:
+            read_ask("m", attribute, [*level, "and"])
+    with pytest.raises(ValueError, match="against itself"):
+        next(matrix(session, family_catalog, family, [], "tiny-kind", "tiny-kind", 0))
+    first = matrix(session, family_catalog, family, [], "tiny-kind", "tiny-turn", 0)
+    next(first)
+    session.matrix = object()
+    assert list(first) == []
+
+
+def test_a_picture_gives_its_recipe_back(family_catalog, family, session, catalog, tmp_path):
+    asks = [BRIGHT, replace(RING, operator="not")]
+    *_, last = composing.start(session, family_catalog, family, asks, 2, 5)
+    found, values, recipe, sentence = composing.read_composition(family_catalog, last.result.grid)
+    assert (found, recipe.seed, recipe.num) == (family, 5, 2)
+    assert values["tiny-bright"] == [1.0, "and"]
+    assert values["tiny-kind"] == ["ring", pytest.approx(0.8), "not"]
+    assert "differ" not in sentence
+    with pytest.raises(ValueError, match="drop it on the Compose page"):
+        handlers.read_settings(family_catalog, last.result.grid)
+    with pytest.raises(ValueError, match="'tiny', which are not here"):
+        composing.read_composition(catalog, last.result.grid)
+    save_attribute(family_catalog.weights, "tiny-bright", ATTRIBUTES["bright"], seed=99)
+    assert "another version" in composing.read_composition(family_catalog, last.result.grid)[3]
+
+
+def test_a_picture_of_one_model_belongs_to_the_sampling_page(catalog, family_catalog, session):
+    from tests.app.test_handlers import begin
+
+    *_, last = begin(session, catalog)
+    with pytest.raises(ValueError, match="drop it on the Sample page"):
+        composing.read_composition(family_catalog, last.result.grid)
+
+
+def test_presets_ask_for_what_the_configs_train():
+    from ebm_core.config import load_toml
+
+    for asked in (asked for family in COMPOSITIONS.values() for asked in family.values()):
+        asks = []
+        for model, values in asked.items():
+            attribute = load_toml(TrainConfig, CONFIGS / f"{model}.toml", ["data.path=none"]).attribute
+            asks.append(read_ask(model, attribute, values))
+        compose(composing.Family("f", None, {}), asks)
+
+
+def test_the_page_has_controls_for_every_attribute(family_catalog):
+    blocks = build_ui(family_catalog).blocks.values()
+    ids = {getattr(block, "elem_id", None) for block in blocks}
+    assert {"tiny-bright-strength", "tiny-kind-value", "tiny-place-y", "tiny-turn-value", "tiny-turn-operator"} <= ids
+    assert math.prod(name in ids for name in ("compose", "words", "formula", "matrix", "compose-gallery"))
