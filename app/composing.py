@@ -248,10 +248,11 @@ def matrix(
         landscape, recipe = prepare(catalog, family, [*others, *filter(None, asked)], MATRIX_CHAINS, seed)
         walk = Walk(landscape, recipe)
         walk.go_on()
-        while walk.wait(FRAME_INTERVAL):
-            if session.matrix is not viewer:
-                walk.stop()
-                return
+        while walk.wait(FRAME_INTERVAL) and session.matrix is viewer:
+            pass
+        if session.matrix is not viewer:  # another began, or the tab was closed
+            walk.stop()
+            return
         if walk.error is not None:
             raise walk.error
         assert walk.state is not None

@@ -25,12 +25,16 @@ PAGE_CSS = CSS + COMPOSING_CSS + ".gradio-container { max-width: 1180px !importa
 
 def build_ui(catalog: Catalog) -> gr.Blocks:
     """The whole page for the models of a catalog. Raises ValueError when there is none that can be used."""
-    if not catalog.names():
+    if not catalog.names() and not catalog.families():
         reasons = " ".join(catalog.problems()) or "There are none."
         raise ValueError(f"No model in {catalog.weights} can be used. {reasons} Give another folder with --weights.")
     with gr.Blocks(title="EBM Studio", delete_cache=(600, FILE_SECONDS), analytics_enabled=False) as page:
         gr.Markdown("# EBM Studio")
-        tabs: list[tuple[str, Callable[[Catalog, gr.State], None]]] = [("Sample", build_sampling_tab)]
+        for problem in catalog.problems():
+            gr.Markdown(f"⚠️ {problem}")
+        tabs: list[tuple[str, Callable[[Catalog, gr.State], None]]] = []
+        if catalog.names():
+            tabs.append(("Sample", build_sampling_tab))
         if catalog.families():
             tabs.append(("Compose", build_composing_tab))
         sessions = []  # a walk of its own for every tab of the page
@@ -41,9 +45,10 @@ def build_ui(catalog: Catalog) -> gr.Blocks:
             sessions.append(session)
         open_sessions: dict[str | None, list[Session]] = {}
 
-        def open_session(request: gr.Request) -> list[Session]:
+        def open_session(request: gr.Request) -> dict[gr.State, Session]:
             """Sessions of its own for every tab of a browser, there before any button is pressed."""
-            current = open_sessions[request.session_hash] = [Session() for _ in sessions]
+            current = {state: Session() for state in sessions}
+            open_sessions[request.session_hash] = list(current.values())
             return current
 
         def close_session(request: gr.Request) -> None:

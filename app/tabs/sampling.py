@@ -23,8 +23,6 @@ def build_sampling_tab(catalog: Catalog, session: gr.State) -> None:
     names = catalog.names()
     own = controls_of(catalog.get(names[0]))
     gr.Markdown(INTRO)
-    for problem in catalog.problems():
-        gr.Markdown(f"⚠️ {problem}")
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
             model = gr.Dropdown(names, value=names[0], label="Model", elem_id="model")

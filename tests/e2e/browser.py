@@ -49,8 +49,8 @@ def running_app(weights: Path, temporary: Path | None = None) -> Iterator[str]:
 
 
 @contextmanager
-def chromium_page(address: str, width: int = 1280, height: int = 900, in_browser=None):
-    """A loaded page of a fresh headless Chromium, or a new person's tab in a given one."""
+def chromium_page(address: str, width: int = 1280, height: int = 900, in_browser=None, ready: str = "#sample"):
+    """A loaded page of a fresh headless Chromium, or a new person's tab in a given one; ``ready`` is shown on it."""
     from playwright.sync_api import sync_playwright
 
     with ExitStack() as stack:
@@ -62,6 +62,6 @@ def chromium_page(address: str, width: int = 1280, height: int = 900, in_browser
         page = browser.new_context(viewport={"width": width, "height": height}).new_page()
         page.set_default_timeout(PATIENCE_MS)
         page.goto(address)
-        page.wait_for_selector("#sample")
+        page.wait_for_selector(ready)
         yield page
         page.context.close()

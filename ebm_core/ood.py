@@ -1,0 +1,157 @@
+"""How unlike the training data a picture is: scores, and what they mean beside held-out data.
+
+A higher score means more out-of-distribution. Every score is computed from one pass of the energy and its gradient.
+Pictures are scored as files hold them: uint8, at the middle of their dequantisation, so that a score is no matter
+of luck.
+
+============== ========================================================================================================
+score          what it is
+============== ========================================================================================================
+energy         ``E(x)``: minus log p up to a constant (ICD section 4.3)
+scale_0, ...   the term of each resolution, full first
+grad_norm      ``|grad E(x)|``, "approximate mass" (Grathwohl et al., 2020, arXiv:1912.03263, there with a minus)
+typicality     ``|E(x) - median|``: far from where held-out energies lie, on either side (after Nalisnick et al., 2019)
+complexity     ``E(x) - slope * bits``: the energy less what the picture's complexity explains of it, bits per pixel of
+               a PNG (after Serrà et al., 2020). Their slope is 1 because a likelihood is in bits; an energy has no unit,
+               so the slope is that of the held-out pictures.
+============== ========================================================================================================
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ebm_core import images
+from ebm_core.energy import EnergyFn, energy_and_grad
+
+NUM_QUANTILES = 201  # from 0 to 1 in equal steps
+CALIBRATED = ("typicality", "complexity")  # scores that exist only beside held-out pictures
+
+
+class Measured(NamedTuple):
+    """What one pass says of ``B`` pictures, on the CPU.
+
+    ``energy (B,)``, ``scale_energies (B, S)``, ``grad_norm (B,)``, ``heat (B, H, W)``: for each pixel the norm over
+    channels of the energy's gradient, and ``bits (B,)``: bits per pixel of the picture as a PNG.
+    """
+
+    energy: Tensor
+    scale_energies: Tensor
+    grad_norm: Tensor
+    heat: Tensor
+    bits: Tensor
+
+
+def measure(energy: EnergyFn, u8: Tensor, device: str = "cpu") -> Measured:
+    """Measure pictures uint8 ``(B, C, H, W)`` in one batch. Raises ValueError for pictures of another kind, and when
+    an energy is not finite."""
+    if u8.dtype != torch.uint8 or u8.dim() != 4:
+        raise ValueError(f"pictures to score are uint8 (B, C, H, W), got {u8.dtype} of shape {tuple(u8.shape)}")
+    result = energy_and_grad(energy, (u8.to(device).float() + 0.5) / 256)
+    grad_norm = torch.linalg.vector_norm(result.grad.flatten(1), dim=1)
+    if not bool(torch.isfinite(result.energy + grad_norm).all()):
+        raise ValueError("the model gives a picture an energy that is not a finite number; use another checkpoint")
+    heat = torch.linalg.vector_norm(result.grad, dim=1)
+    bits = torch.tensor([complexity(picture) for picture in u8])
+    return Measured(result.energy.cpu(), result.scale_energies.cpu(), grad_norm.cpu(), heat.cpu(), bits)
+
+
+def complexity(picture: Tensor) -> float:
+    """Bits per pixel of one picture uint8 ``(C, H, W)`` as a PNG file, its header included."""
+    return 8 * len(images.encode(images.to_pil(picture), "PNG", optimize=True)) / picture[0].numel()
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Scores of held-out in-distribution pictures, never those that were trained on; kept in the checkpoint."""
+
+    data: str  # which pictures
+    num: int
+    energy_median: float
+    bits_slope: float  # energy for one more bit per pixel
+    quantiles: Mapping[str, tuple[float, ...]]  # of each score, from the smallest to the largest in equal steps
+
+    def percentile(self, name: str, scores: Tensor) -> Tensor:
+        """The share, 0 to 1, of held-out pictures that score lower, for ``scores (B,)``; linear between quantiles."""
+        grid = torch.tensor(self._of(name), dtype=torch.float64)
+        last = len(grid) - 1
+        at = scores.double()
+        right = torch.searchsorted(grid, at, right=True).clamp(1, last)
+        low, high = grid[right - 1], grid[right]
+        inside = ((at - low) / (high - low).clamp(min=1e-300)).clamp(0, 1)
+        return ((right - 1 + inside) / last).clamp(0, 1)
+
+    def threshold(self, name: str, false_alarm_rate: float) -> float:
+        """The score above which a picture is called out-of-distribution, so that this share of held-out ones is too.
+
+        Raises ValueError for a rate that is not between 0 and 1.
+        """
+        if not 0 < false_alarm_rate < 1:
+            raise ValueError(f"the false-alarm rate must be between 0 and 1, got {false_alarm_rate}")
+        grid = self._of(name)
+        place = (1 - false_alarm_rate) * (len(grid) - 1)
+        low = min(int(place), len(grid) - 2)
+        return grid[low] + (place - low) * (grid[low + 1] - grid[low])
+
+    def to_plain(self) -> dict[str, Any]:
+        """For a checkpoint's ``calibration``."""
+        return asdict(self) | {"quantiles": {name: list(values) for name, values in self.quantiles.items()}}
+
+    @classmethod
+    def from_plain(cls, value: Mapping[str, Any]) -> "Calibration | None":
+        """The inverse of ``to_plain``; None for an empty one. Raises ValueError when it cannot be understood."""
+        if not value:
+            return None
+        try:
+            quantiles = {str(n): tuple(float(v) for v in values) for n, values in value["quantiles"].items()}
+            if "energy" not in quantiles or any(
+                len(grid) < 2 or not all(a <= b for a, b in zip(grid, grid[1:], strict=False))
+                for grid in quantiles.values()
+            ):
+                raise ValueError("its quantiles are not in order")
+            return cls(
+                str(value["data"]), int(value["num"]), float(value["energy_median"]), float(value["bits_slope"]),
+                quantiles,
+            )  # fmt: skip
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ValueError(f"the model's calibration cannot be read ({error}); calibrate it again") from error
+
+    def _of(self, name: str) -> tuple[float, ...]:
+        if name not in self.quantiles:
+            raise ValueError(f"there is no calibrated score '{name}'; there are: {', '.join(self.quantiles)}")
+        return self.quantiles[name]
+
+
+def scores(measured: Measured, calibration: Calibration | None) -> dict[str, Tensor]:
+    """Every score by name, ``(B,)`` each; those of ``CALIBRATED`` only with a calibration."""
+    found = {"energy": measured.energy}
+    found |= {f"scale_{i}": terms for i, terms in enumerate(measured.scale_energies.unbind(1))}
+    found["grad_norm"] = measured.grad_norm
+    if calibration is not None:
+        found["typicality"] = (measured.energy - calibration.energy_median).abs()
+        found["complexity"] = measured.energy - calibration.bits_slope * measured.bits
+    return found
+
+
+def calibrate(measured: Measured, data: str) -> Calibration:
+    """The calibration that measured held-out pictures give; ``data`` names them. Raises ValueError for fewer than two."""
+    num = len(measured.energy)
+    if num < 2:
+        raise ValueError(f"a calibration needs two held-out pictures or more, got {num}")
+    energy, bits = measured.energy.double(), measured.bits.double()
+    spread = (bits - bits.mean()).square().sum()
+    slope = ((bits - bits.mean()) * (energy - energy.mean())).sum() / spread if spread > 0 else torch.zeros(())
+    draft = Calibration(data, num, float(energy.median()), float(slope), {})
+    grid = torch.linspace(0, 1, NUM_QUANTILES, dtype=torch.float64)
+    quantiles = {
+        name: tuple(torch.quantile(values.double(), grid).tolist()) for name, values in scores(measured, draft).items()
+    }
+    return Calibration(data, num, draft.energy_median, draft.bits_slope, quantiles)
+
+
+def joined(parts: list[Measured]) -> Measured:
+    """Several batches as one."""
+    return Measured(*(torch.cat(column) for column in zip(*parts, strict=True)))
