@@ -6,13 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from train.config import OptimConfig
+from train.muon import Muon
 
 
 class Optimiser:
     """Steps the parameters of a network; one learning-rate schedule scales all of its parts.
 
     With ``muon_lr`` the weights of convolutions and linear layers, as matrices ``(out, in * k * k)``, are moved
-    by orthogonalised momentum (Jordan et al., 2024, in torch.optim.Muon), and only gains, biases and vectors by
+    by orthogonalised momentum (Jordan et al., 2024), and only gains, biases and vectors by
     Adam. Under the warm start that halves the loss at equal time (train/configs/objects.toml has the figures).
     """
 
@@ -27,9 +28,7 @@ class Optimiser:
         # Muon wants two dimensions: these share the parameters' memory, and get their gradients at every step.
         self._flat = [p.detach().flatten(1).requires_grad_() for p in self._matrices]
         if self._matrices:
-            self._parts.append(
-                torch.optim.Muon(self._flat, lr=config.muon_lr, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
-            )
+            self._parts.append(Muon(self._flat, config.muon_lr))
         self._rates = [config.lr, config.muon_lr][: len(self._parts)]
         self._clip_norm = config.clip_norm
 

@@ -53,3 +53,26 @@ def test_a_state_of_the_other_kind_is_refused():
     state = Optimiser(net, OptimConfig()).state_dict()
     with pytest.raises(ValueError, match="muon_lr was changed"):
         Optimiser(net, OptimConfig(muon_lr=0.1)).load_state_dict(state)
+
+
+def test_muon_is_that_of_torch():
+    from train.muon import Muon
+
+    torch.manual_seed(1)
+    ours, theirs = (torch.nn.Parameter(m) for m in torch.randn(6, 40).repeat(2, 1, 1).unbind())
+    both = Muon([ours], 0.1), torch.optim.Muon([theirs], 0.1, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
+    for _ in range(3):
+        ours.grad = theirs.grad = torch.randn(6, 40)
+        for optimiser in both:
+            optimiser.step()
+    torch.testing.assert_close(ours, theirs, atol=0.02, rtol=0)  # theirs has three digits, on steps of 0.1
+
+
+def test_tall_matrices_are_orthogonalised_too():
+    from train.muon import orthogonalised
+
+    matrix = torch.randn(30, 5, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(orthogonalised(matrix), orthogonalised(matrix.T).T)
+    values = torch.linalg.svdvals(orthogonalised(matrix))
+    assert 0.6 < values.min()
+    assert values.max() < 1.3

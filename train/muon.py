@@ -1,0 +1,48 @@
+"""Muon in the precision that the hardware multiplies fast."""
+
+import torch
+from torch import Tensor
+
+from ebm_core.device import has_bf16
+
+# The quintic's coefficients (Jordan et al., 2024), steepest at zero: singular values end between 0.7 and 1.2, not at 1.
+QUINTIC = (3.4445, -4.7750, 2.0315)
+NUM_STEPS = 5
+MOMENTUM = 0.95
+
+
+class Muon(torch.optim.Optimizer):
+    """Orthogonalised Nesterov momentum for matrices (Jordan et al., 2024), scaled to the RMS of an Adam step.
+
+    torch.optim.Muon does the same always in bfloat16. Where a CPU has to emulate that, this takes two fifths of a
+    training step (1.15 of 3.0 s on a Zen 3 core); in float32 a tenth.
+    """
+
+    def __init__(self, matrices: list[Tensor], lr: float) -> None:
+        super().__init__(matrices, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Move every matrix that has a gradient."""
+        for group in self.param_groups:
+            for matrix in group["params"]:
+                if matrix.grad is None:
+                    continue
+                state = self.state[matrix]
+                if not state:
+                    state["momentum_buffer"] = torch.zeros_like(matrix)
+                momentum = state["momentum_buffer"].lerp_(matrix.grad, 1 - MOMENTUM)
+                direction = orthogonalised(matrix.grad.lerp(momentum, MOMENTUM))
+                matrix.add_(direction, alpha=-group["lr"] * 0.2 * max(matrix.shape) ** 0.5)
+
+
+def orthogonalised(matrix: Tensor) -> Tensor:
+    """A matrix of the same singular vectors, whose singular values are near one (Newton-Schulz), in its own type."""
+    dtype = torch.bfloat16 if has_bf16(matrix.device.type) else torch.float32
+    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    x = (wide / wide.norm().clamp(min=1e-7)).to(dtype)
+    a, b, c = QUINTIC
+    for _ in range(NUM_STEPS):
+        gram = x @ x.T
+        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return (x if wide is matrix else x.T).to(matrix.dtype)
