@@ -10,15 +10,16 @@ score          what it is
 energy         ``E(x)``: minus log p up to a constant (ICD section 4.3)
 scale_0, ...   the term of each resolution, full first
 grad_norm      ``|grad E(x)|``, "approximate mass" (Grathwohl et al., 2020, arXiv:1912.03263, there with a minus)
-typicality     ``|E(x) - median|``: far from where held-out energies lie, on either side (after Nalisnick et al., 2019)
-complexity     ``E(x) - slope * bits``: the energy less what the picture's complexity explains of it, bits per pixel of
-               a PNG (after Serrà et al., 2020). Their slope is 1 because a likelihood is in bits; an energy has no unit,
+typicality     ``|E(x) - median|``: far from the held-out energies, on either side (after Nalisnick et al., 2019)
+complexity     ``E(x) - slope * bits``: the energy less what the picture's complexity explains of it, in bits per pixel
+               of a PNG (after Serrà et al., 2020). Their slope is 1 because a likelihood is in bits; an energy has no unit,
                so the slope is that of the held-out pictures.
 ============== ========================================================================================================
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
@@ -108,8 +109,7 @@ class Calibration:
         try:
             quantiles = {str(n): tuple(float(v) for v in values) for n, values in value["quantiles"].items()}
             if "energy" not in quantiles or any(
-                len(grid) < 2 or not all(a <= b for a, b in zip(grid, grid[1:], strict=False))
-                for grid in quantiles.values()
+                len(grid) < 2 or not all(a <= b for a, b in pairwise(grid)) for grid in quantiles.values()
             ):
                 raise ValueError("its quantiles are not in order")
             return cls(
@@ -137,7 +137,7 @@ def scores(measured: Measured, calibration: Calibration | None) -> dict[str, Ten
 
 
 def calibrate(measured: Measured, data: str) -> Calibration:
-    """The calibration that measured held-out pictures give; ``data`` names them. Raises ValueError for fewer than two."""
+    """The calibration of measured held-out pictures; ``data`` names them. Raises ValueError for fewer than two."""
     num = len(measured.energy)
     if num < 2:
         raise ValueError(f"a calibration needs two held-out pictures or more, got {num}")
