@@ -12,8 +12,8 @@ scale_0, ...   the term of each resolution, full first
 grad_norm      ``|grad E(x)|``, "approximate mass" (Grathwohl et al., 2020, arXiv:1912.03263, there with a minus)
 typicality     ``|E(x) - median|``: far from the held-out energies, on either side (after Nalisnick et al., 2019)
 complexity     ``E(x) - slope * bits``: the energy less what the picture's complexity explains of it, in bits per pixel
-               of a PNG (after Serrà et al., 2020). Their slope is 1 because a likelihood is in bits; an energy has no unit,
-               so the slope is that of the held-out pictures.
+               of a PNG (after Serrà et al., 2020). Their slope is 1, since a likelihood is in bits; an energy has no
+               unit, so the slope is that of the held-out pictures.
 ============== ========================================================================================================
 """
 
