@@ -17,6 +17,7 @@ from train.batch import Batch
 from train.config import MatchingConfig, TrainConfig
 from train.losses import (
     contrastive_divergence,
+    draw_mates,
     energy_penalty,
     entropy,
     label_contrast,
@@ -134,8 +135,9 @@ def _matching(net: EnergyNetwork, data: Batch, config: TrainConfig, rng: torch.G
     reach = config.plan.langevin.step_size * c.chain_steps
     terms = {"matching": matching_loss(at.grad, descent, reach)}
     if c.label_weight and data.y is not None:
-        other = data.y[torch.randperm(len(t), generator=rng, device=t.device)]
+        mates = draw_mates(len(t), rng)
+        other = data.y[mates]
         differ = (other != data.y).any(dim=1).float()
-        contrast = label_contrast(at.energy, net(x_t.detach(), other), differ, c.label_sharpness)
+        contrast = label_contrast(at.energy, net(x_t.detach(), other), mates, differ, c.label_sharpness)
         terms["labels"] = c.label_weight * contrast
     return terms
