@@ -74,10 +74,15 @@ def matching_loss(grad: Tensor, descent: Tensor, reach: float) -> Tensor:
     return (reach * grad + descent).square().mean()
 
 
-def draw_mates(num: int, rng: torch.Generator) -> Tensor:
-    """A random partner for each of ``num`` pictures, ``(num,)``: i is the mate of its mate. One may be left alone."""
-    order = torch.randperm(num, generator=rng, device=rng.device)
-    mates, pairs = torch.arange(num, device=rng.device), order[: num // 2 * 2].view(-1, 2)
+def mates_by_time(t: Tensor) -> Tensor:
+    """A partner for each picture of a path, ``(B,)``, from the next ``t (B,)``; i is the mate of its mate, one may be
+    its own.
+
+    Two pictures as far from data as each other: in a picture that is mostly noise no label can be told, and in a pair
+    it would spoil the other.
+    """
+    pairs = t.argsort()[: len(t) // 2 * 2].view(-1, 2)
+    mates = torch.arange(len(t), device=t.device)
     mates[pairs[:, 0]], mates[pairs[:, 1]] = pairs[:, 1], pairs[:, 0]
     return mates
 

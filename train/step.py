@@ -17,11 +17,11 @@ from train.batch import Batch
 from train.config import MatchingConfig, TrainConfig
 from train.losses import (
     contrastive_divergence,
-    draw_mates,
     energy_penalty,
     entropy,
     label_contrast,
     matching_loss,
+    mates_by_time,
     pair_by_transport,
     sampler_energy,
     straight_path,
@@ -135,7 +135,7 @@ def _matching(net: EnergyNetwork, data: Batch, config: TrainConfig, rng: torch.G
     reach = config.plan.langevin.step_size * c.chain_steps
     terms = {"matching": matching_loss(at.grad, descent, reach)}
     if c.label_weight and data.y is not None:
-        mates = draw_mates(len(t), rng)
+        mates = mates_by_time(t)
         other = data.y[mates]
         differ = (other != data.y).any(dim=1).float()
         contrast = label_contrast(at.energy, net(x_t.detach(), other), mates, differ, c.label_sharpness)

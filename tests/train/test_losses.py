@@ -14,11 +14,11 @@ from tests.conftest import TINY, Quadratic
 from train.losses import (
     contrastive_divergence,
     decay,
-    draw_mates,
     energy_penalty,
     entropy,
     label_contrast,
     matching_loss,
+    mates_by_time,
     pair_by_transport,
     sampler_energy,
     straight_path,
@@ -148,9 +148,7 @@ def test_label_contrast_is_minus_the_log_posterior_of_the_true_pairing():
     torch.testing.assert_close(moved, first)
 
 
-@pytest.mark.parametrize("num", [2, 7, 8])
-def test_mates_have_each_other(num, rng):
-    mates = draw_mates(num, rng)
-    assert torch.equal(mates[mates], torch.arange(num))
-    assert int((mates == torch.arange(num)).sum()) == num % 2
-    assert len({tuple(draw_mates(8, rng).tolist()) for _ in range(20)}) > 10
+def test_mates_have_each_other_and_are_neighbours_in_time():
+    t = torch.tensor([0.9, 0.1, 0.5, 0.2, 0.6, 0.95, 1.0])
+    assert mates_by_time(t).tolist() == [5, 3, 4, 1, 2, 0, 6]
+    assert mates_by_time(t[:2]).tolist() == [1, 0]
