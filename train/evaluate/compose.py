@@ -35,8 +35,8 @@ from train.evaluate.frechet import nearest
 from train.provenance import provenance
 
 # The order in which attributes are added to each other; Table 4 of ICD has that of the faces.
-ORDER = {"faces": ("young", "female", "smiling", "wavy_hair"), "objects": ("type", "size", "position", "rotation")}
-PAPER = {"faces": {"young": 0.92, "female": 0.63, "smiling": 0.84, "wavy_hair": 0.91}}  # ICD Table 4, all four at once
+ORDER = {"faces": ("young", "female", "smiling", "wavy hair"), "objects": ("type", "size", "position", "rotation")}
+PAPER = {"faces": {"young": 0.92, "female": 0.63, "smiling": 0.84, "wavy hair": 0.91}}  # ICD Table 4, all four at once
 BATCH = 32
 FEWEST = 100  # pictures with all that was asked for, below which there is no distance to them
 
