@@ -1,4 +1,4 @@
-"""Command line of the trainer: fit, sample, export, evaluate, reader, render."""
+"""Command line of the trainer: fit, sample, export, evaluate, reader, card, render."""
 
 import argparse
 import json
@@ -11,7 +11,7 @@ from threading import Event
 from ebm_core.config import to_dict
 from ebm_core.device import default_device
 from ebm_core.hub import MODEL_FILE, WEIGHTS, find_model
-from train import reader, render
+from train import card, reader, render
 from train.evaluate import compose
 
 
@@ -61,6 +61,10 @@ def _parser() -> argparse.ArgumentParser:
     reads = commands.add_parser("reader", parents=[device], help="train the classifier that judges compositions")
     reader.add_arguments(reads)
     reads.set_defaults(command=reader.run)
+
+    cards = commands.add_parser("card", parents=[device], help="write a shipped model's card and sample sheet")
+    card.add_arguments(cards)
+    cards.set_defaults(command=card.run)
 
     evaluate = commands.add_parser("evaluate", help="measure a model")
     kinds = evaluate.add_subparsers(required=True, metavar="WHAT")
