@@ -4,14 +4,12 @@ import argparse
 import json
 import signal
 import sys
-from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
-from ebm_core.config import to_dict
 from ebm_core.device import default_device
 from ebm_core.hub import MODEL_FILE, WEIGHTS, find_model
-from train import card, reader, render
+from train import card, reader, render, sample
 from train.evaluate import compose
 
 
@@ -41,12 +39,9 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
     fit.set_defaults(command=_fit)
 
-    sample = commands.add_parser("sample", parents=[device], help="images and energies of a model, by Algorithm 2")
-    sample.add_argument("model", help="a name under weights/, a path, or hf:owner/repo")
-    sample.add_argument("--num", type=int, default=16)
-    sample.add_argument("--seed", type=int, default=0)
-    sample.add_argument("--out", type=Path, required=True, metavar="DIR")
-    sample.set_defaults(command=_sample)
+    samples = commands.add_parser("sample", parents=[device], help="images and energies, by Algorithm 2")
+    sample.add_arguments(samples)
+    samples.set_defaults(command=sample.run)
 
     export = commands.add_parser("export", help="the averaged network of a run as a model file")
     export.add_argument("run", type=Path)
@@ -111,26 +106,6 @@ def _fit(a: argparse.Namespace) -> None:
     if processes.is_first:
         print(f"{a.out}: saved at iteration {trainer.iteration} of {config.iterations}", file=sys.stderr)
     processes.leave()
-
-
-def _sample(a: argparse.Namespace) -> None:
-    from ebm_core import images
-    from ebm_core.checkpoint import load_model, write_atomically
-    from ebm_core.recipe import Recipe, fingerprint, to_png
-    from train.evaluate.frechet import draw_samples
-
-    path = find_model(a.model)
-    net, info = load_model(path, a.device)
-    recipe = Recipe(a.model, fingerprint(path), info.plan, a.seed, a.num)
-    drawn, energies = draw_samples(net, info.plan, a.num, a.seed, batch=a.num, device=a.device)
-    listing = []
-    for number, (image, energy) in enumerate(zip(drawn, energies.tolist(), strict=True)):
-        name = f"{number:05d}.png"
-        write_atomically(a.out / name, to_png(images.to_pil(image), replace(recipe, index=number)))
-        listing.append({"file": name, "energy": energy})
-    summary = {"recipe": to_dict(recipe), "images": listing}
-    write_atomically(a.out / "energies.json", json.dumps(summary, indent=1).encode())
-    print(f"{a.num} images in {a.out}, mean energy {energies.mean():.4f}")
 
 
 def _export(a: argparse.Namespace) -> None:

@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from ebm_core import images
 from ebm_core.attribute import Attribute
@@ -26,12 +25,13 @@ from ebm_core.hub import WEIGHTS, find_model
 from ebm_core.nets import EnergyNetwork
 from ebm_core.precision import for_sampling
 from ebm_core.reader import READER_FILE, Reader, load_reader, reading_error
-from ebm_core.sampling import SamplePlan, sample, uniform_noise
+from ebm_core.sampling import SamplePlan
 from train.batch import label_vectors
 from train.data import DataConfig, load
 from train.evaluate.features import frechet_distance
 from train.evaluate.figures import bars
 from train.evaluate.frechet import nearest
+from train.evaluate.samples import draw_chains
 from train.provenance import provenance
 
 # The order in which attributes are added to each other; Table 4 of ICD has that of the faces.
@@ -91,20 +91,13 @@ def draw(
     info = models[names[0]][1]
     plan = composed_plan(info.plan, len(names))
     shape = (info.net.channels, info.net.image_size, info.net.image_size)
-    drawn, energies = [], []
-    for number, start in enumerate(tqdm(range(0, num, BATCH), case.name, leave=False)):
-        part = slice(start, min(start + BATCH, num))
-        rng = torch.Generator(device).manual_seed(seed + number)
-        terms: list[EnergyFn] = [
-            conditioned(net, case.labels[name][part].to(device) if name else None)
-            for name, net in zip(names, nets, strict=True)
-        ]
-        x = uniform_noise((part.stop - part.start, *shape), rng)
-        for state in sample(Product(terms, [1.0] * len(terms)), x, plan, rng):
-            final = state
-        drawn.append(images.quantise(final.x).cpu())
-        energies.append(final.energy.cpu() / len(names))
-    return torch.cat(drawn), torch.cat(energies)
+
+    def energy_of(part: slice) -> EnergyFn:
+        terms = [conditioned(net, case.labels[name][part].to(device) if name else None)
+                 for name, net in zip(names, nets, strict=True)]  # fmt: skip
+        return Product(terms, [1.0] * len(terms))
+
+    return draw_chains(energy_of, shape, plan, num, seed, batch=BATCH, device=device, title=case.name)
 
 
 def composed_plan(plan: SamplePlan, num_terms: int) -> SamplePlan:
@@ -135,7 +128,9 @@ def run(a: argparse.Namespace) -> None:
     planned = cases(attributes, order, labels, a.num)
     for case in planned:
         samples, energies = draw(models, case, a.num, a.seed, a.device)
-        row: dict[str, Any] = {"asked": case.name, "num": len(samples), "energy": float(energies.mean())}
+        row: dict[str, Any] = {
+            "asked": case.name, "num": len(samples), "energy": float(energies.mean()) / max(1, len(case.labels)),
+        }  # fmt: skip
         # Where nothing is asked, what the reader would find of what the last case asks: the level to beat.
         row["read"] = readings(reader, samples, case.labels or planned[-1].labels, a.device)
         row["nearest_training_image_mse"] = float(nearest(samples, train.images)[0].median())
