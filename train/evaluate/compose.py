@@ -19,13 +19,12 @@ from torch import Tensor
 from ebm_core import images
 from ebm_core.attribute import Attribute
 from ebm_core.checkpoint import ModelInfo, load_model, write_atomically
-from ebm_core.compose import Product, conditioned
+from ebm_core.compose import Product, conditioned, product_weights
 from ebm_core.energy import EnergyFn
 from ebm_core.hub import WEIGHTS, find_model
 from ebm_core.nets import EnergyNetwork
 from ebm_core.precision import for_sampling
 from ebm_core.reader import READER_FILE, Reader, load_reader, reading_error
-from ebm_core.sampling import SamplePlan
 from train.batch import label_vectors
 from train.data import DataConfig, load
 from train.evaluate.features import frechet_distance
@@ -47,6 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--test", required=True, help="zip of the test images (for labels and distances)")
     parser.add_argument("--num", type=int, default=128, help="samples of each composition")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--sum-only", action="store_true", help="add the energies as the paper does, without dividing by the base"
+    )
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="folder of the models, for baselines' too")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
 
@@ -83,26 +85,26 @@ def cases(attributes: dict[str, Attribute], order: Sequence[str], test: dict[str
 
 
 def draw(
-    models: dict[str, tuple[EnergyNetwork, ModelInfo]], case: Case, num: int, seed: int, device: str
-) -> tuple[Tensor, Tensor]:
-    """Samples uint8 ``(num, C, H, W)`` of a case and their energies; ``models`` by attribute, "" the unconditional."""
-    names = list(case.labels) or [""]
-    nets = [models[name][0] for name in names]
-    info = models[names[0]][1]
-    plan = composed_plan(info.plan, len(names))
+    models: dict[str, tuple[EnergyNetwork, ModelInfo]], case: Case, num: int, seed: int, device: str,
+    sum_only: bool = False,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Samples uint8 ``(num, C, H, W)`` of a case and their energies; ``models`` by attribute, "" the unconditional.
+
+    All attributes weigh one, composed as on the page; with ``sum_only`` as in the paper, without the base.
+    """
+    names = list(case.labels)
+    weights = [1.0] * len(names) if names and sum_only else product_weights([1.0] * len(names))
+    pairs = [(name, weight) for name, weight in zip([*names, ""], weights, strict=False) if weight]
+    info = models[""][1]
+    langevin = replace(info.plan.langevin, step_size=info.plan.langevin.step_size / sum(weights))
+    plan = replace(info.plan, langevin=langevin)
     shape = (info.net.channels, info.net.image_size, info.net.image_size)
 
     def energy_of(part: slice) -> EnergyFn:
-        terms = [conditioned(net, case.labels[name][part].to(device) if name else None)
-                 for name, net in zip(names, nets, strict=True)]  # fmt: skip
-        return Product(terms, [1.0] * len(terms))
+        terms = [conditioned(models[n][0], case.labels[n][part].to(device) if n else None) for n, _ in pairs]
+        return Product(terms, [weight for _, weight in pairs])
 
     return draw_chains(energy_of, shape, plan, num, seed, batch=BATCH, device=device, title=case.name)
-
-
-def composed_plan(plan: SamplePlan, num_terms: int) -> SamplePlan:
-    """The plan of a sum of so many energies of weight one: its step is divided by their number, as on the page."""
-    return replace(plan, langevin=replace(plan.langevin, step_size=plan.langevin.step_size / num_terms))
 
 
 def readings(reader: Reader, samples: Tensor, labels: dict[str, Tensor], device: str) -> dict[str, float]:
@@ -127,10 +129,8 @@ def run(a: argparse.Namespace) -> None:
     rows, started = [], time.monotonic()
     planned = cases(attributes, order, labels, a.num)
     for case in planned:
-        samples, energies = draw(models, case, a.num, a.seed, a.device)
-        row: dict[str, Any] = {
-            "asked": case.name, "num": len(samples), "energy": float(energies.mean()) / max(1, len(case.labels)),
-        }  # fmt: skip
+        samples, energies = draw(models, case, a.num, a.seed, a.device, a.sum_only)
+        row: dict[str, Any] = {"asked": case.name, "num": len(samples), "energy": float(energies.mean())}
         # Where nothing is asked, what the reader would find of what the last case asks: the level to beat.
         row["read"] = readings(reader, samples, case.labels or planned[-1].labels, a.device)
         row["nearest_training_image_mse"] = float(nearest(samples, train.images)[0].median())
@@ -141,7 +141,7 @@ def run(a: argparse.Namespace) -> None:
     neighbours = nearest(samples[:8], train.images)[1]
     images.grid(torch.cat([samples[:8], train.images[neighbours]]), 8, zoom=3).save(a.out / "nearest.png")
     report = {
-        "family": a.family, "rows": rows, "reader_on_real_test_images": reader.config.held_out,
+        "family": a.family, "sum_only": a.sum_only, "rows": rows, "reader_on_real_test_images": reader.config.held_out,
         "nearest_training_image_mse_of_test_images": float(nearest(test.images, train.images)[0].median()),
         "choices": [n for n, t in attributes.items() if t.kind in ("binary", "choice")] + ["all at once"],
         "paper": PAPER.get(a.family, {}), "seed": a.seed, "seconds": round(time.monotonic() - started),
