@@ -1,4 +1,4 @@
-"""Command line of the trainer: fit, sample, export, evaluate, render."""
+"""Command line of the trainer: fit, sample, export, evaluate, render, calibrate, score."""
 
 import argparse
 import json
@@ -11,18 +11,21 @@ from threading import Event
 from ebm_core.config import to_dict
 from ebm_core.device import default_device
 from ebm_core.hub import MODEL_FILE, WEIGHTS, find_model
-from train import render
+from train import render, scoring_cli
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command; bad input ends with one sentence on standard error and exit code 2."""
+    """Run a command; bad input ends with one sentence on standard error and exit code 2.
+
+    A command may return an exit code of its own.
+    """
     arguments = _parser().parse_args(argv)
     try:
-        arguments.command(arguments)
+        code: int | None = arguments.command(arguments)
     except (ValueError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    return 0
+    return code or 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,6 +72,8 @@ def _parser() -> argparse.ArgumentParser:
     frechet.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override the model's plan")
     frechet.add_argument("--out", type=Path, required=True, metavar="DIR")
     frechet.set_defaults(command=_frechet)
+
+    scoring_cli.add_commands(commands, kinds, device)
     return parser
 
 
