@@ -90,7 +90,9 @@ def evaluate(
         "model": model,
         "fingerprint": scorer.fingerprint,
         "calibration": {"data": calibration.data, "num": calibration.num} if calibration else None,
-        "in_distribution": {"title": setting.title, "data": setting.data, "skipped": setting.skipped} | summary(at_home),
+        "in_distribution": {
+            "title": setting.title, "data": setting.data, "skipped": setting.skipped, **summary(at_home),
+        },
         "scores": list(home_scores),
         "sets": rows,
         "mean_auroc_of_the_papers_sets": _paper_mean(rows, list(home_scores), setting.paper),
