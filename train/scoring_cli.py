@@ -53,16 +53,24 @@ def add_commands(commands: Any, evaluations: Any, device: argparse.ArgumentParse
         description="Scores every picture as the page does: upright, its centre square, resized. A kill loses at most "
         "--save-every files of each process: the same command goes on. torchrun shares the files among processes and "
         "machines, which need a common folder for --out. A file that cannot be read has a row with the reason, and the "
-        f"exit code is then {UNREADABLE} (0: all were read; 2: a sentence says why there is no table).",
+        f"exit code is then {UNREADABLE} (0: all were read; 2: a sentence says why there is no table; torchrun itself "
+        "ends with 1 where a process does not end with 0).",
     )  # fmt: skip
-    score.add_argument("path", type=Path, help="a folder, a zip, or a text file with a file name in each line")
+    score.add_argument(
+        "path", type=Path,
+        help="a folder or a zip, of which files with the suffix of a picture are taken, or a text file with a file "
+        "name in each line",
+    )  # fmt: skip
     score.add_argument("--model", required=True, help="a name under weights/, a path, or hf:owner/repo")
     score.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .parquet or .csv file to write")
     score.add_argument(
         "--false-alarm-rate", type=float, default=0.05, metavar="RATE",
         help="share of held-out pictures that the verdict may call out-of-distribution (default: %(default)s)",
     )  # fmt: skip
-    score.add_argument("--by", default="energy", help="the score of percentile and verdict (default: %(default)s)")
+    score.add_argument(
+        "--by", default="energy",
+        help="the score of percentile and verdict: energy, grad_norm, typicality, ... (default: %(default)s)",
+    )  # fmt: skip
     score.add_argument("--batch", type=int, default=64, help="pictures scored at once (default: %(default)s)")
     score.add_argument("--save-every", type=int, default=1024, metavar="N", help="files (default: %(default)s)")
     mib, megapixels = limits.max_bytes // 2**20, limits.max_pixels // 10**6
