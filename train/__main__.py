@@ -1,4 +1,4 @@
-"""Command line of the trainer: fit, sample, export, evaluate, reader, card, render."""
+"""Command line of the trainer: everything that needs data."""
 
 import argparse
 import json
@@ -9,19 +9,22 @@ from threading import Event
 
 from ebm_core.device import default_device
 from ebm_core.hub import MODEL_FILE, WEIGHTS, find_model
-from train import card, reader, render, sample
+from train import card, reader, render, sample, scoring_cli
 from train.evaluate import compose
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command; bad input ends with one sentence on standard error and exit code 2."""
+    """Run a command; bad input ends with one sentence on standard error and exit code 2.
+
+    A command may return an exit code of its own.
+    """
     arguments = _parser().parse_args(argv)
     try:
-        arguments.command(arguments)
+        code: int | None = arguments.command(arguments)
     except (ValueError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    return 0
+    return code or 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -77,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     composing = kinds.add_parser("compose", parents=[device], help="what a classifier reads in composed samples")
     compose.add_arguments(composing)
     composing.set_defaults(command=compose.run)
+    scoring_cli.add_commands(commands, kinds, device)
     return parser
 
 
