@@ -27,8 +27,8 @@ from ebm_core.precision import for_sampling
 from ebm_core.reader import READER_FILE, Reader, load_reader, reading_error
 from train.batch import label_vectors
 from train.data import DataConfig, load
+from train.evaluate.compose_report import bars, markdown
 from train.evaluate.features import frechet_distance
-from train.evaluate.figures import bars
 from train.evaluate.frechet import nearest
 from train.evaluate.samples import draw_chains
 from train.provenance import provenance
@@ -36,6 +36,8 @@ from train.provenance import provenance
 # The order in which attributes are added to each other; Table 4 of ICD has that of the faces.
 ORDER = {"faces": ("young", "female", "smiling", "wavy hair"), "objects": ("type", "size", "position", "rotation")}
 PAPER = {"faces": {"young": 0.92, "female": 0.63, "smiling": 0.84, "wavy hair": 0.91}}  # ICD Table 4, all four at once
+PRIVATE = ("faces",)  # families whose training pictures may not be passed on; git ignores a sheet of this name:
+PRIVATE_SHEET = "nearest-private.png"
 BATCH = 32
 FEWEST = 100  # pictures with all that was asked for, below which there is no distance to them
 
@@ -139,15 +141,18 @@ def run(a: argparse.Namespace) -> None:
         images.grid(samples[:32], 8, zoom=3).save(_made(a.out) / f"{case.name.replace(' & ', '+')}.png")
         print(json.dumps(row), flush=True)
     neighbours = nearest(samples[:8], train.images)[1]
-    images.grid(torch.cat([samples[:8], train.images[neighbours]]), 8, zoom=3).save(a.out / "nearest.png")
+    sheet = PRIVATE_SHEET if a.family in PRIVATE else "nearest.png"
+    images.grid(torch.cat([samples[:8], train.images[neighbours]]), 8, zoom=3).save(a.out / sheet)
     report = {
-        "family": a.family, "sum_only": a.sum_only, "rows": rows, "reader_on_real_test_images": reader.config.held_out,
+        "family": a.family, "sum_only": a.sum_only, "sheet": sheet, "rows": rows,
+        "reader_on_real_test_images": reader.config.held_out,
         "nearest_training_image_mse_of_test_images": float(nearest(test.images, train.images)[0].median()),
         "choices": [n for n, t in attributes.items() if t.kind in ("binary", "choice")] + ["all at once"],
         "paper": PAPER.get(a.family, {}), "seed": a.seed, "seconds": round(time.monotonic() - started),
         "provenance": provenance(),
     }  # fmt: skip
     write_atomically(a.out / "compose.json", json.dumps(report, indent=1).encode())
+    write_atomically(a.out / "README.md", markdown(report).encode())
     bars(a.out / "compose.png", report)
 
 
