@@ -43,8 +43,8 @@ def markdown(report: dict[str, Any]) -> str:
         *("| " + " | ".join(line) + " |" for line in table), "",
         "The Fréchet distance is on EfficientNet-lite0 features (not an FID), to the real test pictures that have what "
         "was asked for, and depends on the number of samples; *of real ones* is that of as many such pictures to the "
-        "rest of them. The last column is the median squared error to the nearest training image: far below that of real "
-        "test pictures it would mean memorised ones.", "",
+        "rest of them. The last column is the median squared error to the nearest training image: far below that of "
+        "real test pictures it would mean memorised ones.", "",
         "![Shares read as asked for](compose.png)", "",
         "The command also draws the first samples of the last row above their nearest training images"
         + (":\n\n![Nearest training images](nearest.png)" if report["sheet"] == "nearest.png" else
