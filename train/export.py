@@ -2,7 +2,6 @@
 
 import datetime
 import platform
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 
 from ebm_core.checkpoint import ModelInfo, save_model
 from ebm_core.config import to_dict
+from train.provenance import commit
 from train.run import load_config, load_state
 
 
@@ -27,21 +27,10 @@ def export_run(run: Path, path: Path) -> Path:
         "iteration": state["iteration"],
         "warm_start_iterations": min(state["iteration"], config.warm_start.iterations),
         "date": datetime.date.today().isoformat(),
-        "commit": _commit(),
+        "commit": commit(),
         "machine": f"{platform.machine()}, torch {torch.__version__}",
         "config": to_dict(config),
     }
     info = ModelInfo(config.net, config.plan, provenance, family=config.family, attribute=config.attribute)
     save_model(path, averaged, info)
     return path
-
-
-def _commit() -> str:
-    """The commit of the code that exports, or 'unknown' outside a checkout."""
-    try:
-        command = ["git", "describe", "--always", "--dirty"]
-        return subprocess.run(
-            command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent
-        ).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
