@@ -1,4 +1,4 @@
-"""Command line of the trainer: fit, sample, export, evaluate, render."""
+"""Command line of the trainer: fit, sample, export, evaluate, render, reproduce."""
 
 import argparse
 import json
@@ -12,6 +12,7 @@ from ebm_core.config import to_dict
 from ebm_core.device import default_device
 from ebm_core.hub import MODEL_FILE, WEIGHTS, find_model
 from train import render
+from train.reproduce import command as reproduce
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -69,6 +70,10 @@ def _parser() -> argparse.ArgumentParser:
     frechet.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override the model's plan")
     frechet.add_argument("--out", type=Path, required=True, metavar="DIR")
     frechet.set_defaults(command=_frechet)
+
+    paper = commands.add_parser("reproduce", parents=[device], help="a table or figure of the paper, with a report")
+    reproduce.add_arguments(paper)
+    paper.set_defaults(command=reproduce.run)
     return parser
 
 
