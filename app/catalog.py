@@ -15,6 +15,7 @@ from ebm_core.checkpoint import CheckpointError, ModelInfo, load_model, read_inf
 from ebm_core.hub import find_model, shipped_models
 from ebm_core.nets import EnergyNetwork
 from ebm_core.precision import for_sampling
+from ebm_core.reader import READER_FILE, Reader, load_reader
 from ebm_core.recipe import fingerprint
 
 WARM_CHAINS = 16  # what the slider for the number of chains stands at
@@ -52,6 +53,7 @@ class Catalog:
     def __init__(self, weights: Path, device: str = "cpu", capacity: int = 12) -> None:
         self.weights, self.device, self.capacity = weights, device, capacity
         self._loaded: OrderedDict[str, Model] = OrderedDict()
+        self._readers: dict[str, Reader] = {}
         self._lock = threading.Lock()
 
     def names(self) -> list[str]:
@@ -71,12 +73,28 @@ class Catalog:
         return found
 
     def captions(self, family: str) -> Callable[[Tensor], list[str]] | None:
-        """What a classifier reads in pictures of a family, one caption for each; None when there is no reader."""
-        return None
+        """What a classifier reads in pictures of a family, one caption for each; None when there is no reader.
+
+        Raises CheckpointError, in a sentence, for a reader that cannot be used.
+        """
+        path = self.weights / family / READER_FILE
+        if not path.is_file():
+            return None
+        with self._lock:
+            if family not in self._readers:
+                self._readers[family] = load_reader(path, self.device)
+            reader = self._readers[family]
+        return lambda x: COMPUTE.submit(reader.captions, x.to(self.device)).result()
 
     def problems(self) -> list[str]:
         """A sentence for each model file that cannot be used."""
-        return [str(found) for found in self._check().values() if not isinstance(found, ModelInfo)]
+        found = [str(found) for found in self._check().values() if not isinstance(found, ModelInfo)]
+        for path in sorted(self.weights.glob(f"*/{READER_FILE}")):
+            try:
+                load_reader(path)
+            except CheckpointError as error:
+                found.append(str(error))
+        return found
 
     def get(self, name: str) -> Model:
         """Load a model or take it from memory. Raises CheckpointError, in a sentence, when that fails."""

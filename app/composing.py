@@ -13,7 +13,7 @@ from app.catalog import Catalog, Family
 from app.handlers import FRAME_INTERVAL, Session, View, resume
 from app.walk import Landscape, Walk
 from ebm_core.attribute import Attribute
-from ebm_core.checkpoint import ModelInfo
+from ebm_core.checkpoint import CheckpointError, ModelInfo
 from ebm_core.composition import And, Composition, CompositionError, Node, Or, Term
 from ebm_core.hub import find_model
 from ebm_core.recipe import Recipe, fingerprint, from_png
@@ -171,7 +171,10 @@ def prepare(catalog: Catalog, family: Family, asks: Sequence[Ask], num: int, see
     energy = composition.energy({name: model.net for name, model in models.items()})
     files = [find_model(name, catalog.weights) for name in models]
     recipe = Recipe(family.name, fingerprint(*files), plan, int(seed), int(num), composition=composition)
-    captions = catalog.captions(family.name)
+    try:
+        captions = catalog.captions(family.name)
+    except CheckpointError:  # the page says so; chains walk without a reader too
+        captions = None
     base = next(iter(models.values())).landscape
     return replace(base, energy=energy, lines=_lines(composition, asks), captions=captions), recipe
 

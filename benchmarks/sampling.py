@@ -74,6 +74,8 @@ def _variants(
     net: EnergyNetwork, x: Tensor, device: str, compile: bool
 ) -> Iterator[tuple[str, torch.dtype, EnergyFn]]:
     yield "folded", torch.float32, folded(net)
+    if not device.startswith("cuda"):
+        yield "folded, channels last", torch.float32, folded(net).to(memory_format=torch.channels_last)
     if compile:
         yield "folded, compiled", torch.float32, _Compiled(folded(net))
     if has_bf16(device):

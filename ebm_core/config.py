@@ -129,6 +129,12 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
         if args[-1] is not Ellipsis and len(value) != len(args):
             raise ConfigError(f"'{path}' must have {len(args)} entries, got {value!r}")
         return tuple(_convert(args[0], v, f"{path}[{i}]") for i, v in enumerate(value))
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise ConfigError(f"'{path}' must be a table, got {value!r}")
+        return {key: _convert(args[1], entry, _join(path, str(key))) for key, entry in value.items()}
+    if hint is Any:
+        return value
     if hasattr(hint, "from_plain"):  # a class with a form of its own
         return hint.from_plain(value)
     if dataclasses.is_dataclass(hint):

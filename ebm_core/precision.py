@@ -1,4 +1,4 @@
-"""bfloat16 for sampling, where it is really faster; measured, with what it costs."""
+"""The fastest form of a network for sampling: bfloat16 where it is really faster, measured, and the memory layout."""
 
 import time
 from typing import NamedTuple
@@ -44,12 +44,22 @@ def choose_precision(net: EnergyNetwork, x: Tensor, repeats: int = 3) -> Precisi
 
 
 def for_sampling(net: EnergyNetwork, num: int, device: str) -> EnergyNetwork:
-    """A frozen copy in its fastest form for chains of ``num`` images: folded, and in the better precision."""
-    fast, c = folded(net), net.config
+    """A frozen copy in its fastest form for chains of ``num`` images: folded, in the better precision and layout."""
+    fast, c = channels_last(folded(net)), net.config
     rng = torch.Generator(device).manual_seed(0)
     x = torch.rand(num, c.channels, c.image_size, c.image_size, generator=rng, device=device)
     choose_precision(fast, x)
     return fast
+
+
+def channels_last(net: EnergyNetwork) -> EnergyNetwork:
+    """Weights in the order that convolutions on a CPU are fastest in, where nothing between them prefers the other.
+
+    By a rule and not by a measurement, so that the same seed gives the same images after every start: without norms
+    it saves a sixth of a step (``benchmarks/README.md``), while torch's group norm loses more than that.
+    """
+    on_cpu = next(net.parameters()).device.type == "cpu"
+    return net.to(memory_format=torch.channels_last) if on_cpu and net.config.norm == "none" else net  # type: ignore[call-overload,no-any-return]
 
 
 def _measure(net: EnergyNetwork, x: Tensor, repeats: int) -> tuple[float, Tensor]:

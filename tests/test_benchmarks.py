@@ -33,7 +33,7 @@ def test_sampling_rows_are_whole(monkeypatch, compile):
     monkeypatch.setattr("benchmarks.sampling.matmul_peak", lambda device, dtype: 1e9)
     monkeypatch.setattr(torch, "compile", lambda function: function)  # it would take minutes
     table = list(rows("tiny", network(), (1, 2), "cpu", compile))
-    variants = {"straightforward", "folded"} | ({"folded, compiled"} if compile else set())
+    variants = {"straightforward", "folded", "folded, channels last"} | ({"folded, compiled"} if compile else set())
     assert {row["variant"] for row in table} == variants
     assert {row["batch"] for row in table} == {1, 2}
     assert all(row["ms_per_image_step"] > 0 and row["gflop_per_image_step"] > 0 for row in table)

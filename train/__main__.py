@@ -1,4 +1,4 @@
-"""Command line of the trainer: fit, sample, export, evaluate, render, reproduce."""
+"""Command line of the trainer: fit, sample, export, evaluate, reader, render, reproduce."""
 
 import argparse
 import json
@@ -11,7 +11,8 @@ from threading import Event
 from ebm_core.config import to_dict
 from ebm_core.device import default_device
 from ebm_core.hub import MODEL_FILE, WEIGHTS, find_model
-from train import render
+from train import reader, render
+from train.evaluate import compose
 from train.reproduce import command as reproduce
 
 
@@ -58,6 +59,10 @@ def _parser() -> argparse.ArgumentParser:
     render.add_arguments(objects)
     objects.set_defaults(command=render.run)
 
+    reads = commands.add_parser("reader", parents=[device], help="train the classifier that judges compositions")
+    reader.add_arguments(reads)
+    reads.set_defaults(command=reader.run)
+
     evaluate = commands.add_parser("evaluate", help="measure a model")
     kinds = evaluate.add_subparsers(required=True, metavar="WHAT")
     frechet = kinds.add_parser("frechet", parents=[device], help="Fréchet distance of samples to a test set")
@@ -70,6 +75,10 @@ def _parser() -> argparse.ArgumentParser:
     frechet.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override the model's plan")
     frechet.add_argument("--out", type=Path, required=True, metavar="DIR")
     frechet.set_defaults(command=_frechet)
+
+    composing = kinds.add_parser("compose", parents=[device], help="what a classifier reads in composed samples")
+    compose.add_arguments(composing)
+    composing.set_defaults(command=compose.run)
 
     paper = commands.add_parser("reproduce", parents=[device], help="a table or figure of the paper, with a report")
     reproduce.add_arguments(paper)

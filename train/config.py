@@ -39,7 +39,7 @@ class MatchingConfig:
     noise: float = 1.0
     moved_noise: float = 0.0
     moved_data: float = 0.0
-    # Of a conditional model: how much it counts that a picture's own label has a lower energy than another one. The
+    # Of a conditional model: how much it counts that the energy tells which of two pictures has which label. The
     # matching alone tells a smile only as far as it changes pixels; a sum of four such energies hardly smiles.
     label_weight: float = 0.0
     label_sharpness: float = 10_000.0  # of the posterior exp(-sharpness E), in 1 / energy; lower = stronger guidance

@@ -1,15 +1,12 @@
 """From a run to a model file: the averaged network in float16, with where it came from."""
 
 import datetime
-import platform
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ebm_core.checkpoint import ModelInfo, save_model
 from ebm_core.config import to_dict
-from train.provenance import commit
+from train.provenance import commit, machine
 from train.run import load_config, load_state
 
 
@@ -28,7 +25,7 @@ def export_run(run: Path, path: Path) -> Path:
         "warm_start_iterations": min(state["iteration"], config.warm_start.iterations),
         "date": datetime.date.today().isoformat(),
         "commit": commit(),
-        "machine": f"{platform.machine()}, torch {torch.__version__}",
+        "machine": machine(),
         "config": to_dict(config),
     }
     info = ModelInfo(config.net, config.plan, provenance, family=config.family, attribute=config.attribute)

@@ -1,22 +1,29 @@
-"""Where a figure came from: the code, the machine and the day."""
+"""Where a figure comes from: commit, machine, versions, date and command, for every report and model file."""
 
 import datetime
-import os
 import platform
 import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 
 
-def provenance(device: str) -> dict[str, str]:
-    """Commit, machine, torch and date, as every report has them beside its figures."""
+def provenance() -> dict[str, Any]:
+    """A dictionary that goes into reports as it is."""
     return {
-        "commit": commit(),
-        "machine": machine(device),
-        "torch": torch.__version__,
+        "command": " ".join(["python -m train", *sys.argv[1:]]),
         "date": datetime.date.today().isoformat(),
+        "commit": commit(),
+        "machine": machine(),
     }
+
+
+def machine() -> str:
+    """Processor or GPU, number of threads, and torch's version."""
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else _processor()
+    return f"{device}, {torch.get_num_threads()} threads, torch {torch.__version__}"
 
 
 def commit() -> str:
@@ -28,13 +35,6 @@ def commit() -> str:
         ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-
-
-def machine(device: str) -> str:
-    """The GPU's name, or the processor's with its cores and the threads in use."""
-    if device.startswith("cuda"):
-        return torch.cuda.get_device_name(device)
-    return f"{_processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads in use"
 
 
 def _processor() -> str:

@@ -21,6 +21,7 @@ from train.losses import (
     entropy,
     label_contrast,
     matching_loss,
+    mates_by_time,
     pair_by_transport,
     sampler_energy,
     straight_path,
@@ -134,8 +135,9 @@ def _matching(net: EnergyNetwork, data: Batch, config: TrainConfig, rng: torch.G
     reach = config.plan.langevin.step_size * c.chain_steps
     terms = {"matching": matching_loss(at.grad, descent, reach)}
     if c.label_weight and data.y is not None:
-        other = data.y[torch.randperm(len(t), generator=rng, device=t.device)]
+        mates = mates_by_time(t)
+        other = data.y[mates]
         differ = (other != data.y).any(dim=1).float()
-        contrast = label_contrast(at.energy, net(x_t.detach(), other), differ, c.label_sharpness)
+        contrast = label_contrast(at.energy, net(x_t.detach(), other), mates, differ, c.label_sharpness)
         terms["labels"] = c.label_weight * contrast
     return terms

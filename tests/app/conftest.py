@@ -45,16 +45,19 @@ def save_attribute(folder, name, attribute, family="tiny", plan=PLAN, seed=0):
     save_model(folder / name / "model.safetensors", net.state_dict(), info)
 
 
-@pytest.fixture
-def family_weights(tmp_path):
+def save_tiny_family(folder):
     """An unconditional model, and one for each kind of attribute."""
-    folder = tmp_path / "family"
     torch.manual_seed(9)
     base = EnergyNetwork(TINY).state_dict()
     save_model(folder / "tiny" / "model.safetensors", base, ModelInfo(TINY, PLAN, family="tiny"))
     for seed, (name, attribute) in enumerate(ATTRIBUTES.items()):
         save_attribute(folder, f"tiny-{name}", attribute, seed=seed)
-    return folder
+
+
+@pytest.fixture
+def family_weights(tmp_path):
+    save_tiny_family(tmp_path / "family")
+    return tmp_path / "family"
 
 
 @pytest.fixture

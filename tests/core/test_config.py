@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -92,3 +92,17 @@ def test_extending_in_a_circle_or_from_nowhere_is_refused(tmp_path: Path) -> Non
         load_toml(Outer, tmp_path / "a.toml")
     with pytest.raises(ConfigError, match="cannot be read"):
         load_toml(Outer, tmp_path / "c.toml")
+
+
+def test_tables_of_free_keys_keep_them_and_check_their_values():
+    @dataclass(frozen=True)
+    class Figures:
+        shares: dict[str, float] = field(default_factory=dict)
+        notes: dict[str, Any] = field(default_factory=dict)
+
+    values = {"shares": {"a": 1, "b": 0.5}, "notes": {"c": [1, "x"]}}
+    assert to_dict(from_dict(Figures, values)) == values
+    with pytest.raises(ConfigError, match=r"'shares.a' must be float"):
+        from_dict(Figures, {"shares": {"a": "x"}})
+    with pytest.raises(ConfigError, match="'shares' must be a table"):
+        from_dict(Figures, {"shares": 3})

@@ -1,7 +1,13 @@
-"""A tiny run: eight-pixel images, a few iterations of each phase."""
+"""A tiny run: eight-pixel images, a few iterations of each phase; a zip of random pictures with labels."""
 
+import io
+import json
+import zipfile
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from ebm_core.langevin import LangevinConfig
 from ebm_core.sampling import SamplePlan
@@ -31,3 +37,16 @@ CONFIG = TrainConfig(
 @pytest.fixture
 def data():
     return torch.randint(256, (32, 3, 8, 8), generator=torch.Generator().manual_seed(9), dtype=torch.uint8)
+
+
+def write_zip(path, labels):
+    """A zip of random 8x8 pictures, one for each label."""
+    rng = np.random.default_rng(0)
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(len(labels)):
+            buffer = io.BytesIO()
+            Image.fromarray(rng.integers(256, size=(8, 8, 3), dtype=np.uint8)).save(buffer, "PNG")
+            archive.writestr(f"{number:03d}.png", buffer.getvalue())
+        named = [[f"{number:03d}.png", label] for number, label in enumerate(labels)]
+        archive.writestr("dataset.json", json.dumps({"labels": named}))
+    return path

@@ -18,6 +18,7 @@ from train.losses import (
     entropy,
     label_contrast,
     matching_loss,
+    mates_by_time,
     pair_by_transport,
     sampler_energy,
     straight_path,
@@ -130,11 +131,24 @@ def test_matching_loss_trains_the_parameters(net, x):
     assert sum(float(g.abs().sum()) for g in gradient(net, loss).values()) > 0
 
 
-def test_label_contrast_is_minus_the_log_posterior_of_the_own_label():
-    energy = torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64)
-    other = torch.tensor([0.3, 0.1, 0.3], dtype=torch.float64)
-    both = torch.stack([energy, other], dim=1)
-    expected = torch.nn.functional.cross_entropy(-7.0 * both[:2], torch.zeros(2, dtype=torch.long))
-    loss = label_contrast(energy, other, torch.tensor([1.0, 1.0, 0.0]), 7.0)
+def test_label_contrast_is_minus_the_log_posterior_of_the_true_pairing():
+    energy = torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64)
+    swapped = torch.tensor([0.3, 0.1, 0.6, 0.2], dtype=torch.float64)
+    mates = torch.tensor([1, 0, 3, 2])
+    both = torch.tensor([[0.1 + 0.2, 0.3 + 0.1], [0.3 + 0.4, 0.6 + 0.2]], dtype=torch.float64)
+    expected = torch.nn.functional.cross_entropy(-7.0 * both, torch.zeros(2, dtype=torch.long))
+    loss = label_contrast(energy, swapped, mates, torch.ones(4), 7.0)
     torch.testing.assert_close(loss, expected)
-    assert label_contrast(energy, other, torch.zeros(3), 7.0) == 0
+    first = label_contrast(energy, swapped, mates, torch.tensor([1.0, 1.0, 0.0, 0.0]), 7.0)
+    torch.testing.assert_close(first, label_contrast(energy[:2], swapped[:2], mates[:2], torch.ones(2), 7.0))
+    assert label_contrast(energy, swapped, mates, torch.zeros(4), 7.0) == 0
+    # What a label adds to every picture's energy is no matter: here 5 to the first label and 9 to the second.
+    moved = label_contrast(energy[:2] + torch.tensor([5.0, 9.0]), swapped[:2] + torch.tensor([9.0, 5.0]), mates[:2],
+                           torch.ones(2), 7.0)  # fmt: skip
+    torch.testing.assert_close(moved, first)
+
+
+def test_mates_have_each_other_and_are_neighbours_in_time():
+    t = torch.tensor([0.9, 0.1, 0.5, 0.2, 0.6, 0.95, 1.0])
+    assert mates_by_time(t).tolist() == [5, 3, 4, 1, 2, 0, 6]
+    assert mates_by_time(t[:2]).tolist() == [1, 0]

@@ -31,7 +31,7 @@ def write_report(
         "command": command,
         "seed": settings.seed,
         "wall_seconds": round(seconds, 1),
-        **{key: _all_of(lab, key) for key in ("commit", "machine", "torch", "date")},
+        **{key: _all_of(lab, key) for key in ("commit", "machine", "date")},
         "settings": to_dict(settings),
         "table": findings.table,
         "claims": [
@@ -99,8 +99,8 @@ def readme(report: dict[str, Any]) -> str:
         lines += ["To be read with it:", "", *(f"- {note}" for note in report["notes"]), ""]
     lines += [
         "```sh", report["command"], "```", "",
-        f"{minutes(report['wall_seconds'])} on {report['machine']}; seed {report['seed']}, torch {report['torch']}, "
-        f"commit {report['commit']}, {report['date']}. All figures are in [{REPORT}]({REPORT}).", "",
+        f"{minutes(report['wall_seconds'])} on {report['machine']}; seed {report['seed']}, commit {report['commit']}, "
+        f"{report['date']}. All figures are in [{REPORT}]({REPORT}).", "",
     ]  # fmt: skip
     return "\n".join(lines)
 

@@ -25,7 +25,7 @@ def test_an_experiment_leaves_a_whole_report(name, reproduce, tmp_path, capsys):
     assert report["size"] == "small"
     assert report["seed"] == 0
     assert report["command"].startswith(f"python -m train reproduce {name} --size small --data ")
-    assert all(report[key] for key in ("commit", "machine", "torch", "date", "paper", "question", "place"))
+    assert all(report[key] for key in ("commit", "machine", "date", "paper", "question", "place"))
     assert report["wall_seconds"] == pytest.approx(sum(piece["seconds"] for piece in report["pieces"].values()))
     assert report["table"]
     assert report["claims"]

@@ -139,7 +139,7 @@ def test_a_piece_is_kept_as_it_was_until_its_settings_change(tmp_path):
     (tmp_path / "runs" / "work" / "piece.pt").write_bytes(b"half a")
     lab.piece("work", [2, "b"], compute)
     assert len(calls) == 3
-    assert lab.pieces["work"].keys() == {"seconds", "commit", "machine", "torch", "date"}
+    assert lab.pieces["work"].keys() == {"seconds", "commit", "machine", "date"}
 
 
 def test_a_piece_that_fails_is_done_again(tmp_path):

@@ -1,0 +1,125 @@
+"""A classifier that reads the attributes of a family's pictures, so that compositions can be judged by a stranger.
+
+No energy ever sees it: it only reads finished pictures, on the page and in evaluations.
+"""
+
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock
+
+from ebm_core.attribute import Attribute
+from ebm_core.checkpoint import CheckpointError, write_atomically
+from ebm_core.config import ConfigError, from_dict, to_dict
+
+READER_FILE = "reader.safetensors"
+METADATA_KEY = "ebm_studio_reader"
+SURE = 0.8  # probability from which on a class is named without a question mark
+
+
+@dataclass(frozen=True)
+class ReaderConfig:
+    """What makes a reader; saved with its weights."""
+
+    attributes: tuple[Attribute, ...]
+    image_size: int = 32
+    width: int = 16  # of the first stage; a ResNet-18 has 64
+    held_out: dict[str, float] = field(default_factory=dict)  # its own figures on pictures it was not trained on
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.attributes or self.width < 1:
+            raise ValueError("a reader needs an attribute to read and a positive width")
+
+
+class Reader(nn.Module):
+    """ResNet-18 (He et al., 2016) of torchvision's blocks, with a 3x3 stem that keeps the size, as for CIFAR.
+
+    ``(B, 3, H, W)`` in [0, 1] to ``(B, sum of label_dim)``: for each attribute in turn its label vector, as logits
+    where it is a choice. BatchNorm is no harm here: this is no energy.
+    """
+
+    def __init__(self, config: ReaderConfig) -> None:
+        super().__init__()
+        self.config = config
+        w = config.width
+        layers: list[nn.Module] = [nn.Conv2d(3, w, 3, padding=1, bias=False), nn.BatchNorm2d(w), nn.ReLU()]
+        channels = w
+        for stage in range(4):
+            for block in range(2):
+                wanted, stride = w * 2**stage, 2 if stage and not block else 1
+                skip = None
+                if stride != 1 or channels != wanted:
+                    skip = nn.Sequential(nn.Conv2d(channels, wanted, 1, stride, bias=False), nn.BatchNorm2d(wanted))
+                layers.append(BasicBlock(channels, wanted, stride, skip))
+                channels = wanted
+        self.body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.head = nn.Linear(channels, sum(a.label_dim for a in config.attributes))
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.head(self.body(2 * x - 1))
+        return result
+
+    def by_attribute(self, outputs: Tensor) -> dict[str, Tensor]:
+        """Outputs ``(B, sum)`` as ``(B, label_dim)`` for each attribute's name."""
+        parts = outputs.split([a.label_dim for a in self.config.attributes], dim=1)
+        return {a.name: part for a, part in zip(self.config.attributes, parts, strict=True)}
+
+    @torch.no_grad()
+    def captions(self, x: Tensor) -> list[str]:
+        """What is read in pictures ``(B, 3, H, W)`` in [0, 1], one line for each: "young, female, smiling?"."""
+        read = self.by_attribute(self(x))
+        return [", ".join(_told(a, read[a.name][i]) for a in self.config.attributes) for i in range(len(x))]
+
+
+def _told(attribute: Attribute, output: Tensor) -> str:
+    if attribute.kind in ("binary", "choice"):
+        sure = bool(torch.softmax(output, 0).max() >= SURE)
+        return attribute.decode(output.tolist()) + ("" if sure else "?")
+    return attribute.describe(output.clamp(-1, 1).tolist())
+
+
+def save_reader(path: Path, reader: Reader) -> None:
+    """Write a reader's weights, as float16, and config in one piece. Raises CheckpointError when the disk refuses."""
+    tensors = {n: (t.half() if t.is_floating_point() else t).contiguous() for n, t in reader.state_dict().items()}
+    write_atomically(path, save(tensors, metadata={METADATA_KEY: json.dumps(to_dict(reader.config))}))
+
+
+def load_reader(path: Path, device: str = "cpu") -> Reader:
+    """A frozen reader in evaluation mode. Raises CheckpointError, in one sentence, for a file that is none."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(METADATA_KEY)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if text is None:
+            raise CheckpointError(f"{path} is a safetensors file of another kind: it has no '{METADATA_KEY}' metadata")
+        reader = Reader(from_dict(ReaderConfig, json.loads(text), "reader"))
+        reader.load_state_dict({n: t.float() if t.is_floating_point() else t for n, t in tensors.items()})
+    except CheckpointError:
+        raise
+    except (SafetensorError, OSError, ConfigError, ValueError, RuntimeError, KeyError) as error:
+        raise CheckpointError(f"{path} is not a reader that can be used ({error}); train it again") from error
+    if not all(bool(t.isfinite().all()) for t in reader.state_dict().values()):
+        raise CheckpointError(f"{path} has values that are not finite; train it again")
+    return reader.requires_grad_(False).eval().to(device)
+
+
+def reading_error(attribute: Attribute, output: Tensor, label: Tensor) -> Tensor:
+    """How wrong pictures are, ``(B,)``: 0 or 1 for choices, degrees for angles, else the distance in the data's units.
+
+    ``output`` and ``label`` are label vectors ``(B, label_dim)``.
+    """
+    if attribute.kind in ("binary", "choice"):
+        return (output.argmax(dim=1) != label.argmax(dim=1)).float()
+    if attribute.kind == "angle":
+        apart = torch.atan2(output[:, 0], output[:, 1]) - torch.atan2(label[:, 0], label[:, 1])
+        return torch.rad2deg((apart + math.pi).remainder(2 * math.pi) - math.pi).abs()
+    ranges = torch.tensor(attribute.high, device=output.device) - torch.tensor(attribute.low, device=output.device)
+    return ((output - label) / 2 * ranges).norm(dim=1)

@@ -1,0 +1,121 @@
+"""Training the reader, and what is read in composed samples."""
+
+import json
+
+import pytest
+import torch
+
+from ebm_core.attribute import Attribute
+from ebm_core.compose import Product, conditioned
+from ebm_core.reader import READER_FILE, Reader, ReaderConfig, load_reader, save_reader
+from ebm_core.sampling import sample, uniform_noise
+from tests.app.conftest import ATTRIBUTES, PLAN, save_tiny_family
+from tests.train.conftest import write_zip
+from train.__main__ import main
+from train.evaluate import compose
+from train.evaluate.compose import cases, composed_plan, draw, load_family, readings
+from train.reader import family_attributes, fit_reader, held_out, reader_loss
+
+BRIGHT = Attribute("bright", "binary", ("Bright",), ("dark", "bright"))
+LEVEL = Attribute("level", "numbers", ("level",), (), (0.0,), (10.0,))
+
+
+def bright_pictures(num, seed):
+    """Flat pictures, one of four bright, and their labels: bright or not, and how bright from 0 to 10."""
+    rng = torch.Generator().manual_seed(seed)
+    bright = (torch.rand(num, generator=rng) < 0.25).float()
+    level = 0.4 * torch.rand(num, generator=rng) + 0.5 * bright
+    x = (255 * level[:, None, None, None]).expand(num, 3, 8, 8).to(torch.uint8)
+    return x, torch.stack([1 - bright, bright, 2 * level - 1], dim=1)
+
+
+def test_a_reader_learns_to_read():
+    config = ReaderConfig((BRIGHT, LEVEL), image_size=8, width=4)
+    reader = fit_reader(*bright_pictures(256, 0), config, epochs=12, seed=0, device="cpu")
+    figures = held_out(reader, *bright_pictures(200, 1), "cpu")
+    assert figures["bright"] > 0.9
+    assert figures["level"] < 2.0  # a blind guess is off by 1.9 of 10 at best
+    again = fit_reader(*bright_pictures(256, 0), config, epochs=12, seed=0, device="cpu")
+    assert held_out(again, *bright_pictures(200, 1), "cpu") == figures
+
+
+def test_a_rare_value_weighs_as_much_as_a_common_one():
+    reader = Reader(ReaderConfig((BRIGHT,), image_size=8, width=2)).eval()
+    x, y = torch.rand(2, 3, 8, 8), torch.eye(2)
+    one, other = (reader_loss(reader, x, y, counts) for counts in (torch.tensor([9.0, 1.0]), torch.tensor([1.0, 1.0])))
+    assert not torch.allclose(one, other)
+    doubled = reader_loss(reader, x, y, torch.tensor([18.0, 2.0]))
+    torch.testing.assert_close(one, doubled)
+
+
+def test_families_have_the_attributes_of_their_configs():
+    assert {a.name for a in family_attributes("faces")} == {"young", "female", "smiling", "wavy hair"}
+    assert {a.name for a in family_attributes("objects")} == {"type", "size", "position", "rotation"}
+    with pytest.raises(ValueError, match="no attribute configs of a family 'cats'"):
+        family_attributes("cats")
+
+
+def test_cases_ask_alone_and_together():
+    kind = ATTRIBUTES["kind"]
+    labels = {"bright": torch.eye(2)[torch.tensor([0, 0, 1])], "kind": torch.eye(3)}
+    nothing, bright, kinds, both = cases({"bright": BRIGHT, "kind": kind}, ["bright", "kind"], labels, 4)
+    assert nothing.labels == {}
+    assert bright.labels["bright"].tolist() == [[0, 1], [1, 0], [0, 1], [1, 0]]  # both values take turns
+    assert torch.equal(kinds.labels["kind"], torch.eye(3)[[0, 1, 2, 0]])  # those of the test pictures
+    assert both.name == "bright & kind"
+    assert both.labels["bright"].tolist() == [[0, 1]] * 4
+
+
+def test_samples_of_a_case_are_those_of_the_summed_energies(tmp_path):
+    save_tiny_family(tmp_path)
+    models, attributes = load_family("tiny", tmp_path, "cpu")
+    labels = {"bright": torch.eye(2)[[0, 1]], "kind": torch.eye(3)[[2, 0]]}
+    drawn, _ = draw(models, compose.Case("two", labels), 2, 7, "cpu")
+    rng = torch.Generator().manual_seed(7)
+    energy = Product([conditioned(models[name][0], label) for name, label in labels.items()], [1, 1])
+    for state in sample(energy, uniform_noise((2, 3, 8, 8), rng), composed_plan(PLAN, 2), rng):
+        pass
+    assert torch.equal(drawn, (state.x * 256).floor().clamp(0, 255).to(torch.uint8))
+    assert composed_plan(PLAN, 2).langevin.step_size == PLAN.langevin.step_size / 2
+    assert set(attributes) == set(ATTRIBUTES)
+
+
+def test_readings_count_all_at_once(monkeypatch):
+    reader = Reader(ReaderConfig((BRIGHT, ATTRIBUTES["kind"]), image_size=8, width=2)).eval()
+    outputs = torch.tensor([[0.0, 1, 1, 0, 0], [1.0, 0, 1, 0, 0], [0.0, 1, 0, 1, 0], [0.0, 1, 1, 0, 0]])
+    monkeypatch.setattr(Reader, "forward", lambda self, x: outputs)
+    labels = {"bright": torch.tensor([[0.0, 1]] * 4), "kind": torch.tensor([[1.0, 0, 0]] * 4)}
+    figures = readings(reader, torch.zeros(4, 3, 8, 8, dtype=torch.uint8), labels, "cpu")
+    assert figures == {"bright": 0.75, "kind": 0.75, "all at once": 0.5}
+
+
+def test_the_command_writes_a_report_a_figure_and_sheets(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(compose, "frechet_distance", lambda real, fake, device: ("tiny", 1.0))
+    monkeypatch.setattr(compose, "FEWEST", 4)
+    save_tiny_family(tmp_path / "w")
+    reader = Reader(ReaderConfig(tuple(ATTRIBUTES.values()), image_size=8, width=2, held_out={"bright": 0.9}))
+    save_reader(tmp_path / "w" / "tiny" / READER_FILE, reader.eval())
+    labels = [{"Bright": i % 2, "kind": i % 3, "x": 0.1 * i, "y": 1.0, "theta": 0.5 * i} for i in range(9)]
+    data = write_zip(tmp_path / "data.zip", labels)
+    out = tmp_path / "out"
+    code = main(["evaluate", "compose", "tiny", "--train", str(data), "--test", str(data), "--num", "3",
+                 "--weights", str(tmp_path / "w"), "--out", str(out), "--device", "cpu"])  # fmt: skip
+    assert code == 0, capsys.readouterr().err
+    report = json.loads((out / "compose.json").read_text())
+    assert [row["asked"] for row in report["rows"]][:2] == ["nothing", "bright alone"]
+    assert report["rows"][-1]["asked"] == "bright & kind & place & turn"
+    assert set(report["rows"][-1]["read"]) == {"bright", "kind", "place", "turn", "all at once"}
+    assert set(report["rows"][0]["read"]) == {"bright", "kind", "place", "turn", "all at once"}
+    assert report["reader_on_real_test_images"] == {"bright": 0.9}
+    assert {"compose.png", "nearest.png", "nothing.png", "bright+kind.png"} <= {p.name for p in out.iterdir()}
+
+
+def test_the_reader_command_ships_a_reader(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("train.reader.family_attributes", lambda family: (BRIGHT,))
+    data = write_zip(tmp_path / "data.zip", [{"Bright": i % 2} for i in range(6)])
+    code = main(["reader", "tiny", "--train", str(data), "--test", str(data), "--epochs", "1", "--width", "2",
+                 "--weights", str(tmp_path), "--device", "cpu"])  # fmt: skip
+    assert code == 0, capsys.readouterr().err
+    reader = load_reader(tmp_path / "tiny" / READER_FILE)
+    assert set(reader.config.held_out) == {"bright"}
+    assert reader.config.provenance["num_train"] == 6

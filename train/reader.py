@@ -1,0 +1,125 @@
+"""``python -m train reader FAMILY``: a classifier of a family's attributes, trained on real pictures."""
+
+import argparse
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from tqdm import tqdm
+
+from ebm_core.attribute import Attribute
+from ebm_core.config import load_toml
+from ebm_core.hub import WEIGHTS
+from ebm_core.images import dequantise
+from ebm_core.reader import READER_FILE, Reader, ReaderConfig, reading_error, save_reader
+from ebm_core.transitions import TransitionConfig, transition
+from train.batch import label_vectors
+from train.config import TrainConfig
+from train.data import DataConfig, load
+from train.provenance import provenance
+
+CONFIGS = Path(__file__).parent / "configs"
+BATCH = 64
+COLOURS = TransitionConfig(1.0, 0.0, jitter_strength=0.3, jitter_prob=0.8, grayscale_prob=0.0, blur_prob=0.3)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("family", help="such as faces: its attributes are those of train/configs/FAMILY-*.toml")
+    parser.add_argument("--train", required=True, help="zip of the training images")
+    parser.add_argument("--test", required=True, help="zip of images that only its accuracy is measured on")
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--width", type=int, default=ReaderConfig.width, help="of the first stage; ResNet-18 has 64")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="folder whose FAMILY folder gets the reader")
+
+
+def run(a: argparse.Namespace) -> None:
+    config = ReaderConfig(family_attributes(a.family), width=a.width)
+    started = time.monotonic()
+    (x, y), (x_test, y_test) = (_load(path, config) for path in (a.train, a.test))
+    reader = fit_reader(x, y, config, a.epochs, a.seed, a.device)
+    figures = held_out(reader, x_test, y_test, a.device)
+    origin: dict[str, Any] = {
+        "train": Path(a.train).name, "test": Path(a.test).name, "num_train": len(x), "num_test": len(x_test),
+        "epochs": a.epochs, "seed": a.seed, "seconds": round(time.monotonic() - started),
+        **provenance(),
+    }  # fmt: skip
+    reader.config = replace(config, held_out=figures, provenance=origin)
+    path = a.weights / a.family / READER_FILE
+    save_reader(path, reader)
+    print("\n".join(f"{name}: {value:.4f}" for name, value in figures.items()))
+    print(f"{path}: {path.stat().st_size / 2**20:.2f} MiB, {origin['seconds']} s")
+
+
+def family_attributes(family: str) -> tuple[Attribute, ...]:
+    """The attributes of a family's configs, by name. Raises ValueError when there are none."""
+    configs = [load_toml(TrainConfig, path) for path in sorted(CONFIGS.glob(f"{family}-*.toml"))]
+    found = tuple(c.attribute for c in configs if c.attribute is not None and c.family == family)
+    if not found:
+        raise ValueError(f"there are no attribute configs of a family '{family}' in {CONFIGS}")
+    return found
+
+
+def fit_reader(x: Tensor, y: Tensor, config: ReaderConfig, epochs: int, seed: int, device: str) -> Reader:
+    """Train on images uint8 ``(N, 3, H, W)`` and label vectors ``(N, sum of label_dim)``; AdamW, one cycle."""
+    torch.manual_seed(seed)
+    rng = torch.Generator(device).manual_seed(seed)
+    reader, x, y = Reader(config).to(device).train(), x.to(device), y.to(device)
+    optimiser = torch.optim.AdamW(reader.parameters(), weight_decay=0.05, fused=True)
+    steps = epochs * max(1, len(x) // BATCH)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=steps)
+    # Crops and mirrors keep a smile; a place or a size they would change.
+    choices_only = all(a.kind in ("binary", "choice") for a in config.attributes)
+    moves = replace(COLOURS, crop_min_scale=0.75, flip_prob=0.5) if choices_only else COLOURS
+    counts = y.clamp(min=0).sum(dim=0)
+    for _ in tqdm(range(steps), "reader"):
+        chosen = torch.randint(len(x), (BATCH,), generator=rng, device=device)
+        moved = transition(dequantise(x[chosen], rng), moves, rng)
+        loss = reader_loss(reader, moved, y[chosen], counts)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        cycle.step()
+    return reader.eval()
+
+
+def reader_loss(reader: Reader, x: Tensor, y: Tensor, counts: Tensor) -> Tensor:
+    """Cross entropy for choices plus squared error for numbers, summed over the attributes.
+
+    ``counts (sum of label_dim)`` say how often each value is there: a rare one counts as much as a common one.
+    """
+    outputs, labels, frequency = (reader.by_attribute(v) for v in (reader(x), y, counts[None]))
+    losses = []
+    for a in reader.config.attributes:
+        if a.kind in ("binary", "choice"):
+            weight = frequency[a.name][0].sum() / (len(a.values) * frequency[a.name][0].clamp(min=1))
+            losses.append(F.cross_entropy(outputs[a.name], labels[a.name], weight, label_smoothing=0.05))
+        else:
+            losses.append(4 * F.mse_loss(outputs[a.name], labels[a.name]))
+    return torch.stack(losses).sum()
+
+
+@torch.no_grad()
+def held_out(reader: Reader, x: Tensor, y: Tensor, device: str) -> dict[str, float]:
+    """On pictures not trained on: of choices the accuracy, each value counting alike, else the mean error."""
+    outputs = torch.cat([reader((part.to(device) + 0.5) / 256).cpu() for part in x.split(250)])
+    read, labels = reader.by_attribute(outputs), reader.by_attribute(y)
+    figures = {}
+    for a in reader.config.attributes:
+        errors = reading_error(a, read[a.name], labels[a.name])
+        if a.kind in ("binary", "choice"):
+            kinds = labels[a.name].argmax(dim=1)
+            errors = torch.stack([errors[kinds == k].mean() for k in range(len(a.values)) if (kinds == k).any()])
+            figures[a.name] = round(1 - float(errors.mean()), 4)
+        else:
+            figures[a.name] = round(float(errors.mean()), 4)
+    return figures
+
+
+def _load(path: str, config: ReaderConfig) -> tuple[Tensor, Tensor]:
+    data = load(DataConfig("zip", path), config.image_size)
+    return data.images, torch.cat([label_vectors(data.labels, a) for a in config.attributes], dim=1)
