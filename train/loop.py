@@ -154,8 +154,11 @@ class Trainer:
             raise ValueError(f"it was written by {len(state['shards'])} processes, there are {self.processes.size}")
         self.net.load_state_dict(state["net"])
         self.ema.load_state_dict(state["ema"])
-        self.optimiser.load_state_dict(state["optimiser"])
         self.iteration = state["iteration"]
+        if self.iteration > self.config.warm_start.iterations:
+            # Rates and clipping are the config's, not the checkpoint's: those of the phase that it stands in.
+            self.optimiser = Optimiser(self.net, self.config.icd.optim)
+        self.optimiser.load_state_dict(state["optimiser"])
         shard = state["shards"][self.processes.rank]
         self.buffer.load_state_dict(shard["buffer"])
         self.rng.set_state(shard["rng"].cpu())

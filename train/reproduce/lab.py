@@ -102,7 +102,7 @@ class Lab:
 def _read(path: Path) -> dict[str, Any] | None:
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile):
+    except (OSError, RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile):
         return None  # not there, or damaged: it is done again
     return saved if isinstance(saved, dict) and "settings" in saved else None
 
