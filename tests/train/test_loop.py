@@ -133,12 +133,12 @@ def test_log_sheets_and_tensorboard_are_written(data, tmp_path):
     assert load_config(tmp_path) == CONFIG
 
 
-def test_logged_gradient_norms_are_those_of_the_terms(data):
+def test_logged_gradient_figures_are_those_of_the_terms(data):
     trainer = Trainer(replace(CONFIG, warm_start=replace(CONFIG.warm_start, iterations=0)), data, "cpu")
     trainer.step()
     captured = {}
-    original = trainer._gradient_norms
-    trainer._gradient_norms = lambda output: captured.update(terms=output.terms) or original(output)
+    original = trainer._gradient_figures
+    trainer._gradient_figures = lambda output: captured.update(terms=output.terms) or original(output)
     before = [p.detach().clone() for p in trainer.net.parameters()]
     figures = trainer.step(measure=True)
     assert any(not torch.equal(a, b) for a, b in zip(before, trainer.net.parameters()))
