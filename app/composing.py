@@ -14,7 +14,7 @@ from app.handlers import FRAME_INTERVAL, Session, View, resume
 from app.walk import Landscape, Walk
 from ebm_core.attribute import Attribute
 from ebm_core.checkpoint import CheckpointError, ModelInfo
-from ebm_core.composition import And, Composition, CompositionError, Node, Or, Term
+from ebm_core.composition import And, Composition, CompositionError, Node, Or, Term, conjunction
 from ebm_core.hub import find_model
 from ebm_core.recipe import Recipe, fingerprint, from_png
 
@@ -85,8 +85,8 @@ def write_ask(attribute: Attribute, term: Term, weight: float, operator: Operato
 def compose(family: Family, asks: Sequence[Ask]) -> Composition:
     """AND is a weighted sum, the ORs together are one term of it with the largest of their weights, NOT is negative.
 
-    Nothing asked for: the family's unconditional model. Raises CompositionError, in a sentence, for what makes no
-    distribution.
+    What the attributes have in common counts once (``conjunction``). Nothing asked for: the unconditional model.
+    Raises CompositionError, in a sentence, for what makes no distribution.
     """
     if not asks:
         if family.base is None:
@@ -100,7 +100,11 @@ def compose(family: Family, asks: Sequence[Ask]) -> Composition:
     if alternatives:
         terms.append(Or(tuple(ask.term for ask in alternatives)))
         weights.append(max(ask.weight for ask in alternatives))
-    return Composition(And(tuple(terms), tuple(weights)))
+    return Composition(conjunction(terms, weights, _base(family)))
+
+
+def _base(family: Family) -> Term | None:
+    return None if family.base is None else Term(family.base)
 
 
 def decompose(composition: Composition, family: Family) -> dict[str, list[Any]]:
@@ -111,10 +115,12 @@ def decompose(composition: Composition, family: Family) -> dict[str, list[Any]]:
     root = composition.root
     if root == Term(family.base or ""):
         return {}
-    if not isinstance(root, And):
+    if not isinstance(root, And) or (family.base is not None and abs(sum(root.weights) - 1) > 1e-6):
         raise CompositionError("this composition was not made on the page: `python -m train sample --recipe` takes it")
     entries: list[tuple[Node, float, Operator]] = []
     for term, weight in zip(root.terms, root.weights, strict=True):
+        if term == _base(family):
+            continue
         if isinstance(term, Or):
             entries.extend((alternative, weight, "or") for alternative in term.terms)
         else:
@@ -145,8 +151,8 @@ def in_words(family: Family, asks: Sequence[Ask]) -> str:
     return f"{family.name}: {sentence}" + (f", but not {unwanted}" if unwanted else "")
 
 
-def formula(asks: Sequence[Ask]) -> str:
-    """The recipe as HTML: "E = 1 E_young + 0.8 E_smiling"; the value stands in brackets where it is not the name."""
+def formula(family: Family, asks: Sequence[Ask]) -> str:
+    """The recipe as HTML: "E = 1 E_young + 0.8 E_smiling - 0.8 E_any"; a value stands in brackets if not the name."""
 
     def symbol(ask: Ask) -> str:
         value = "" if ask.words == ask.attribute.name else f"({ask.words.removeprefix(ask.attribute.name).strip()})"
@@ -154,12 +160,15 @@ def formula(asks: Sequence[Ask]) -> str:
 
     if not asks:
         return "<i>E</i> = <i>E</i><sub>any</sub>"
-    parts = [f"+ {ask.weight:g} {symbol(ask)}" for ask in asks if ask.operator == "and"]
+    parts = [(ask.weight, symbol(ask)) for ask in asks if ask.operator == "and"]
     if either := [ask for ask in asks if ask.operator == "or"]:
-        largest = max(ask.weight for ask in either)
-        parts.append(f"+ {largest:g} softmin({', '.join(symbol(ask) for ask in either)})")
-    parts += [f"− {ask.weight * NOT_SHARE:g} {symbol(ask)}" for ask in asks if ask.operator == "not"]
-    return "<i>E</i> = " + " ".join(parts).removeprefix("+ ")
+        parts.append((max(ask.weight for ask in either), f"softmin({', '.join(symbol(ask) for ask in either)})"))
+    parts += [(-ask.weight * NOT_SHARE, symbol(ask)) for ask in asks if ask.operator == "not"]
+    left = 1 - sum(weight for weight, _ in parts)
+    if family.base is not None and abs(left) > 1e-9:
+        parts.append((left, "<i>E</i><sub>any</sub>"))
+    written = " ".join(f"{'+' if weight > 0 else '−'} {abs(weight):.3g} {term}" for weight, term in parts)
+    return "<i>E</i> = " + written.removeprefix("+ ")
 
 
 def prepare(catalog: Catalog, family: Family, asks: Sequence[Ask], num: int, seed: int) -> tuple[Landscape, Recipe]:
@@ -185,7 +194,9 @@ def _lines(composition: Composition, asks: Sequence[Ask]) -> Any:
     if not isinstance(root, And):
         return lambda terms: {}
     names = [("not " if ask.operator == "not" else "") + ask.words for ask in asks if ask.operator != "or"]
-    names += [" or ".join(ask.words for ask in asks if ask.operator == "or")] * (len(root.terms) - len(names))
+    if either := " or ".join(ask.words for ask in asks if ask.operator == "or"):
+        names.append(either)
+    names += ["any"] * (len(root.terms) - len(names))  # the unconditional model, where it counts
 
     def read(terms: Tensor) -> dict[str, Tensor]:
         return {name: terms[:, i] / root.weights[i] for i, name in enumerate(names)}

@@ -3,9 +3,11 @@
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -56,25 +58,50 @@ def save_model(path: Path, state: dict[str, Tensor], info: ModelInfo) -> None:
     write_atomically(path, save(tensors, metadata={METADATA_KEY: json.dumps(metadata)}))
 
 
+def replace_calibration(path: Path, calibration: dict[str, Any]) -> None:
+    """Give a model file a calibration, in one piece; its weights and all else that it says stay as they are.
+
+    Raises CheckpointError when it is not a model file or the disk refuses; the old file is then untouched.
+    """
+    _open(path)
+    with safe_open(path, framework="pt") as file:
+        metadata = dict(file.metadata())
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - the file is no dictionary
+    content = json.loads(metadata[METADATA_KEY]) | {"calibration": calibration}
+    write_atomically(path, save(tensors, metadata=metadata | {METADATA_KEY: json.dumps(content)}))
+
+
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write ``data`` to ``path`` through a temporary neighbour, flushed to disk before it takes the name."""
+    """Write ``data`` to ``path`` in one piece. Raises CheckpointError as ``replacing`` does."""
+    with replacing(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write to, a temporary neighbour of ``path`` that is flushed to disk and takes its name in the end.
+
+    Raises CheckpointError when the disk refuses. After any error the temporary file is gone and ``path`` untouched.
+    """
     temporary: str | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
+        temporary = None
     except OSError as error:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
         raise CheckpointError(
             f"could not write {path}: {error.strerror or error}; free some space or choose another folder "
             "(what was there before is untouched)"
         ) from error
+    finally:
+        if temporary is not None and os.path.exists(temporary):
+            os.unlink(temporary)
 
 
 def read_info(path: Path) -> ModelInfo:

@@ -3,6 +3,12 @@
 ``p ∝ exp(-E)``, so a sum of energies is a product of distributions: a picture must satisfy every term (AND). The
 soft minimum of energies is a mixture of distributions: one of them suffices (OR). A negative weight asks for
 pictures that a term thinks unlikely (NOT); alone that is no distribution, so it stands beside a positive term.
+Attributes of one family share what all of its pictures have. Multiplying ``p(x | a)`` and ``p(x | b)`` counts that
+twice and, at a step small enough for the sum, each attribute half. Where the family has an unconditional energy, the
+product is divided by it: ``p(x | a, b) ~ p(x) * p(x | a) / p(x) * p(x | b) / p(x)``, exact for attributes that are
+independent given the picture, so ``E = E_any + w_a (E_a - E_any) + w_b (E_b - E_any)`` (``product_weights``; Liu et
+al., 2022, arXiv:2206.01714, have this rule for diffusion models; ICD only multiplies).
+
 All of them nest, and any callable from images ``(B, C, H, W)`` to energies ``(B,)`` can be a term.
 """
 
@@ -13,6 +19,8 @@ from torch import Tensor
 
 from ebm_core.energy import EnergyFn
 from ebm_core.nets import EnergyNetwork
+
+LEAST_SHARE = 1 / 16  # of the positive weights that must be left over by the negative ones
 
 
 class Conditioned:
@@ -55,14 +63,19 @@ class Product:
         return torch.stack([w * energy(x) for w, energy in zip(self.weights, self.energies, strict=True)], dim=1)
 
 
+def product_weights(weights: Sequence[float]) -> list[float]:
+    """The weights of attributes' energies and, last, that of the unconditional one: all together they sum to one."""
+    return [*weights, 1 - sum(weights)]
+
+
 def check_weights(weights: Sequence[float]) -> None:
-    """Raises ValueError, with the reason, for weights that make no distribution."""
+    """Raises ValueError, with the reason, for weights that make no distribution, or one that is nearly none."""
     if not weights:
         raise ValueError("nothing is asked for: give at least one attribute a weight")
     positive, negative = sum(w for w in weights if w > 0), -sum(w for w in weights if w < 0)
     if positive == 0:
         raise ValueError("a NOT cannot stand alone: almost every picture is 'not that'; ask for something beside it")
-    if negative >= positive:
+    if positive - negative < LEAST_SHARE * positive:
         raise ValueError(
             f"the NOTs weigh {negative:g} and what is asked for only {positive:g}; they must weigh less, or chains "
             "leave everything that was ever seen"

@@ -6,20 +6,20 @@ As JSON a node is one of ::
     {"and": [{"weight": 1.0, "term": NODE}, {"weight": -0.3, "term": NODE}]}  a negative weight is a NOT
     {"or": [NODE, NODE], "sharpness": 2000}
 
-The step size of the family's plan is divided by ``Composition.reach``, so that more terms do not mean longer steps
+The step size of the family's plan is divided by the sum of the weights, so that more terms do not mean longer steps
 (the reference code divides by the number of models: 500 / 4 for four). A single term's weight then has no effect:
-weights say what counts how much beside each other.
+weights say what counts how much beside each other. ``conjunction`` makes the AND whose weights sum to one.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from ebm_core.checkpoint import ModelInfo
-from ebm_core.compose import Mixture, Product, check_weights, conditioned
+from ebm_core.compose import Mixture, Product, check_weights, conditioned, product_weights
 from ebm_core.energy import EnergyFn
 from ebm_core.nets import EnergyNetwork
 from ebm_core.sampling import SamplePlan
@@ -105,12 +105,12 @@ class Composition:
         """The names of the models, each once."""
         return list(dict.fromkeys(term.model for term in self.leaves()))
 
-    def reach(self) -> float:
-        """By how much the composed gradient can exceed a single model's: the sum of weights, for OR the largest."""
-        return _reach(self.root)
+    def total_weight(self) -> float:
+        """By how much what the models have in common is scaled: the sum of the weights, for OR the largest."""
+        return _total_weight(self.root)
 
     def plan(self, infos: Mapping[str, ModelInfo]) -> SamplePlan:
-        """The plan of the models' family, its step size divided by ``reach``.
+        """The plan of the models' family, its step size divided by ``total_weight``.
 
         Raises CompositionError when a model is unknown, a label does not fit, or two models cannot be mixed.
         """
@@ -129,11 +129,23 @@ class Composition:
                 _check_mixable(first, infos[first], term.model, info)
         assert first is not None
         own = infos[first].plan
-        return replace(own, langevin=replace(own.langevin, step_size=own.langevin.step_size / self.reach()))
+        return replace(own, langevin=replace(own.langevin, step_size=own.langevin.step_size / self.total_weight()))
 
     def energy(self, nets: Mapping[str, EnergyNetwork]) -> EnergyFn:
         """The composed energy; of an AND at the root the terms are ``scale_energies``, in order."""
         return _energy(self.root, nets)
+
+
+def conjunction(terms: Sequence[Node], weights: Sequence[float], base: Term | None) -> And:
+    """Attributes together: divided by the unconditional model ``base`` for each one but the first, if there is one.
+
+    Raises CompositionError, with the reason, for weights that make no distribution by themselves.
+    """
+    asked = And(tuple(terms), tuple(weights))
+    if base is None:
+        return asked
+    pairs = [pair for pair in zip([*terms, base], product_weights(weights), strict=True) if abs(pair[1]) > 1e-9]
+    return And(tuple(term for term, _ in pairs), tuple(weight for _, weight in pairs))
 
 
 def _check_mixable(a: str, info_a: ModelInfo, b: str, info_b: ModelInfo) -> None:
@@ -196,12 +208,12 @@ def _leaves(node: Node) -> list[Term]:
     return [node] if isinstance(node, Term) else [leaf for term in node.terms for leaf in _leaves(term)]
 
 
-def _reach(node: Node) -> float:
+def _total_weight(node: Node) -> float:
     if isinstance(node, Term):
         return 1.0
     if isinstance(node, And):
-        return sum(abs(w) * _reach(term) for w, term in zip(node.weights, node.terms, strict=True))
-    return max(_reach(term) for term in node.terms)
+        return sum(w * _total_weight(term) for w, term in zip(node.weights, node.terms, strict=True))
+    return max(_total_weight(term) for term in node.terms)
 
 
 def _energy(node: Node, nets: Mapping[str, EnergyNetwork]) -> EnergyFn:

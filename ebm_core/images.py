@@ -13,6 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 from torchvision.utils import make_grid
 
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 RECIPE_KEY = "ebm-studio"  # name of the PNG text chunk that says how a picture was made
 
 

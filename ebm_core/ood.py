@@ -20,6 +20,7 @@ complexity     ``E(x) - slope * bits``: the energy less what the picture's compl
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import pairwise
+from math import isfinite
 from typing import Any, NamedTuple
 
 import torch
@@ -80,7 +81,7 @@ class Calibration:
         grid = torch.tensor(self._of(name), dtype=torch.float64)
         last = len(grid) - 1
         at = scores.double()
-        right = torch.searchsorted(grid, at, right=True).clamp(1, last)
+        right = torch.searchsorted(grid, at).clamp(1, last)  # of equal quantiles the first: equal is not lower
         low, high = grid[right - 1], grid[right]
         inside = ((at - low) / (high - low).clamp(min=1e-300)).clamp(0, 1)
         return ((right - 1 + inside) / last).clamp(0, 1)
@@ -107,17 +108,26 @@ class Calibration:
         if not value:
             return None
         try:
-            quantiles = {str(n): tuple(float(v) for v in values) for n, values in value["quantiles"].items()}
-            if "energy" not in quantiles or any(
-                len(grid) < 2 or not all(a <= b for a, b in pairwise(grid)) for grid in quantiles.values()
-            ):
-                raise ValueError("its quantiles are not in order")
-            return cls(
+            found = cls(
                 str(value["data"]), int(value["num"]), float(value["energy_median"]), float(value["bits_slope"]),
-                quantiles,
+                {str(name): tuple(float(v) for v in values) for name, values in value["quantiles"].items()},
             )  # fmt: skip
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise ValueError(f"the model's calibration cannot be read ({error}); calibrate it again") from error
+            found._check()
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+            what = f"it has no {error}" if isinstance(error, KeyError) else error
+            raise ValueError(f"the model's calibration cannot be read ({what}); calibrate it again") from error
+        return found
+
+    def _check(self) -> None:
+        if self.num < 2:
+            raise ValueError(f"it is of {self.num} pictures")
+        if not isfinite(self.energy_median) or not isfinite(self.bits_slope):
+            raise ValueError("its numbers are not finite")
+        if "energy" not in self.quantiles:
+            raise ValueError("it has no quantiles of the energy")
+        for name, grid in self.quantiles.items():
+            if len(grid) < 2 or not all(map(isfinite, grid)) or not all(a <= b for a, b in pairwise(grid)):
+                raise ValueError(f"its quantiles of '{name}' are not numbers in order")
 
     def _of(self, name: str) -> tuple[float, ...]:
         if name not in self.quantiles:
@@ -144,7 +154,8 @@ def calibrate(measured: Measured, data: str) -> Calibration:
     energy, bits = measured.energy.double(), measured.bits.double()
     spread = (bits - bits.mean()).square().sum()
     slope = ((bits - bits.mean()) * (energy - energy.mean())).sum() / spread if spread > 0 else torch.zeros(())
-    draft = Calibration(data, num, float(energy.median()), float(slope), {})
+    median = energy.quantile(0.5)  # Tensor.median would be the lower of the two in the middle
+    draft = Calibration(data, num, float(median), float(slope), {})
     grid = torch.linspace(0, 1, NUM_QUANTILES, dtype=torch.float64)
     quantiles = {
         name: tuple(torch.quantile(values.double(), grid).tolist()) for name, values in scores(measured, draft).items()

@@ -55,3 +55,11 @@ def test_work_is_counted():
     flops, moved = work(lambda: a @ a.T)
     assert flops == 2 * 8 * 4 * 8
     assert moved == 4 * (2 * 8 * 4 + 8 * 8)
+
+
+def test_each_architecture_is_measured_once():
+    from benchmarks.__main__ import _distinct
+
+    one, other, third = network(), network(), EnergyNetwork(replace(TINY, width=4))
+    labelled = EnergyNetwork(replace(TINY, label_dim=2))
+    assert _distinct({"a": one, "b": other, "c": labelled, "d": third}) == {"a": one, "d": third}

@@ -1,30 +1,31 @@
-"""Command line of the trainer: fit, sample, export, evaluate, reader, render, reproduce."""
+"""Command line of the trainer: everything that needs data."""
 
 import argparse
 import json
 import signal
 import sys
-from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
-from ebm_core.config import to_dict
 from ebm_core.device import default_device
 from ebm_core.hub import MODEL_FILE, WEIGHTS, find_model
-from train import reader, render
+from train import card, reader, render, sample, scoring_cli
 from train.evaluate import compose
 from train.reproduce import command as reproduce
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command; bad input ends with one sentence on standard error and exit code 2."""
+    """Run a command; bad input ends with one sentence on standard error and exit code 2.
+
+    A command may return an exit code of its own.
+    """
     arguments = _parser().parse_args(argv)
     try:
-        arguments.command(arguments)
+        code: int | None = arguments.command(arguments)
     except (ValueError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    return 0
+    return code or 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -42,12 +43,9 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
     fit.set_defaults(command=_fit)
 
-    sample = commands.add_parser("sample", parents=[device], help="images and energies of a model, by Algorithm 2")
-    sample.add_argument("model", help="a name under weights/, a path, or hf:owner/repo")
-    sample.add_argument("--num", type=int, default=16)
-    sample.add_argument("--seed", type=int, default=0)
-    sample.add_argument("--out", type=Path, required=True, metavar="DIR")
-    sample.set_defaults(command=_sample)
+    samples = commands.add_parser("sample", parents=[device], help="images and energies, by Algorithm 2")
+    sample.add_arguments(samples)
+    samples.set_defaults(command=sample.run)
 
     export = commands.add_parser("export", help="the averaged network of a run as a model file")
     export.add_argument("run", type=Path)
@@ -62,6 +60,10 @@ def _parser() -> argparse.ArgumentParser:
     reads = commands.add_parser("reader", parents=[device], help="train the classifier that judges compositions")
     reader.add_arguments(reads)
     reads.set_defaults(command=reader.run)
+
+    cards = commands.add_parser("card", parents=[device], help="write a shipped model's card and sample sheet")
+    card.add_arguments(cards)
+    cards.set_defaults(command=card.run)
 
     evaluate = commands.add_parser("evaluate", help="measure a model")
     kinds = evaluate.add_subparsers(required=True, metavar="WHAT")
@@ -79,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     composing = kinds.add_parser("compose", parents=[device], help="what a classifier reads in composed samples")
     compose.add_arguments(composing)
     composing.set_defaults(command=compose.run)
+    scoring_cli.add_commands(commands, kinds, device)
 
     paper = commands.add_parser("reproduce", parents=[device], help="a table or figure of the paper, with a report")
     reproduce.add_arguments(paper)
@@ -112,26 +115,6 @@ def _fit(a: argparse.Namespace) -> None:
     if processes.is_first:
         print(f"{a.out}: saved at iteration {trainer.iteration} of {config.iterations}", file=sys.stderr)
     processes.leave()
-
-
-def _sample(a: argparse.Namespace) -> None:
-    from ebm_core import images
-    from ebm_core.checkpoint import load_model, write_atomically
-    from ebm_core.recipe import Recipe, fingerprint, to_png
-    from train.evaluate.frechet import draw_samples
-
-    path = find_model(a.model)
-    net, info = load_model(path, a.device)
-    recipe = Recipe(a.model, fingerprint(path), info.plan, a.seed, a.num)
-    drawn, energies = draw_samples(net, info.plan, a.num, a.seed, batch=a.num, device=a.device)
-    listing = []
-    for number, (image, energy) in enumerate(zip(drawn, energies.tolist(), strict=True)):
-        name = f"{number:05d}.png"
-        write_atomically(a.out / name, to_png(images.to_pil(image), replace(recipe, index=number)))
-        listing.append({"file": name, "energy": energy})
-    summary = {"recipe": to_dict(recipe), "images": listing}
-    write_atomically(a.out / "energies.json", json.dumps(summary, indent=1).encode())
-    print(f"{a.num} images in {a.out}, mean energy {energies.mean():.4f}")
 
 
 def _export(a: argparse.Namespace) -> None:

@@ -6,6 +6,7 @@ process, and every method here is the identity.
 
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -21,12 +22,15 @@ class Processes:
     size: int = 1
 
     @classmethod
-    def join(cls) -> "Processes":
-        """Meet the processes that torchrun started; alone when it started none."""
+    def join(cls, patience: timedelta | None = None) -> "Processes":
+        """Meet the processes that torchrun started; alone when it started none.
+
+        ``patience`` is how long one waits for another before it gives up (default: that of torch, half an hour).
+        """
         if int(os.environ.get("WORLD_SIZE", "1")) == 1:
             return cls()
         # Gradients travel by NCCL where they live on GPUs; checkpoints and flags are gathered in host memory.
-        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=patience)
         return cls(dist.get_rank(), dist.get_world_size())
 
     def leave(self) -> None:
@@ -66,6 +70,10 @@ class Processes:
         raised = torch.tensor(float(flag))
         dist.all_reduce(raised)
         return bool(raised > 0)
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        self.any(False)
 
     def gather(self, value: dict[str, Any]) -> list[dict[str, Any]]:
         """The values of all processes by rank, in the first process; an empty list in the others."""

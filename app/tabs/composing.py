@@ -15,8 +15,8 @@ from ebm_core.attribute import Attribute
 from ebm_core.recipe import MAX_CHAINS, MAX_SEED
 
 INTRO = """Each slider is a model of its own, trained apart from the others. Their **energies are added**, and the walk
-goes down the sum: where all of them agree. Move a slider while the chains walk, and they follow.
-0 is off; the further from 0, the more it counts."""
+goes down the sum: where all of them agree. What they have in common, the energy of *any* picture of the family, counts
+once. Move a slider while the chains walk, and they follow. 0 is off; the further from 0, the more it counts."""
 CSS = """
 .formula { font-size: 1.1em; }
 .matrix { border-collapse: separate; border-spacing: 6px; margin: auto; }
@@ -110,7 +110,7 @@ def build_composing_tab(catalog: Catalog, session: gr.State) -> None:
                 stop = gr.Button("Stop", interactive=False, min_width=90, elem_id="compose-stop")
                 resume = gr.Button("Continue", interactive=False, min_width=90, elem_id="compose-continue")
             words = gr.Markdown(f"**{composing.in_words(families[names[0]], [])}**", elem_id="words")
-            formula = gr.Markdown(composing.formula([]), elem_id="formula", elem_classes="formula")
+            formula = gr.Markdown(composing.formula(families[names[0]], []), elem_id="formula", elem_classes="formula")
             view = build_chain_view(session, "compose-", "Compose")
     with gr.Accordion("Two attributes against each other", open=False, elem_id="matrix-section"):
         gr.Markdown("Every cell starts from the same noise; what the other sliders ask for stays.")
@@ -140,7 +140,7 @@ def build_composing_tab(catalog: Catalog, session: gr.State) -> None:
             composing.compose(families[name], asked)
         except ValueError as error:
             return [f"⚠️ {error}", ""]
-        return [f"**{composing.in_words(families[name], asked)}**", composing.formula(asked)]
+        return [f"**{composing.in_words(families[name], asked)}**", composing.formula(families[name], asked)]
 
     buttons = [sample, stop, resume]
     wiring: dict[str, Any] = {"show_progress": "hidden", "concurrency_id": "chains", "concurrency_limit": 4}

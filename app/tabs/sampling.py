@@ -13,6 +13,7 @@ from app.handlers import Session, View
 from app.settings import PRESET_NAMES, PRESETS, Controls, apply_preset, controls_of, controls_of_recipe
 from ebm_core.recipe import MAX_CHAINS, MAX_SEED
 
+SHOWN_FIRST = "objects"  # of the shipped models the one whose pictures are the clearest
 INTRO = """An energy-based model gives every picture one number, its energy: **low
 means "this looks like what I was trained on"**.
 *Sample* starts from pure noise and takes many small steps downhill. Nothing is drawn; the noise *becomes* a picture."""
@@ -21,11 +22,12 @@ means "this looks like what I was trained on"**.
 def build_sampling_tab(catalog: Catalog, session: gr.State) -> None:
     """Place the tab's components and wire them to the handlers."""
     names = catalog.names()
-    own = controls_of(catalog.get(names[0]))
+    first = SHOWN_FIRST if SHOWN_FIRST in names else names[0]
+    own = controls_of(catalog.get(first))
     gr.Markdown(INTRO)
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
-            model = gr.Dropdown(names, value=names[0], label="Model", elem_id="model")
+            model = gr.Dropdown(names, value=first, label="Model", elem_id="model")
             preset = gr.Radio(PRESET_NAMES, value=PRESET_NAMES[0], label="Preset", elem_id="preset")
             purpose = gr.Markdown(PRESETS[0].purpose)
             num = gr.Slider(1, MAX_CHAINS, WARM_CHAINS, step=1, label="Chains", elem_id="num")

@@ -93,9 +93,10 @@ def test_values_out_of_range_are_refused(name, values, message):
 
 def test_operators_become_sums_soft_minima_and_negative_weights(family):
     both = compose(family, [BRIGHT, RING])
-    assert both == Composition(And((BRIGHT.term, RING.term), (1.0, 0.8)))
+    assert both == Composition(And((BRIGHT.term, RING.term, Term("tiny")), (1.0, 0.8, 1 - 1.8)))
+    assert compose(replace(family, base=None), [BRIGHT, RING]) == Composition(And((BRIGHT.term, RING.term), (1.0, 0.8)))
     forbidden = compose(family, [BRIGHT, replace(RING, operator="not")])
-    assert forbidden.root.weights == pytest.approx((1.0, -0.8 * composing.NOT_SHARE))
+    assert forbidden.root.weights == pytest.approx((1.0, -0.8 * composing.NOT_SHARE, 0.8 * composing.NOT_SHARE))
     either = compose(family, [replace(BRIGHT, operator="or"), replace(RING, operator="or")])
     assert either == Composition(And((Or((BRIGHT.term, RING.term)),), (1.0,)))
     assert compose(family, []) == Composition(Term("tiny"))
@@ -131,9 +132,10 @@ def test_a_composition_gives_the_controls_back(family, asks):
     [
         (BRIGHT.term, "not made on the page"),
         (And((Term("absent", (1.0, 0.0)),), (1.0,)), "needs 'absent', which is not here"),
-        (And((BRIGHT.term, BRIGHT.term), (1.0, 1.0)), "twice"),
+        (And((BRIGHT.term, RING.term), (1.0, 0.8)), "not made on the page"),
+        (And((BRIGHT.term, BRIGHT.term, Term("tiny")), (1.0, 1.0, -1.0)), "twice"),
         (And((And((BRIGHT.term,), (1.0,)),), (1.0,)), "nests deeper"),
-        (And((BRIGHT.term,), (3.0,)), "end at 1"),
+        (And((BRIGHT.term, Term("tiny")), (3.0, -2.0)), "end at 1"),
     ],
 )
 def test_compositions_without_controls_are_refused(family, root, message):
@@ -147,10 +149,11 @@ def test_words_and_formula(family):
     assert in_words(family, [DARK, not_ring]) == "tiny: dark (0.5), but not ring (0.8)"
     either = [BRIGHT, ask("kind", "dot", 1.0, "or"), ask("kind", "bar", 1.0, "or")]
     assert in_words(family, either) == "tiny: bright and (dot or bar)"
-    plain = formula([BRIGHT, not_ring]).replace("<i>", "").replace("</i>", "")
-    assert plain == "E = 1 E<sub>bright</sub> − 0.24 E<sub>kind</sub>(ring)"
-    assert "softmin(" in formula(either)
-    assert "any" in formula([])
+    plain = formula(family, [BRIGHT, not_ring]).replace("<i>", "").replace("</i>", "")
+    assert plain == "E = 1 E<sub>bright</sub> − 0.24 E<sub>kind</sub>(ring) + 0.24 E<sub>any</sub>"
+    assert "any" not in formula(replace(family, base=None), [BRIGHT, not_ring])
+    assert "softmin(" in formula(family, either)
+    assert "any" in formula(family, [])
 
 
 def test_a_composed_walk_is_that_of_the_core(family_catalog, family, session):
@@ -158,7 +161,7 @@ def test_a_composed_walk_is_that_of_the_core(family_catalog, family, session):
     assert last.phase == "finished"
     recipe = from_png(Path(last.result.gallery[0][0]).read_bytes())
     assert recipe.composition == compose(family, [BRIGHT, RING])
-    assert recipe.plan.langevin.step_size == pytest.approx(PLAN.langevin.step_size / 1.8)
+    assert recipe.plan.langevin.step_size == pytest.approx(PLAN.langevin.step_size)
     assert not recipe.steered
     nets = {name: family_catalog.get(name).net for name in recipe.composition.models()}
     rng = torch.Generator().manual_seed(5)
@@ -171,12 +174,13 @@ def test_each_attribute_has_a_line_of_its_own_energy(family_catalog, family, ses
     for _ in composing.start(session, family_catalog, family, [DARK, replace(RING, operator="not", weight=0.2)], 2, 5):
         pass
     walk = session.walk
-    assert set(walk.lines) == {"dark", "not ring"}
+    assert set(walk.lines) == {"dark", "not ring", "any"}
     steps = range(PLAN.num_steps + 1)
-    total = [0.5 * walk.lines["dark"][s] - 0.06 * walk.lines["not ring"][s] for s in steps]
+    weights = {"dark": 0.5, "not ring": -0.06, "any": 0.56}
+    total = [sum(weight * walk.lines[name][s] for name, weight in weights.items()) for s in steps]
     torch.testing.assert_close(torch.tensor(total), torch.stack([e.mean() for e in walk.energies]))
     names = {trace.name for trace in handlers._ended(walk).plot.data}
-    assert names == {"dark", "not ring"}
+    assert names == set(weights)
 
 
 def test_moving_a_slider_turns_the_running_walk(family_catalog, family, session, gate):  # noqa: F811
@@ -192,12 +196,12 @@ def test_moving_a_slider_turns_the_running_walk(family_catalog, family, session,
     walk = session.walk
     assert walk.recipe.steered
     assert len(walk.energies) == PLAN.num_steps + 1
-    assert set(walk.lines) == {"bright", "ring"}
+    assert set(walk.lines) == {"bright", "ring", "any"}
     assert min(walk.lines["ring"]) == 4
     assert from_png(Path(last.result.gallery[0][0]).read_bytes()).steered
 
-    infos = {name: family_catalog.get(name).info for name in family.attributes}
-    nets = {name: family_catalog.get(name).net for name in family.attributes}
+    models = {name: family_catalog.get(name) for name in ["tiny", *family.attributes]}
+    infos, nets = ({name: getattr(model, part) for name, model in models.items()} for part in ("info", "net"))
     rng = torch.Generator().manual_seed(5)
     x, first = uniform_noise((2, 3, 8, 8), rng), compose(family, [BRIGHT])
     for state in sample(first.energy(nets), x, first.plan(infos), rng):

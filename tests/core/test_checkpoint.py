@@ -3,13 +3,23 @@
 import errno
 import json
 import os
+from dataclasses import replace
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from ebm_core import checkpoint, hub
-from ebm_core.checkpoint import METADATA_KEY, CheckpointError, ModelInfo, load_model, read_info, save_model
+from ebm_core.checkpoint import (
+    METADATA_KEY,
+    CheckpointError,
+    ModelInfo,
+    load_model,
+    read_info,
+    replace_calibration,
+    replacing,
+    save_model,
+)
 from ebm_core.config import to_dict
 from ebm_core.sampling import SamplePlan
 from tests.conftest import TINY
@@ -122,6 +132,36 @@ def test_a_full_disk_keeps_the_old_file(path, tiny_net, monkeypatch):
     with pytest.raises(CheckpointError, match="No space left on device; free some space"):
         save_model(path, tiny_net.state_dict(), INFO)
     assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_calibration_is_replaced_and_nothing_else(path, tiny_net):
+    save_model(path, {name: tensor.half() for name, tensor in tiny_net.state_dict().items()}, INFO)
+    before, raw = read_info(path), load_file(path)
+    replace_calibration(path, {"num": 3})
+    assert read_info(path) == replace(before, calibration={"num": 3})
+    after = load_file(path)
+    assert after.keys() == raw.keys()
+    for name, tensor in after.items():
+        assert tensor.dtype == raw[name].dtype == torch.float16
+        assert torch.equal(tensor, raw[name])
+    replace_calibration(path, INFO.calibration)
+    assert read_info(path) == before
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(CheckpointError, match="may be truncated"):
+        replace_calibration(path, {})
+
+
+def test_a_file_takes_its_name_only_when_it_is_whole(tmp_path):
+    path = tmp_path / "new" / "file"
+    with pytest.raises(TypeError), replacing(path) as file:
+        file.write("text, which no binary file takes")
+    assert list(path.parent.iterdir()) == []
+    with replacing(path) as file:
+        file.write(b"who")
+        file.write(b"le")
+        assert not path.exists()
+    assert path.read_bytes() == b"whole"
     assert list(path.parent.iterdir()) == [path]
 
 

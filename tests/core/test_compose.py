@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ebm_core.compose import Conditioned, Mixture, Product, conditioned
+from ebm_core.compose import Conditioned, Mixture, Product, conditioned, product_weights
 from ebm_core.energy import energy_and_grad
 from ebm_core.langevin import LangevinConfig, drain, langevin_chain
 from ebm_core.nets import EnergyNetwork
@@ -21,6 +21,21 @@ def test_a_product_of_gaussians_is_their_product():
     difference = product(X) - expected(X)
     torch.testing.assert_close(difference, difference[:1].expand(5))  # equal up to a constant
     torch.testing.assert_close(energy_and_grad(product, X).grad, energy_and_grad(expected, X).grad)
+
+
+def test_the_product_rule_gives_the_posterior_of_two_observations():
+    """p(x) Gaussian, a and b noisy sights of x: p(x | a, b) from p(x), p(x | a) and p(x | b) alone."""
+    prior, sight_a, sight_b = Quadratic(2.0, 0.5), (3.0, 0.1), (5.0, 0.8)
+
+    def posterior(*sights):
+        precision = prior.precision + sum(p for p, _ in sights)
+        return Quadratic(precision, (prior.precision * prior.centre + sum(p * c for p, c in sights)) / precision)
+
+    weights = product_weights([1.0, 1.0])
+    composed = Product([posterior(sight_a), posterior(sight_b), prior], weights)
+    assert sum(weights) == 1
+    exact = posterior(sight_a, sight_b)
+    torch.testing.assert_close(energy_and_grad(composed, X).grad, energy_and_grad(exact, X).grad)
 
 
 def test_chains_on_a_product_have_its_moments(rng):
@@ -76,7 +91,8 @@ def test_they_nest():
 @pytest.mark.parametrize(
     ("weights", "message"),
     [([], "nothing is asked for"), ([-1.0], "cannot stand alone"), ([0.0, -0.1], "cannot stand alone"),
-     ([1.0, -1.0], "they must weigh less"), ([1.0, -0.6, -0.6], "they must weigh less")],
+     ([1.0, -1.0], "they must weigh less"), ([1.0, -0.6, -0.6], "they must weigh less"),
+     ([1.0, -0.95], "they must weigh less")],
 )
 def test_weights_that_make_no_distribution_are_refused(weights, message):
     with pytest.raises(ValueError, match=message):

@@ -9,7 +9,7 @@ import torch
 from ebm_core import images
 from ebm_core.attribute import Attribute
 from ebm_core.checkpoint import ModelInfo
-from ebm_core.composition import And, Composition, CompositionError, Or, Term
+from ebm_core.composition import And, Composition, CompositionError, Or, Term, conjunction
 from ebm_core.langevin import LangevinConfig
 from ebm_core.recipe import Recipe, from_png, to_png
 from ebm_core.sampling import SamplePlan
@@ -55,10 +55,22 @@ def test_the_energy_is_the_one_written_down():
 
 
 def test_more_terms_do_not_mean_longer_steps():
-    assert NESTED.reach() == 2.0
-    assert NESTED.plan(INFOS).langevin.step_size == 30.0
+    assert NESTED.total_weight() == 1.0
+    assert NESTED.plan(INFOS).langevin.step_size == 60.0
+    assert Composition(And((Term("smiling", YES), NESTED.root), (1.0, 2.0))).plan(INFOS).langevin.step_size == 20.0
     alone = Composition(And((Term("smiling", YES),), (0.25,)))
     assert alone.plan(INFOS).langevin.step_size == 240.0  # a quarter of the gradient, four times the step
+
+
+def test_what_attributes_have_in_common_counts_once():
+    smiling, young, base = Term("smiling", YES), Term("young", NO), Term("faces")
+    assert conjunction([smiling, young], [1.0, 0.5], base) == And((smiling, young, base), (1.0, 0.5, -0.5))
+    assert conjunction([smiling], [0.25], base) == And((smiling, base), (0.25, 0.75))
+    assert conjunction([smiling], [1.0], base) == And((smiling,), (1.0,))
+    assert conjunction([smiling, young], [1.0, 0.5], None) == And((smiling, young), (1.0, 0.5))
+    assert Composition(conjunction([smiling, young], [1.0, 1.0], base)).total_weight() == 1.0
+    with pytest.raises(CompositionError, match="a NOT cannot stand alone"):
+        conjunction([smiling], [-0.5], base)
 
 
 @pytest.mark.parametrize(

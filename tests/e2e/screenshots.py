@@ -6,6 +6,7 @@ Seed 0, the model's own plan, sixteen chains: nothing is chosen. Also prints how
 import argparse
 import time
 from pathlib import Path
+from typing import Any
 
 from tests.e2e.browser import chromium_page, running_app
 
@@ -40,8 +41,32 @@ def main() -> None:
             press("#sample", "#chain-status >> text=Walking", "Sample on a warm page, first frame")
             for name, seconds in waits.items():
                 print(f"{name}: {seconds:.2f} s")
+        with chromium_page(address, 1280, 1000) as page:
+            compose(page, a.out)
         with chromium_page(address, 390, 844) as page:
             page.screenshot(path=a.out / "page-phone.png", full_page=True)
+
+
+def compose(page: Any, out: Path) -> None:
+    """The composing page after a walk of a preset of each family, and the matrix of the first."""
+    page.get_by_role("tab", name="Compose").click()
+    for family, preset in {"faces": "Young and smiling", "objects": "A cube at the left"}.items():
+        page.get_by_role("radio", name=family).check()
+        page.locator("#compose-preset input").click()
+        page.get_by_role("option", name=preset).click()
+        page.wait_for_selector("#formula >> text=+")
+        page.click("#compose")
+        page.wait_for_selector("#compose-chain-status >> text=Walking")
+        page.wait_for_selector("#compose-chain-status >> text=Finished")
+        page.wait_for_selector("#compose-gallery img")
+        page.wait_for_timeout(1500)
+        page.screenshot(path=out / f"compose-{family}.png", full_page=True)
+    page.get_by_role("radio", name="faces").check()
+    page.click("#matrix-section button")
+    page.click("#compare")
+    page.wait_for_selector("#matrix-status >> text=/\\d+ cells/")
+    page.wait_for_timeout(500)
+    page.locator("#matrix").screenshot(path=out / "compose-matrix.png")
 
 
 if __name__ == "__main__":

@@ -144,3 +144,30 @@ def test_every_shipped_config_is_valid():
     assert configs
     for path in configs:
         EnergyNetwork(load_toml(TrainConfig, path).net)
+
+
+def test_sample_makes_compositions_of_recipes_and_of_the_pages_pictures(tmp_path, capsys):
+    from tests.app.conftest import save_tiny_family
+
+    save_tiny_family(tmp_path / "w")
+    node = {"and": [{"weight": 1.0, "term": {"model": "tiny-bright", "label": [0, 1]}},
+                    {"weight": 0.5, "term": {"model": "tiny-kind", "label": [1, 0, 0]}}]}  # fmt: skip
+    (tmp_path / "recipe.json").write_text(json.dumps(node))
+    arguments = ["sample", "--weights", str(tmp_path / "w"), "--device", "cpu", "--out"]
+    recipe = ["--recipe", str(tmp_path / "recipe.json"), "--num", "3", "--seed", "5"]
+    assert main([*arguments, str(tmp_path / "a"), *recipe]) == 0
+    made = from_png((tmp_path / "a" / "00001.png").read_bytes())
+    assert (made.model, made.composition.to_plain(), made.seed, made.num) == ("tiny", node, 5, 3)
+    assert main([*arguments, str(tmp_path / "b"), "--recipe", str(tmp_path / "a" / "00001.png")]) == 0
+    for number in range(3):
+        one, other = (tmp_path / folder / f"0000{number}.png" for folder in "ab")
+        assert one.read_bytes() == other.read_bytes()
+
+    (tmp_path / "no.json").write_text("[")
+    for wrong, message in [
+        (["--recipe", str(tmp_path / "no.json")], "neither JSON nor a PNG"),
+        (["--recipe", str(tmp_path / "absent.json")], "cannot be read"),
+        (["tiny", *recipe], "either a model's name or --recipe"), ([], "either a model's name or --recipe"),
+    ]:  # fmt: skip
+        assert main([*arguments, str(tmp_path / "c"), *wrong]) == 2
+        assert message in capsys.readouterr().err

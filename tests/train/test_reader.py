@@ -1,19 +1,21 @@
 """Training the reader, and what is read in composed samples."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 
 from ebm_core.attribute import Attribute
 from ebm_core.compose import Product, conditioned
+from ebm_core.images import quantise
 from ebm_core.reader import READER_FILE, Reader, ReaderConfig, load_reader, save_reader
 from ebm_core.sampling import sample, uniform_noise
 from tests.app.conftest import ATTRIBUTES, PLAN, save_tiny_family
 from tests.train.conftest import write_zip
 from train.__main__ import main
 from train.evaluate import compose
-from train.evaluate.compose import cases, composed_plan, draw, load_family, readings
+from train.evaluate.compose import cases, draw, load_family, readings
 from train.reader import family_attributes, fit_reader, held_out, reader_loss
 
 BRIGHT = Attribute("bright", "binary", ("Bright",), ("dark", "bright"))
@@ -72,11 +74,17 @@ def test_samples_of_a_case_are_those_of_the_summed_energies(tmp_path):
     labels = {"bright": torch.eye(2)[[0, 1]], "kind": torch.eye(3)[[2, 0]]}
     drawn, _ = draw(models, compose.Case("two", labels), 2, 7, "cpu")
     rng = torch.Generator().manual_seed(7)
-    energy = Product([conditioned(models[name][0], label) for name, label in labels.items()], [1, 1])
-    for state in sample(energy, uniform_noise((2, 3, 8, 8), rng), composed_plan(PLAN, 2), rng):
+    terms = [conditioned(models[name][0], label) for name, label in labels.items()]
+    for state in sample(Product([*terms, models[""][0]], [1, 1, -1]), uniform_noise((2, 3, 8, 8), rng), PLAN, rng):
         pass
-    assert torch.equal(drawn, (state.x * 256).floor().clamp(0, 255).to(torch.uint8))
-    assert composed_plan(PLAN, 2).langevin.step_size == PLAN.langevin.step_size / 2
+    assert torch.equal(drawn, quantise(state.x))
+
+    summed, _ = draw(models, compose.Case("two", labels), 2, 7, "cpu", sum_only=True)
+    plan = replace(PLAN, langevin=replace(PLAN.langevin, step_size=PLAN.langevin.step_size / 2))
+    rng = torch.Generator().manual_seed(7)
+    for state in sample(Product(terms, [1, 1]), uniform_noise((2, 3, 8, 8), rng), plan, rng):
+        pass
+    assert torch.equal(summed, quantise(state.x))
     assert set(attributes) == set(ATTRIBUTES)
 
 

@@ -15,28 +15,29 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from ebm_core import images
 from ebm_core.attribute import Attribute
 from ebm_core.checkpoint import ModelInfo, load_model, write_atomically
-from ebm_core.compose import Product, conditioned
+from ebm_core.compose import Product, conditioned, product_weights
 from ebm_core.energy import EnergyFn
 from ebm_core.hub import WEIGHTS, find_model
 from ebm_core.nets import EnergyNetwork
 from ebm_core.precision import for_sampling
 from ebm_core.reader import READER_FILE, Reader, load_reader, reading_error
-from ebm_core.sampling import SamplePlan, sample, uniform_noise
 from train.batch import label_vectors
 from train.data import DataConfig, load
+from train.evaluate.compose_report import bars, markdown
 from train.evaluate.features import frechet_distance
-from train.evaluate.figures import bars
 from train.evaluate.frechet import nearest
+from train.evaluate.samples import draw_chains
 from train.provenance import provenance
 
 # The order in which attributes are added to each other; Table 4 of ICD has that of the faces.
 ORDER = {"faces": ("young", "female", "smiling", "wavy hair"), "objects": ("type", "size", "position", "rotation")}
 PAPER = {"faces": {"young": 0.92, "female": 0.63, "smiling": 0.84, "wavy hair": 0.91}}  # ICD Table 4, all four at once
+PRIVATE = ("faces",)  # families whose training pictures may not be passed on; git ignores a sheet of this name:
+PRIVATE_SHEET = "nearest-private.png"
 BATCH = 32
 FEWEST = 100  # pictures with all that was asked for, below which there is no distance to them
 
@@ -47,6 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--test", required=True, help="zip of the test images (for labels and distances)")
     parser.add_argument("--num", type=int, default=128, help="samples of each composition")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--sum-only", action="store_true", help="add the energies as the paper does, without dividing by the base"
+    )
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="folder of the models, for baselines' too")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
 
@@ -83,33 +87,26 @@ def cases(attributes: dict[str, Attribute], order: Sequence[str], test: dict[str
 
 
 def draw(
-    models: dict[str, tuple[EnergyNetwork, ModelInfo]], case: Case, num: int, seed: int, device: str
-) -> tuple[Tensor, Tensor]:
-    """Samples uint8 ``(num, C, H, W)`` of a case and their energies; ``models`` by attribute, "" the unconditional."""
-    names = list(case.labels) or [""]
-    nets = [models[name][0] for name in names]
-    info = models[names[0]][1]
-    plan = composed_plan(info.plan, len(names))
+    models: dict[str, tuple[EnergyNetwork, ModelInfo]], case: Case, num: int, seed: int, device: str,
+    sum_only: bool = False,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Samples uint8 ``(num, C, H, W)`` of a case and their energies; ``models`` by attribute, "" the unconditional.
+
+    All attributes weigh one, composed as on the page; with ``sum_only`` as in the paper, without the base.
+    """
+    names = list(case.labels)
+    weights = [1.0] * len(names) if names and sum_only else product_weights([1.0] * len(names))
+    pairs = [(name, weight) for name, weight in zip([*names, ""], weights, strict=False) if weight]
+    info = models[""][1]
+    langevin = replace(info.plan.langevin, step_size=info.plan.langevin.step_size / sum(weights))
+    plan = replace(info.plan, langevin=langevin)
     shape = (info.net.channels, info.net.image_size, info.net.image_size)
-    drawn, energies = [], []
-    for number, start in enumerate(tqdm(range(0, num, BATCH), case.name, leave=False)):
-        part = slice(start, min(start + BATCH, num))
-        rng = torch.Generator(device).manual_seed(seed + number)
-        terms: list[EnergyFn] = [
-            conditioned(net, case.labels[name][part].to(device) if name else None)
-            for name, net in zip(names, nets, strict=True)
-        ]
-        x = uniform_noise((part.stop - part.start, *shape), rng)
-        for state in sample(Product(terms, [1.0] * len(terms)), x, plan, rng):
-            final = state
-        drawn.append(images.quantise(final.x).cpu())
-        energies.append(final.energy.cpu() / len(names))
-    return torch.cat(drawn), torch.cat(energies)
 
+    def energy_of(part: slice) -> EnergyFn:
+        terms = [conditioned(models[n][0], case.labels[n][part].to(device) if n else None) for n, _ in pairs]
+        return Product(terms, [weight for _, weight in pairs])
 
-def composed_plan(plan: SamplePlan, num_terms: int) -> SamplePlan:
-    """The plan of a sum of so many energies of weight one: its step is divided by their number, as on the page."""
-    return replace(plan, langevin=replace(plan.langevin, step_size=plan.langevin.step_size / num_terms))
+    return draw_chains(energy_of, shape, plan, num, seed, batch=BATCH, device=device, title=case.name)
 
 
 def readings(reader: Reader, samples: Tensor, labels: dict[str, Tensor], device: str) -> dict[str, float]:
@@ -134,7 +131,7 @@ def run(a: argparse.Namespace) -> None:
     rows, started = [], time.monotonic()
     planned = cases(attributes, order, labels, a.num)
     for case in planned:
-        samples, energies = draw(models, case, a.num, a.seed, a.device)
+        samples, energies = draw(models, case, a.num, a.seed, a.device, a.sum_only)
         row: dict[str, Any] = {"asked": case.name, "num": len(samples), "energy": float(energies.mean())}
         # Where nothing is asked, what the reader would find of what the last case asks: the level to beat.
         row["read"] = readings(reader, samples, case.labels or planned[-1].labels, a.device)
@@ -144,15 +141,18 @@ def run(a: argparse.Namespace) -> None:
         images.grid(samples[:32], 8, zoom=3).save(_made(a.out) / f"{case.name.replace(' & ', '+')}.png")
         print(json.dumps(row), flush=True)
     neighbours = nearest(samples[:8], train.images)[1]
-    images.grid(torch.cat([samples[:8], train.images[neighbours]]), 8, zoom=3).save(a.out / "nearest.png")
+    sheet = PRIVATE_SHEET if a.family in PRIVATE else "nearest.png"
+    images.grid(torch.cat([samples[:8], train.images[neighbours]]), 8, zoom=3).save(a.out / sheet)
     report = {
-        "family": a.family, "rows": rows, "reader_on_real_test_images": reader.config.held_out,
+        "family": a.family, "sum_only": a.sum_only, "sheet": sheet, "rows": rows,
+        "reader_on_real_test_images": reader.config.held_out,
         "nearest_training_image_mse_of_test_images": float(nearest(test.images, train.images)[0].median()),
         "choices": [n for n, t in attributes.items() if t.kind in ("binary", "choice")] + ["all at once"],
         "paper": PAPER.get(a.family, {}), "seed": a.seed, "seconds": round(time.monotonic() - started),
         "provenance": provenance(),
     }  # fmt: skip
     write_atomically(a.out / "compose.json", json.dumps(report, indent=1).encode())
+    write_atomically(a.out / "README.md", markdown(report).encode())
     bars(a.out / "compose.png", report)
 
 

@@ -7,35 +7,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from ebm_core import images
 from ebm_core.checkpoint import write_atomically
 from ebm_core.nets import EnergyNetwork
-from ebm_core.precision import for_sampling
-from ebm_core.sampling import SamplePlan, sample, uniform_noise
+from ebm_core.sampling import SamplePlan
 from train.evaluate.features import frechet_distance
-
-
-def draw_samples(
-    net: EnergyNetwork, plan: SamplePlan, num: int, seed: int, *, batch: int = 100, device: str = "cpu"
-) -> tuple[Tensor, Tensor]:
-    """``num`` images uint8 ``(num, C, H, W)`` of Algorithm 2 and their energies ``(num,)``.
-
-    Batch ``i`` uses seed ``seed + i``, so that a batch can be made again alone. The network samples in the form
-    and precision that the page uses.
-    """
-    c = net.config
-    net = for_sampling(net, min(batch, num, 16), device)
-    drawn, energies = [], []
-    for number, start in enumerate(tqdm(range(0, num, batch), "samples", leave=False)):
-        rng = torch.Generator(device).manual_seed(seed + number)
-        x = uniform_noise((min(batch, num - start), c.channels, c.image_size, c.image_size), rng)
-        for state in sample(net, x, plan, rng):
-            final = state
-        drawn.append(images.quantise(final.x).cpu())
-        energies.append(final.energy.cpu())
-    return torch.cat(drawn), torch.cat(energies)
+from train.evaluate.samples import draw_samples
 
 
 def evaluate(

@@ -1,0 +1,208 @@
+"""OOD scores and calibration on numbers whose answers are known."""
+
+import copy
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from ebm_core import images, ood
+from ebm_core.checkpoint import ModelInfo, read_info, replace_calibration, save_model
+from ebm_core.ood import Calibration, Measured, calibrate, complexity, joined, measure, scores
+from ebm_core.sampling import SamplePlan
+from tests.conftest import TINY, Quadratic
+
+
+def measured(energy, bits=None, grad_norm=None):
+    energy = torch.as_tensor(energy, dtype=torch.float32)
+    zeros = torch.zeros_like(energy)
+    return Measured(
+        energy, torch.stack([0.25 * energy, 0.75 * energy], 1), zeros if grad_norm is None else grad_norm,
+        torch.zeros(len(energy), 1, 1), zeros if bits is None else torch.as_tensor(bits, dtype=torch.float32),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def to_200(rng):
+    """Calibrated on the energies 0, 1, ... 200, shuffled: every quantile is a whole number."""
+    return calibrate(measured(torch.randperm(201, generator=rng)), "0 to 200")
+
+
+def test_a_quadratic_energy_is_measured_exactly(rng):
+    u8 = torch.randint(256, (3, 3, 4, 4), generator=rng, dtype=torch.uint8)
+    x = (u8 + 0.5) / 256  # the middle of the dequantisation
+    found = measure(Quadratic(precision=4.0, centre=0.25), u8)
+    distance = (x - 0.25).flatten(1).norm(dim=1)
+    torch.testing.assert_close(found.energy, 2 * distance**2)
+    torch.testing.assert_close(found.scale_energies, found.energy[:, None])
+    torch.testing.assert_close(found.grad_norm, 4 * distance)
+    torch.testing.assert_close(found.heat, 4 * (x - 0.25).norm(dim=1))
+    assert found.bits.tolist() == pytest.approx([complexity(picture) for picture in u8])
+    # Nothing of one picture depends on the others beside it, and measuring needs no luck.
+    torch.testing.assert_close(measure(Quadratic(4.0, 0.25), u8[1:2]).energy, found.energy[1:2])
+
+
+def test_scale_energies_are_measured_as_the_network_gives_them(tiny_net, rng):
+    u8 = torch.randint(256, (2, 3, 8, 8), generator=rng, dtype=torch.uint8)
+    found = measure(tiny_net, u8)
+    torch.testing.assert_close(found.scale_energies, tiny_net.scale_energies((u8 + 0.5) / 256).detach())
+    torch.testing.assert_close(found.scale_energies.sum(1), found.energy)
+    assert not found.energy.requires_grad
+
+
+def test_what_cannot_be_measured_is_refused():
+    with pytest.raises(ValueError, match=r"uint8 \(B, C, H, W\), got torch.float32 of shape \(1, 3, 2, 2\)"):
+        measure(Quadratic(), torch.zeros(1, 3, 2, 2))
+    with pytest.raises(ValueError, match=r"got torch.uint8 of shape \(3, 2, 2\)"):
+        measure(Quadratic(), torch.zeros(3, 2, 2, dtype=torch.uint8))
+    with pytest.raises(ValueError, match="not a finite number"):
+        measure(Quadratic(precision=math.inf), torch.zeros(1, 3, 2, 2, dtype=torch.uint8))
+
+
+def test_complexity_is_the_length_of_the_png(rng):
+    noise = torch.randint(256, (3, 16, 16), generator=rng, dtype=torch.uint8)
+    png = images.encode(images.to_pil(noise), "PNG", optimize=True)
+    assert complexity(noise) == 8 * len(png) / 256
+    assert complexity(torch.full((3, 16, 16), 7, dtype=torch.uint8)) < complexity(noise) / 5
+    assert complexity(noise[:1]) < complexity(noise)
+
+
+def test_quantiles_median_and_number_are_those_of_the_held_out_energies(to_200):
+    assert to_200.data == "0 to 200"
+    assert to_200.num == 201
+    assert to_200.energy_median == 100
+    assert to_200.quantiles["energy"] == pytest.approx(range(201), abs=1e-9)
+    assert to_200.quantiles["scale_0"] == pytest.approx([0.25 * v for v in range(201)], abs=1e-9)
+    # |E - 100|: 0 once, every other distance twice.
+    assert to_200.quantiles["typicality"] == pytest.approx([(v + 1) // 2 for v in range(201)], abs=1e-9)
+    assert list(to_200.quantiles) == ["energy", "scale_0", "scale_1", "grad_norm", "typicality", "complexity"]
+
+
+def test_the_median_of_an_even_number_lies_between():
+    assert calibrate(measured([4.0, 1.0, 2.0, 9.0]), "four").energy_median == 3
+
+
+def test_percentiles_are_the_share_that_scores_lower(to_200):
+    asked = torch.tensor([-5.0, 0.0, 50.0, 50.5, 200.0, 1e9])
+    assert to_200.percentile("energy", asked).tolist() == pytest.approx([0, 0, 0.25, 0.2525, 1, 1])
+    assert to_200.percentile("scale_0", asked / 4).tolist() == pytest.approx([0, 0, 0.25, 0.2525, 1, 1])
+
+
+def test_equal_scores_are_not_lower():
+    tied = Calibration("tied", 5, 0.0, 0.0, {"energy": (0.0, 0.0, 0.0, 1.0, 1.0), "flat": (3.0, 3.0)})
+    asked = torch.tensor([-1.0, 0.0, 0.5, 1.0, 1.5])
+    assert tied.percentile("energy", asked).tolist() == [0, 0, 0.625, 0.75, 1]
+    assert tied.percentile("flat", torch.tensor([2.0, 3.0, 4.0])).tolist() == [0, 0, 1]
+
+
+def test_a_threshold_calls_its_share_of_held_out_pictures(to_200):
+    assert to_200.threshold("energy", 0.05) == pytest.approx(190)
+    assert to_200.threshold("energy", 0.0025) == pytest.approx(199.5)
+    energies = torch.arange(201.0)
+    for rate in (0.005, 0.1, 0.33, 0.5, 0.995):
+        called = (energies > to_200.threshold("energy", rate)).double().mean()
+        assert float(called) == pytest.approx(rate, abs=1 / 201)
+
+
+@pytest.mark.parametrize("name", ["energy", "grad_norm", "typicality", "complexity"])
+def test_the_percentile_of_a_threshold_is_one_less_the_rate_and_verdicts_agree(name, rng):
+    draws = torch.randn(3, 500, generator=rng)
+    found = measured(draws[0], 5 + draws[1], draws[2].abs())
+    calibration = calibrate(found, "normal")
+    for rate in (0.001, 0.01, 0.05, 0.21, 0.9):
+        threshold = calibration.threshold(name, rate)
+        at = torch.tensor([threshold], dtype=torch.float64)
+        assert float(calibration.percentile(name, at)) == pytest.approx(1 - rate)
+        values = scores(found, calibration)[name]
+        assert torch.equal(values > threshold, calibration.percentile(name, values) > 1 - rate)
+
+
+@pytest.mark.parametrize("rate", [0, 1, -0.1, 1.5, math.nan])
+def test_rates_are_between_0_and_1(to_200, rate):
+    with pytest.raises(ValueError, match="false-alarm rate must be between 0 and 1"):
+        to_200.threshold("energy", rate)
+
+
+def test_a_score_that_was_not_calibrated_is_named(to_200):
+    with pytest.raises(ValueError, match="no calibrated score 'scale_7'; there are: energy, scale_0, "):
+        to_200.percentile("scale_7", torch.zeros(1))
+
+
+def test_the_slope_is_that_of_least_squares(rng):
+    bits = 10 * torch.rand(50, generator=rng)
+    exact = calibrate(measured(2 + 3 * bits, bits), "a line")
+    assert exact.bits_slope == pytest.approx(3, rel=1e-5)
+    assert exact.quantiles["complexity"] == pytest.approx([2.0] * ood.NUM_QUANTILES, abs=1e-5)
+    energy = torch.randn(50, generator=rng)
+    slope = np.polyfit(bits.double().numpy(), energy.double().numpy(), 1)[0]
+    assert calibrate(measured(energy, bits), "noise").bits_slope == pytest.approx(slope)
+    assert calibrate(measured(energy, torch.full((50,), 4.0)), "alike").bits_slope == 0
+
+
+def test_scores_with_and_without_a_calibration():
+    found = measured([1.0, 8.0], [2.0, 3.0], torch.tensor([5.0, 6.0]))
+    raw = {"energy": [1, 8], "scale_0": [0.25, 2], "scale_1": [0.75, 6], "grad_norm": [5, 6]}
+    assert {name: values.tolist() for name, values in scores(found, None).items()} == raw
+    calibration = Calibration("two", 2, energy_median=3.0, bits_slope=0.5, quantiles={"energy": (0.0, 1.0)})
+    assert {name: values.tolist() for name, values in scores(found, calibration).items()} == raw | {
+        "typicality": [2, 5], "complexity": [0, 6.5],
+    }  # fmt: skip
+    assert {"typicality", "complexity"} == set(ood.CALIBRATED)
+
+
+def test_batches_are_joined_in_order(rng):
+    u8 = torch.randint(256, (5, 3, 4, 4), generator=rng, dtype=torch.uint8)
+    whole = measure(Quadratic(), u8)
+    for one, other in zip(joined([measure(Quadratic(), u8[:2]), measure(Quadratic(), u8[2:])]), whole, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_one_picture_is_no_calibration():
+    with pytest.raises(ValueError, match="needs two held-out pictures or more, got 1"):
+        calibrate(measured([1.0]), "one")
+
+
+def test_a_calibration_survives_a_model_file(to_200, tiny_net, tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_model(path, tiny_net.state_dict(), ModelInfo(TINY, SamplePlan()))
+    assert Calibration.from_plain(read_info(path).calibration) is None
+    replace_calibration(path, to_200.to_plain())
+    assert Calibration.from_plain(read_info(path).calibration) == to_200
+
+
+def broken(change):
+    def break_it(plain):
+        change(plain)
+        return plain
+
+    return break_it
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (broken(lambda p: p.pop("quantiles")), "it has no 'quantiles'"),
+        (broken(lambda p: p.pop("energy_median")), "it has no 'energy_median'"),
+        (broken(lambda p: p["quantiles"].pop("energy")), "no quantiles of the energy"),
+        (broken(lambda p: p["quantiles"]["energy"].reverse()), "quantiles of 'energy' are not numbers in order"),
+        (broken(lambda p: p["quantiles"].update(scale_0=[1.0])), "'scale_0' are not numbers in order"),
+        (broken(lambda p: p["quantiles"].update(scale_0=[1.0, math.nan])), "'scale_0' are not numbers in order"),
+        (broken(lambda p: p["quantiles"].update(scale_0=[1.0, math.inf])), "'scale_0' are not numbers in order"),
+        (broken(lambda p: p["quantiles"].update(scale_0=["a", "b"])), "could not convert string to float"),
+        (broken(lambda p: p.update(quantiles=[0.1])), "no attribute 'items'"),
+        (broken(lambda p: p.update(energy_median=math.nan)), "not finite"),
+        (broken(lambda p: p.update(bits_slope=math.inf)), "not finite"),
+        (broken(lambda p: p.update(num=math.inf)), "cannot convert float infinity"),
+        (broken(lambda p: p.update(num=1)), "it is of 1 pictures"),
+        (lambda p: [p], "must be integers"),
+    ],
+)
+def test_a_damaged_calibration_is_refused_in_a_sentence(to_200, damage, message):
+    plain = json.loads(json.dumps(to_200.to_plain()))
+    assert Calibration.from_plain(copy.deepcopy(plain)) == to_200
+    with pytest.raises(ValueError, match=message) as caught:
+        Calibration.from_plain(damage(plain))
+    assert str(caught.value).startswith("the model's calibration cannot be read (")
+    assert str(caught.value).endswith("; calibrate it again")

@@ -1,0 +1,289 @@
+"""Image files of strangers: each gives the right picture with the right notes, or one sentence."""
+
+import io
+import random
+import struct
+import zlib
+
+import numpy as np
+import pytest
+import torch
+from PIL import ExifTags, Image, ImageOps
+
+from ebm_core import images
+from ebm_core.pictures import FORMATS, Limits, PictureError, read_picture
+
+SIZE = 8
+
+
+def pixels(seed=0, size=SIZE, channels=3):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(256, (channels, size, size), generator=generator, dtype=torch.uint8)
+
+
+def encoded(format="PNG", mode=None, seed=0, **options):
+    image = images.to_pil(pixels(seed))
+    return images.encode(image.convert(mode) if mode else image, format, **options)
+
+
+def refusal(data, **options):
+    with pytest.raises(PictureError) as caught:
+        read_picture(data, SIZE, **options)
+    assert len(str(caught.value).splitlines()) == 1
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("format", "options"),
+    [("PNG", {}), ("WEBP", {"lossless": True}), ("BMP", {}), ("TIFF", {}), ("TIFF", {"compression": "tiff_lzw"}),
+     ("PPM", {})],
+)  # fmt: skip
+def test_a_lossless_file_of_the_right_size_is_seen_bit_for_bit(format, options):
+    picture = read_picture(encoded(format, **options), SIZE)
+    assert torch.equal(picture.u8, pixels())
+    assert picture.notes == ()
+
+
+def test_a_grey_model_sees_luma():
+    picture = read_picture(encoded(), SIZE, channels=1)
+    assert torch.equal(picture.u8[0], torch.from_numpy(np.array(images.to_pil(pixels()).convert("L"))))
+    assert read_picture(encoded(mode="L"), SIZE).u8.shape == (3, SIZE, SIZE)
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM"])
+def test_a_truncated_file_is_refused(format):
+    assert format in FORMATS
+    data = encoded(format)
+    assert "damaged or cut off" in refusal(data[:-40])
+    assert "not an image that can be read here" in refusal(data[:3]) or format == "PPM"
+
+
+def test_a_file_without_a_byte_is_refused():
+    assert refusal(b"") == "the file is empty"
+
+
+@pytest.mark.parametrize("data", [b"hello, I am a text file called cat.png", b"%PDF-1.7\n", b"\0" * 100, b"<svg/>"])
+def test_other_files_with_the_name_of_an_image_are_refused(data):
+    assert refusal(data).startswith("this is not an image that can be read here, or ")
+    assert refusal(data).endswith("take one of PNG, JPEG, WEBP, GIF, BMP, TIFF, PPM")
+
+
+@pytest.mark.parametrize("format", ["GIF", "PNG", "WEBP", "TIFF"])
+def test_of_an_animation_the_first_frame_is_seen(format):
+    frames = [images.to_pil(pixels(seed)).convert("P").convert("RGB") for seed in range(3)]
+    options = {"lossless": True} if format == "WEBP" else {}
+    data = images.encode(frames[0], format, save_all=True, append_images=frames[1:], **options)
+    picture = read_picture(data, SIZE)
+    if format == "GIF":  # which has a palette of its own making
+        with Image.open(io.BytesIO(images.encode(frames[0], "GIF"))) as alone:
+            frames[0] = alone.convert("RGB")
+    assert torch.equal(picture.u8, images.from_pil(frames[0], SIZE))
+    assert picture.notes == ("only the first frame of several",)
+
+
+def test_cmyk_is_converted_with_a_note():
+    ink = Image.new("CMYK", (SIZE, SIZE), (255, 0, 0, 0))
+    picture = read_picture(images.encode(ink, "TIFF"), SIZE)
+    assert picture.u8[:, 0, 0].tolist() == [0, 255, 255]
+    assert picture.notes == ("CMYK colours converted to RGB",)
+    assert read_picture(images.encode(ink, "JPEG"), SIZE).notes == picture.notes
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF", "PPM"])
+def test_sixteen_bits_are_reduced_to_eight_over_the_whole_range(format):
+    values = (np.arange(64, dtype=np.uint32) * 65535 // 63).astype(np.uint16).reshape(SIZE, SIZE)
+    picture = read_picture(images.encode(Image.fromarray(values), format), SIZE)
+    assert torch.equal(picture.u8[0], torch.from_numpy((values / 257).round().astype(np.uint8)))
+    assert picture.u8.flatten()[[0, 63]].tolist() == [0, 255]
+    assert picture.notes == ("16 bits reduced to 8",)
+
+
+def test_whole_numbers_beyond_sixteen_bits_are_refused():
+    for value in (-1, 65536):
+        data = images.encode(Image.fromarray(np.full((SIZE, SIZE), value, dtype=np.int32)), "TIFF")
+        assert f"whole numbers from {value} to {value}, beyond 16 bits" in refusal(data)
+
+
+def test_floating_point_pixels_are_refused():
+    data = images.encode(Image.fromarray(np.zeros((SIZE, SIZE), dtype=np.float32)), "TIFF")
+    assert refusal(data) == "its pixels are floating-point numbers of unknown range; save it with 8 bits"
+
+
+def test_a_palette_is_looked_up():
+    image = images.to_pil(pixels()).quantize(16)
+    picture = read_picture(images.encode(image, "PNG"), SIZE)
+    assert torch.equal(picture.u8, images.from_pil(image.convert("RGB"), SIZE))
+    assert picture.notes == ()
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_exif_orientation_is_turned_upright(format, orientation):
+    # Four quarters of different colours, so that all eight turns and mirrorings differ.
+    upright = Image.new("RGB", (32, 32))
+    for number, colour in enumerate([(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)]):
+        upright.paste(colour, (number % 2 * 16, number // 2 * 16, number % 2 * 16 + 16, number // 2 * 16 + 16))
+    turns = Image.Transpose
+    undo = {
+        2: turns.FLIP_LEFT_RIGHT, 3: turns.ROTATE_180, 4: turns.FLIP_TOP_BOTTOM, 5: turns.TRANSPOSE,
+        6: turns.ROTATE_90, 7: turns.TRANSVERSE, 8: turns.ROTATE_270,
+    }  # fmt: skip
+    stored = upright.transpose(undo[orientation]) if orientation > 1 else upright
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    options = {"lossless": True} if format == "WEBP" else {}
+    picture = read_picture(images.encode(stored, format, exif=exif, **options), 2)
+    wanted = images.from_pil(upright, 2).float()
+    assert (picture.u8 - wanted).abs().max() < 15  # JPEG smears colours
+    turned = ("turned upright as its EXIF data say",) if orientation > 1 else ()
+    assert picture.notes == (*turned, "reduced from 32 to 2 pixels: detail is lost")
+
+
+def test_an_orientation_that_is_none_turns_nothing():
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 9
+    picture = read_picture(encoded(exif=exif), SIZE)
+    assert torch.equal(picture.u8, pixels())
+    assert picture.notes == ()
+
+
+def test_a_single_pixel_is_enlarged_with_a_note():
+    picture = read_picture(images.encode(Image.new("RGB", (1, 1), (1, 2, 3)), "PNG"), SIZE)
+    assert torch.equal(picture.u8, torch.tensor([1, 2, 3], dtype=torch.uint8)[:, None, None].expand(3, SIZE, SIZE))
+    assert picture.notes == ("enlarged from 1 to 8 pixels",)
+
+
+def test_of_an_oblong_picture_the_centre_square_is_seen_with_a_note():
+    wide = Image.new("RGB", (24, 8))
+    wide.paste((9, 8, 7), (8, 0, 16, 8))
+    picture = read_picture(images.encode(wide, "PNG"), SIZE)
+    assert (picture.u8 == torch.tensor([9, 8, 7])[:, None, None]).all()
+    assert picture.notes == ("only the centre square of 24x8 pixels",)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_what_is_transparent_is_shown_on_white(mode):
+    image = Image.new("RGBA", (SIZE, SIZE), (0, 0, 0, 255))
+    image.paste((0, 0, 0, 0), (0, 0, 4, SIZE))
+    picture = read_picture(images.encode(image.convert(mode), "PNG"), SIZE)
+    assert (picture.u8[:, :, :4] == 255).all()
+    assert (picture.u8[:, :, 4:] == 0).all()
+    assert picture.notes == ("transparent parts shown on white",)
+
+
+def test_an_alpha_channel_that_hides_nothing_is_not_worth_a_note():
+    picture = read_picture(encoded(mode="RGBA"), SIZE)
+    assert torch.equal(picture.u8, pixels())
+    assert picture.notes == ()
+
+
+def png_of_size(width, height):
+    """A PNG that says it has so many black and white pixels, with data for none."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+def test_a_bomb_of_30000_by_30000_pixels_is_not_unpacked(monkeypatch):
+    monkeypatch.setattr(Image.Image, "load", lambda *_: pytest.fail("it was unpacked"))
+    assert refusal(png_of_size(30_000, 30_000)) == "the picture unpacks to far too many pixels; make it smaller"
+    assert "has 8000x7000 pixels; the limit is 50 million" in refusal(png_of_size(8000, 7000))
+    assert "has 9x8 pixels; the limit is 7.1e-05 million" in refusal(png_of_size(9, 8), limits=Limits(max_pixels=71))
+
+
+def test_limits_are_those_that_are_configured():
+    data = encoded("BMP")
+    assert read_picture(data, SIZE, limits=Limits(len(data), SIZE * SIZE)).notes == ()
+    assert "MiB; the limit is 0.000" in refusal(data, limits=Limits(max_bytes=len(data) - 1))
+    with pytest.raises(ValueError, match="limits must be positive, got 0 bytes"):
+        Limits(max_bytes=0)
+
+
+def valid_files():
+    """One tiny file of every format and of every kind of pixel that its decoder has a way of its own for."""
+    rgb = images.to_pil(pixels())
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    more = [images.to_pil(pixels(seed)) for seed in (1, 2)]
+    sixteen = Image.fromarray(np.arange(64, dtype=np.uint16).reshape(SIZE, SIZE) * 1000)
+    made = {
+        "png": (rgb, "PNG", {"exif": exif}),
+        "png palette": (rgb.quantize(8), "PNG", {"transparency": 3}),
+        "png grey": (ImageOps.grayscale(rgb), "PNG", {}),
+        "png alpha": (rgb.convert("RGBA"), "PNG", {}),
+        "png 16 bits": (sixteen, "PNG", {}),
+        "png animated": (rgb, "PNG", {"save_all": True, "append_images": more}),
+        "jpeg": (rgb, "JPEG", {"exif": exif}),
+        "jpeg progressive": (rgb, "JPEG", {"progressive": True}),
+        "jpeg cmyk": (rgb.convert("CMYK"), "JPEG", {}),
+        "webp": (rgb, "WEBP", {"exif": exif}),
+        "webp lossless": (rgb.convert("RGBA"), "WEBP", {"lossless": True}),
+        "webp animated": (rgb, "WEBP", {"save_all": True, "append_images": more}),
+        "gif": (rgb, "GIF", {}),
+        "gif animated": (rgb, "GIF", {"save_all": True, "append_images": more}),
+        "bmp": (rgb, "BMP", {}),
+        "bmp palette": (rgb.quantize(8), "BMP", {}),
+        "tiff": (rgb, "TIFF", {"exif": exif}),
+        "tiff 16 bits": (sixteen, "TIFF", {}),
+        "tiff float": (sixteen.convert("F"), "TIFF", {}),
+        "tiff lzw": (rgb, "TIFF", {"compression": "tiff_lzw"}),
+        "tiff deflate": (rgb, "TIFF", {"compression": "tiff_adobe_deflate"}),
+        "tiff jpeg": (rgb, "TIFF", {"compression": "jpeg"}),
+        "tiff pages": (rgb, "TIFF", {"save_all": True, "append_images": more}),
+        "ppm": (rgb, "PPM", {}),
+        "ppm grey": (ImageOps.grayscale(rgb), "PPM", {}),
+        "pbm": (rgb.convert("1"), "PPM", {}),
+    }
+    return {name: images.encode(image, format, **options) for name, (image, format, options) in made.items()}
+
+
+def mutated(data, chance):
+    """A copy that was cut, or had bytes changed (often in its head), removed, inserted or repeated."""
+    result = bytearray(data)
+    kind = chance.choice(["cut", "head", "head", "bytes", "bytes", "remove", "insert", "repeat"])
+    start = chance.randrange(len(data))
+    stop = min(len(data), start + chance.randint(1, 8))
+    if kind == "cut":
+        del result[start:]
+    elif kind == "remove":
+        del result[start:stop]
+    elif kind == "insert":
+        result[start:start] = chance.randbytes(stop - start)
+    elif kind == "repeat":
+        result[start:start] = result[start:stop] * chance.randint(1, 20)
+    else:
+        end = min(len(data), 64) if kind == "head" else len(data)
+        for _ in range(chance.randint(1, 6)):
+            result[chance.randrange(end)] = chance.choice([0, 1, 127, 128, 255, chance.randrange(256)])
+    return bytes(result)
+
+
+def picture_or_sentence(data, limits):
+    try:
+        return read_picture(data, SIZE, limits=limits)
+    except PictureError as error:
+        return str(error)
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow warns of odd metadata; on the page and the command line that is all
+def test_thousands_of_damaged_files_each_give_a_picture_or_a_sentence():
+    chance = random.Random(0)
+    limits = Limits(max_pixels=100_000)  # a changed header must not cost seconds
+    seen, refused = 0, 0
+    files = valid_files()
+    for name, data in files.items():
+        for number in range(300):
+            result = picture_or_sentence(mutated(data, chance), limits)
+            if isinstance(result, str):
+                refused += 1
+                assert len(result.splitlines()) == 1, (name, number)
+            else:
+                seen += 1
+                assert result.u8.shape == (3, SIZE, SIZE), (name, number)
+                assert result.u8.dtype == torch.uint8, (name, number)
+    print(f"{seen + refused} damaged files of {len(files)} kinds: {seen} pictures, {refused} sentences")
+    assert seen + refused == 300 * 26 == 7800
+    assert min(seen, refused) > 1000

@@ -1,0 +1,70 @@
+"""Model cards: sheets of every kind of label, and figures taken from reports, not written by hand."""
+
+import json
+import math
+
+import pytest
+import torch
+
+from ebm_core.checkpoint import load_model
+from ebm_core.compose import conditioned
+from ebm_core.sampling import sample, uniform_noise
+from tests.app.conftest import ATTRIBUTES, PLAN, save_tiny_family
+from train.__main__ import main
+from train.card import draw_sheet, sheet_labels
+
+
+def test_sheets_have_a_row_for_each_value():
+    assert sheet_labels(ATTRIBUTES["bright"]) == ["dark", "bright"]
+    assert sheet_labels(ATTRIBUTES["kind"]) == ["dot", "bar", "ring"]
+    assert len(sheet_labels(ATTRIBUTES["turn"])) == 8
+    assert max(sheet_labels(ATTRIBUTES["turn"])) < 2 * math.pi
+    places = sheet_labels(ATTRIBUTES["place"])
+    assert len(places) == 6
+    assert places[0] == pytest.approx([-0.8, 2.0])
+    assert places[5] == pytest.approx([0.0, 3.6])
+
+
+def test_a_sheet_is_what_the_model_samples_from_seed_0(tmp_path):
+    save_tiny_family(tmp_path)
+    net, info = load_model(tmp_path / "tiny-kind" / "model.safetensors")
+    x, words = draw_sheet(net, info, "cpu")
+    assert words == ["dot", "bar", "ring"]
+    rng = torch.Generator().manual_seed(0)
+    for state in sample(conditioned(net, torch.eye(3)[1]), uniform_noise((8, 3, 8, 8), rng), PLAN, rng):
+        pass
+    torch.testing.assert_close(x[8:16], state.x, atol=1e-4, rtol=0)
+
+
+def test_the_command_writes_a_card_from_reports(tmp_path, capsys):
+    save_tiny_family(tmp_path)
+    report = {
+        "rows": [
+            {"asked": "nothing", "num": 4, "read": {"bright": 0.5}},
+            {"asked": "bright alone", "num": 4, "read": {"bright": 0.875}},
+        ],
+        "choices": ["bright"], "reader_on_real_test_images": {"bright": 0.96}, "provenance": {"command": "c"},
+    }  # fmt: skip
+    (tmp_path / "compose.json").write_text(json.dumps(report))
+    code = main(["card", "tiny-bright", "--weights", str(tmp_path), "--compose", str(tmp_path / "compose.json"),
+                 "--trained", "By hand.", "--poor", "It is tiny.", "--device", "cpu"])  # fmt: skip
+    assert code == 0, capsys.readouterr().err
+    card = (tmp_path / "tiny-bright" / "README.md").read_text()
+    for part in ("by its *bright*", "| **0.875** |", "| 0.500 |", "| 0.960 |", "By hand.", "It is tiny.",
+                 "dark; bright"):  # fmt: skip
+        assert part in card
+    metrics = json.loads((tmp_path / "tiny-bright" / "metrics.json").read_text())
+    assert metrics["figures"]["compose"]["read"] == 0.875
+    assert (tmp_path / "tiny-bright" / "samples.png").is_file()
+
+    frechet = {"features": "tiny-net", "distance": 12.34, "floor_train_against_test": 1.0, "num_samples": 10,
+               "ceiling_noise_against_test": 99.0, "num_test": 10,
+               "nearest_training_image_mse": {"samples_median": 0.01, "test_median": 0.02}}  # fmt: skip
+    (tmp_path / "frechet.json").write_text(json.dumps(frechet))
+    code = main(["card", "tiny", "--weights", str(tmp_path), "--frechet", str(tmp_path / "frechet.json"),
+                 "--trained", "T.", "--poor", "P.", "--device", "cpu"])  # fmt: skip
+    assert code == 0, capsys.readouterr().err
+    card = (tmp_path / "tiny" / "README.md").read_text()
+    assert "| **12.3** |" in card
+    assert "**not** an FID" in card
+    assert "tiny-net" in card

@@ -1,0 +1,156 @@
+"""``python -m train card NAME``: the card of a model, with an uncurated sheet, from its own file and its reports."""
+
+import argparse
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ebm_core import images
+from ebm_core.attribute import Attribute
+from ebm_core.checkpoint import ModelInfo, load_model, write_atomically
+from ebm_core.compose import conditioned
+from ebm_core.hub import MODEL_FILE, WEIGHTS
+from ebm_core.nets import EnergyNetwork
+from ebm_core.precision import for_sampling
+from ebm_core.sampling import sample, uniform_noise
+from train.provenance import provenance
+
+COLUMNS = 8
+DATA = {
+    "faces": "CelebA faces (a subset of 493 people)",
+    "objects": "pictures rendered with Blender for this project",
+    "cifar10": "CIFAR-10",
+}
+TERMS = {
+    "faces": "Trained on CelebA, whose terms allow non-commercial research only: use these weights for that alone.",
+    "objects": "Made from scratch by this project, data and all. MIT, like the code.",
+    "cifar10": "Trained on CIFAR-10, which has no licence of its own: use these weights for research.",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", help="a folder under weights/")
+    parser.add_argument("--compose", type=Path, help="compose.json of the model's family: what a classifier reads")
+    parser.add_argument("--frechet", type=Path, help="frechet.json of the model")
+    parser.add_argument("--ood", type=Path, help="ood.json of the model")
+    parser.add_argument("--trained", required=True, help="commands, wall time and machine of the training, a sentence")
+    parser.add_argument("--poor", required=True, help="what is still poor, a sentence or two")
+    parser.add_argument("--weights", type=Path, default=WEIGHTS)
+
+
+def run(a: argparse.Namespace) -> None:
+    folder = a.weights / a.name
+    net, info = load_model(folder / MODEL_FILE, a.device)
+    sheet, rows = draw_sheet(net, info, a.device)
+    images.grid(sheet, COLUMNS, zoom=3).save(folder / "samples.png")
+    figures = collect(info, a.compose, a.frechet, a.ood)
+    metrics = {"figures": figures, "trained": a.trained, "poor": a.poor, "card": provenance()}
+    write_atomically(folder / "metrics.json", (json.dumps(metrics, indent=1) + "\n").encode())
+    size = (folder / MODEL_FILE).stat().st_size / 2**20
+    num = sum(p.numel() for p in net.parameters())
+    write_atomically(folder / "README.md", write_card(a.name, info, size, num, rows, metrics).encode())
+    print(folder / "README.md")
+
+
+def sheet_labels(attribute: Attribute) -> list[Any]:
+    """Values for the rows of a sheet: each of a choice, else a few across the range, one key after the other."""
+    if attribute.kind in ("binary", "choice"):
+        return list(attribute.values)
+    if attribute.kind == "angle":
+        return [i * math.pi / 4 for i in range(8)]
+    middle = [(low + high) / 2 for low, high in zip(attribute.low, attribute.high, strict=True)]
+    rows = []
+    for i, (low, high) in enumerate(zip(attribute.low, attribute.high, strict=True)):
+        rows += [[*middle[:i], low + share * (high - low), *middle[i + 1 :]] for share in (0.1, 0.5, 0.9)]
+    return rows
+
+
+def draw_sheet(net: EnergyNetwork, info: ModelInfo, device: str) -> tuple[Tensor, list[str]]:
+    """Samples of seed 0, ``COLUMNS`` in a row, and each row's label in words; all rows start from the same noise."""
+    c, attribute = info.net, info.attribute
+    fast = for_sampling(net, COLUMNS, device)
+    values = sheet_labels(attribute) if attribute else [None]
+    num = COLUMNS if attribute else COLUMNS * COLUMNS
+    drawn, words = [], []
+    for value in values:
+        label = torch.tensor(attribute.encode(value), device=device) if attribute else None
+        rng = torch.Generator(device).manual_seed(0)
+        for state in sample(conditioned(fast, label), uniform_noise((num, c.channels, c.image_size, c.image_size), rng),
+                            info.plan, rng):  # fmt: skip
+            final = state.x
+        drawn.append(final.cpu())
+        if attribute and label is not None:
+            words.append(attribute.describe(label.tolist()))
+    return torch.cat(drawn), words
+
+
+def collect(info: ModelInfo, compose: Path | None, frechet: Path | None, ood: Path | None) -> dict[str, Any]:
+    """The figures of the reports that are about this model."""
+    figures: dict[str, Any] = {}
+    if compose is not None and info.attribute is not None:
+        report = json.loads(compose.read_text())
+        name = info.attribute.name
+        alone, nothing = (
+            next(row for row in report["rows"] if row["asked"] == asked) for asked in (f"{name} alone", "nothing")
+        )
+        figures["compose"] = {
+            "attribute": name, "choice": name in report["choices"], "samples": alone["num"],
+            "read": alone["read"][name],
+            "read_where_nothing_is_asked": nothing["read"][name],
+            "reader_on_real_pictures": report["reader_on_real_test_images"][name],
+            "provenance": report["provenance"],
+        }  # fmt: skip
+    if frechet is not None:
+        figures["frechet"] = json.loads(frechet.read_text())
+    if ood is not None:
+        figures["ood"] = json.loads(ood.read_text())
+    return figures
+
+
+def write_card(name: str, info: ModelInfo, mebibytes: float, num: int, rows: list[str], metrics: dict[str, Any]) -> str:
+    """The card as Markdown."""
+    c, family = info.net, info.family
+    what = f"by its *{info.attribute.name}*" if info.attribute else "unconditional"
+    lines = [
+        f"# {name}", "",
+        f"An energy of {DATA.get(family, family)}, {c.image_size}x{c.image_size}, {what}. {num / 1e6:.2f} million "
+        f"parameters, {mebibytes:.1f} MiB in float16.", "", TERMS.get(family, ""), "",
+        "![Samples, seed 0, nothing chosen](samples.png)", "",
+        f"*Uncurated: seed 0, the model's own plan ({info.plan.num_steps} Langevin steps)."
+        + (f" Rows, from the same noise: {'; '.join(rows)}.*" if rows else "*"),
+        "", "## Figures", "",
+    ]  # fmt: skip
+    figures = metrics["figures"]
+    if "compose" in figures:
+        f = figures["compose"]
+        unit = "share read as asked" if f["choice"] else "mean error"
+        lines += [
+            f"A classifier trained on real pictures alone reads {f['samples']} samples, each asked for one value.", "",
+            f"| | {unit} |", "|---|---|", f"| **samples of this model** | **{f['read']:.3f}** |",
+            f"| samples where nothing was asked, the same values expected | {f['read_where_nothing_is_asked']:.3f} |",
+            f"| the classifier itself, on real test pictures | {f['reader_on_real_pictures']:.3f} |", "",
+        ]  # fmt: skip
+    if "frechet" in figures:
+        f = figures["frechet"]
+        lines += [
+            f"| {f['num_samples']} pictures against {f['num_test']} test images | Fréchet distance |", "|---|---|",
+            f"| floor: training images | {f['floor_train_against_test']:.1f} |",
+            f"| **this model** | **{f['distance']:.1f}** |",
+            f"| ceiling: noise | {f['ceiling_noise_against_test']:.1f} |", "",
+            f"On {f['features']} features at 128x128 pixels, so **not** an FID. The median squared error to the "
+            f"nearest training image is {f['nearest_training_image_mse']['samples_median']:.5f} for samples and "
+            f"{f['nearest_training_image_mse']['test_median']:.5f} for test images: no copies.", "",
+        ]  # fmt: skip
+    p = info.provenance
+    lines += [
+        "`metrics.json` has all figures with their commands, commits, machines and dates.", "",
+        "## How it was trained", "", metrics["trained"], "",
+        f"Iteration {p.get('iteration')} ({p.get('warm_start_iterations')} of them warm start), {p.get('date')}, "
+        f"commit {p.get('commit')}. The whole configuration is in the file's metadata.", "", "## What is poor", "",
+        metrics["poor"], "",
+    ]  # fmt: skip
+    return "\n".join(lines)

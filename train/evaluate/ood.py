@@ -1,0 +1,148 @@
+"""``python -m train evaluate ood``: how well a model's scores tell other pictures from its own kind (ICD, Table 3).
+
+In-distribution are held-out pictures of the kind that the model was trained on. A calibration is commonly made of the
+first half of a test set, so the evaluation takes the second, unless told otherwise.
+"""
+
+import datetime
+import json
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ebm_core.checkpoint import write_atomically
+from ebm_core.ood import Measured, scores
+from train.data import DataConfig, load
+from train.evaluate.detection import detect
+from train.evaluate.ood_report import histograms, markdown
+from train.evaluate.ood_sets import KEPT, PAPER, OodSet, table_sets
+from train.scorer import Scorer
+
+
+class Setting(NamedTuple):
+    """``inside``, in-distribution pictures uint8 ``(N, C, H, W)``, and the sets to tell from them."""
+
+    inside: Tensor
+    title: str
+    data: str  # the zip or the official source that they are from
+    skipped: int  # in-distribution pictures before them that were left out
+    sets: Sequence[OodSet]
+    paper: Mapping[str, float]  # AUROC by the name of a set, where the paper has one for these in-distribution pictures
+
+
+def prepare(scorer: Scorer, folder: Path, inside: str, skip: int | None) -> Setting:
+    """The sets of ``folder`` beside the one that is named ``inside``, or a zip of that name.
+
+    Raises ValueError when the folder or the in-distribution pictures cannot be used.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is not a folder; give the one with the test sets, such as cifar10-test.zip")
+    if inside not in KEPT and not Path(inside).is_file():
+        raise ValueError(f"'{inside}' is neither one of {', '.join(KEPT)} nor a zip of in-distribution pictures")
+    config = KEPT[inside].find(folder) if inside in KEPT else DataConfig("zip", inside)
+    images = load(config, scorer.net.image_size, scorer.net.channels).images
+    skip = len(images) // 2 if skip is None else skip
+    if len(images) - skip < 2:
+        raise ValueError(f"--skip {skip} of {len(images)} in-distribution pictures must leave two or more")
+    title, data = Path(inside).stem, Path(inside).name
+    if inside in KEPT:
+        title, data = KEPT[inside].title, KEPT[inside].where(folder)
+    sets = table_sets(folder, scorer.net, leave_out=inside)
+    return Setting(images[skip:], title, data, skip, sets, PAPER if inside == "cifar10" else {})
+
+
+def evaluate(
+    scorer: Scorer, setting: Setting, *, num: int | None, seed: int, batch: int, out: Path, model: str
+) -> dict[str, Any]:
+    """Tell ``num`` in-distribution pictures (None: all) from as many of every set, by every score.
+
+    A set that cannot be had is listed with the reason. Writes ``ood.json``, the tables ``README.md`` and
+    ``histograms.png`` into ``out``.
+    """
+    started = time.monotonic()
+    inside = chosen(setting.inside, num, seed)
+    at_home = scorer.measure_all(inside, batch, "in-distribution")
+    home_scores = scores(at_home, scorer.calibration)
+    energies = {"in-distribution": at_home.energy}
+    rows: list[dict[str, Any]] = []
+    for item in setting.sets:
+        row: dict[str, Any] = {
+            "name": item.name, "title": item.title, "data": item.data, "paper_auroc": setting.paper.get(item.name),
+        }  # fmt: skip
+        try:
+            pictures = item.pictures(inside, torch.Generator().manual_seed(seed))
+        except ValueError as error:
+            rows.append(row | {"not_run": str(error)})
+            continue
+        away = scorer.measure_all(chosen(pictures, num, seed), batch, item.title)
+        found = {name: detect(home_scores[name], values) for name, values in scores(away, scorer.calibration).items()}
+        energies[item.title] = away.energy
+        rows.append(row | summary(away) | {"detection": {name: f._asdict() for name, f in found.items()}})
+    calibration = scorer.calibration
+    report = {
+        "model": model,
+        "fingerprint": scorer.fingerprint,
+        "calibration": {"data": calibration.data, "num": calibration.num} if calibration else None,
+        "in_distribution": {
+            "title": setting.title, "data": setting.data, "skipped": setting.skipped, **summary(at_home),
+        },
+        "scores": list(home_scores),
+        "sets": rows,
+        "mean_auroc_of_the_papers_sets": _paper_mean(rows, list(home_scores), setting.paper),
+        "command": shlex.join(["python", "-m", "train", *sys.argv[1:]]),
+        "seed": seed,
+        "machine": machine(scorer.device),
+        "date": datetime.date.today().isoformat(),
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    write_atomically(out / "ood.json", json.dumps(report, indent=1).encode())
+    write_atomically(out / "README.md", markdown(report).encode())
+    write_atomically(out / "histograms.png", histograms(energies))
+    return report
+
+
+def chosen(pictures: Tensor, num: int | None, seed: int) -> Tensor:
+    """``num`` of the pictures, drawn without repeating and in their order; all where there are no more."""
+    if num is None or num >= len(pictures):
+        return pictures
+    order = torch.randperm(len(pictures), generator=torch.Generator().manual_seed(seed))
+    return pictures[order[:num].sort().values]
+
+
+def summary(measured: Measured) -> dict[str, Any]:
+    """How many pictures, and their energies in short."""
+    energy = measured.energy.double()
+    low, median, high = energy.quantile(torch.tensor([0.05, 0.5, 0.95], dtype=torch.float64)).tolist()
+    return {
+        "num": len(energy),
+        "energy": {"mean": float(energy.mean()), "percentile_5": low, "median": median, "percentile_95": high},
+    }
+
+
+def machine(device: str) -> str:
+    """The processor that did the work, in words."""
+    if torch.device(device).type == "cuda":
+        name = torch.cuda.get_device_name(device)
+    else:
+        try:
+            lines = Path("/proc/cpuinfo").read_text().splitlines()
+        except OSError:
+            lines = []
+        models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+        name = f"{models[0] if models else platform.machine()}, {torch.get_num_threads()} threads"
+    return f"{name}, torch {torch.__version__}"
+
+
+def _paper_mean(rows: list[dict[str, Any]], names: list[str], paper: Mapping[str, float]) -> dict[str, float] | None:
+    """Each score's mean over the paper's sets, when all of them were run."""
+    wanted = [row for row in rows if row["name"] in paper and "detection" in row]
+    if not paper or len(wanted) < len(paper):
+        return None
+    return {name: sum(row["detection"][name]["auroc"] for row in wanted) / len(wanted) for name in names}

@@ -1,0 +1,157 @@
+"""Scoring many files: in parts of so many, by several processes if wanted, so that a kill costs little.
+
+Part ``k`` holds the files ``k * save_every`` and on, whoever scores it: processes take every so-manyth part. Batches
+never reach across parts, so the result is the same, row for row, for any number of processes and of interruptions.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import torch
+from tqdm import tqdm
+
+from ebm_core import ood
+from ebm_core.checkpoint import write_atomically
+from ebm_core.config import to_dict
+from ebm_core.pictures import Limits, Picture, PictureError, read_picture
+from train.parallel import Processes
+from train.score_files import Files
+from train.score_table import SUFFIXES, assemble, rows, schema, shown, write_part
+from train.scorer import Scorer
+
+STATE = "state.json"
+DECODERS = 4  # threads; the decoders of Pillow run beside each other and beside the network
+MAX_LISTED = 20  # unreadable files that are named at the end; the table has all
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the rows depend on, and how often they are saved."""
+
+    by: str = "energy"  # the score that percentile and verdict are of
+    false_alarm_rate: float = 0.05
+    batch: int = 64
+    save_every: int = 1024
+    limits: Limits = field(default_factory=Limits)
+
+
+class Tally(NamedTuple):
+    """How many files there are, how many of them could not be read, and the first of those with the reason."""
+
+    num: int
+    num_unreadable: int
+    unreadable: list[tuple[str, str]]
+
+
+def score(files: Files, scorer: Scorer, out: Path, options: Options, processes: Processes) -> Tally | None:
+    """Score every file into the table ``out``; the same call after a kill goes on with the parts that are missing.
+
+    The first process puts the parts together and returns the tally, the others None. Raises ValueError, in a
+    sentence, for a name that is neither .parquet nor .csv, an ``out`` that is there already, parts that were begun
+    with another model, other files or other options, and a disk that refuses.
+    """
+    if out.suffix not in SUFFIXES:
+        raise ValueError(f"the output must be the name of a .parquet or .csv file, got {out}")
+    if out.exists():
+        raise ValueError(f"{out} exists already; delete it or choose another name")
+    threshold = scorer.calibration.threshold(options.by, options.false_alarm_rate) if scorer.calibration else None
+    columns = schema(scorer.score_names, scorer.calibration is not None)
+    folder = out.with_name(out.name + ".parts")
+    _agree(folder, files, scorer, options, processes)
+
+    starts = range(0, len(files.names), options.save_every)
+    paths = [folder / f"{number:07d}.parquet" for number in range(len(starts))]
+    mine = range(processes.rank, len(starts), processes.size)
+    missing = [number for number in mine if not paths[number].is_file()]
+    num_in = [min(options.save_every, len(files.names) - start) for start in starts]
+    num_mine, num_missing = (sum(num_in[number] for number in numbers) for numbers in (mine, missing))
+    with (
+        ThreadPoolExecutor(DECODERS) as pool,
+        tqdm(total=num_mine, initial=num_mine - num_missing, unit="file", disable=not processes.is_first) as bar,
+    ):
+        for number in missing:
+            names = files.names[starts[number] : starts[number] + options.save_every]
+            write_part(paths[number], list(_score_part(files, names, scorer, threshold, options, pool, bar)), columns)
+    processes.wait()
+    tally = _finish(paths, out, columns, folder) if processes.is_first else None
+    processes.wait()  # torchrun ends all when one ends, so none ends before the table is there
+    return tally
+
+
+def _agree(folder: Path, files: Files, scorer: Scorer, options: Options, processes: Processes) -> None:
+    """Note what the parts are of, or compare it with the note that is there: first the first process, then all."""
+    path = folder / STATE
+    state: dict[str, Any] = {
+        "model": scorer.fingerprint, "number of files": len(files.names), "names of files": files.digest(),
+    } | to_dict(options)  # fmt: skip
+    if processes.is_first and not path.is_file():
+        write_atomically(path, json.dumps(state, indent=1).encode())
+    if not processes.is_first:
+        processes.wait()
+    try:
+        noted = json.loads(path.read_bytes())
+        differing = [f"{key} ({noted.get(key)}, now {new})" for key, new in state.items() if noted.get(key) != new]
+    except (OSError, ValueError, AttributeError) as error:
+        raise ValueError(
+            f"{path} cannot be read ({error}); all processes need the same output folder, and a damaged one is deleted "
+            "to begin anew"
+        ) from error
+    if differing:
+        raise ValueError(
+            f"{folder} was begun with another {', '.join(differing)}; go on with what it was begun with, or delete it "
+            "to begin anew"
+        )
+    if processes.is_first:
+        processes.wait()
+
+
+def _score_part(
+    files: Files, names: list[str], scorer: Scorer, threshold: float | None, options: Options,
+    pool: ThreadPoolExecutor, bar: tqdm,
+) -> Iterator[dict[str, Any]]:
+    """Rows of one part, in the order of the names."""
+
+    def read(name: str) -> Picture | PictureError:
+        try:
+            return read_picture(files.read(name), scorer.net.image_size, scorer.net.channels, options.limits)
+        except PictureError as error:
+            return error
+
+    decoded = pool.map(read, names)  # goes on while the network works; a part of small pictures fits in memory
+    for start in range(0, len(names), options.batch):
+        batch = [(name, next(decoded)) for name in names[start : start + options.batch]]
+        good = [(name, found) for name, found in batch if isinstance(found, Picture)]
+        scored = iter(_score_batch(good, scorer, threshold, options.by))
+        for name, found in batch:
+            yield next(scored) if isinstance(found, Picture) else {"file": shown(name), "error": str(found)}
+        bar.update(len(batch))
+
+
+def _score_batch(
+    batch: list[tuple[str, Picture]], scorer: Scorer, threshold: float | None, by: str
+) -> list[dict[str, Any]]:
+    if not batch:
+        return []
+    measured = scorer.measure(torch.stack([picture.u8 for _, picture in batch]))
+    columns = ood.scores(measured, scorer.calibration)
+    if scorer.calibration is not None and threshold is not None:
+        values = columns[by]
+        columns |= {"percentile": scorer.calibration.percentile(by, values), "verdict": values > threshold}
+    return rows([name for name, _ in batch], columns, [picture.notes for _, picture in batch])
+
+
+def _finish(paths: list[Path], out: Path, columns: pa.Schema, folder: Path) -> Tally:
+    num, num_unreadable, unreadable = 0, 0, []
+    for name, error in assemble(paths, out, columns):
+        num += 1
+        if error is not None:
+            num_unreadable += 1
+            unreadable += [(name, error)] if num_unreadable <= MAX_LISTED else []
+    shutil.rmtree(folder)
+    return Tally(num, num_unreadable, unreadable)

@@ -1,0 +1,79 @@
+"""The table of scores: a part for every so many files, and the whole put together from them, one row per file.
+
+A part appears under its name only when it is whole, so what a killed process leaves behind can be trusted.
+"""
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+from torch import Tensor
+
+from ebm_core.checkpoint import replacing, write_atomically
+
+IN, OUT = "in-distribution", "out-of-distribution"
+SUFFIXES = (".parquet", ".csv")
+
+
+def schema(score_names: Sequence[str], is_calibrated: bool) -> pa.Schema:
+    """Columns: the file, its scores, percentile and verdict with a calibration, notes, and the error of one that
+    could not be read, whose scores are null."""
+    verdict = [("percentile", pa.float32()), ("verdict", pa.string())] if is_calibrated else []
+    return pa.schema(
+        [
+            ("file", pa.string()),
+            *((name, pa.float32()) for name in score_names),
+            *verdict,
+            ("notes", pa.string()),
+            ("error", pa.string()),
+        ]
+    )
+
+
+def shown(name: str) -> str:
+    """A file's name as text: bytes that are not UTF-8 become escapes such as ``\\xff``."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def rows(names: Sequence[str], columns: Mapping[str, Tensor], notes: Sequence[tuple[str, ...]]) -> list[dict[str, Any]]:
+    """Rows of files that were scored: ``columns`` have a value for each, ``(B,)``; verdicts are booleans there."""
+    values = {name: column.tolist() for name, column in columns.items()}
+    if "verdict" in values:
+        values["verdict"] = [OUT if is_out else IN for is_out in values["verdict"]]
+    return [
+        {"file": shown(name), "notes": "; ".join(said) or None} | {key: column[i] for key, column in values.items()}
+        for i, (name, said) in enumerate(zip(names, notes, strict=True))
+    ]
+
+
+def write_part(path: Path, content: Sequence[Mapping[str, Any]], columns: pa.Schema) -> None:
+    """Write rows in one piece; what a row does not have is null."""
+    buffer = io.BytesIO()
+    pa.parquet.write_table(pa.Table.from_pylist(list(content), schema=columns), buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def assemble(parts: Sequence[Path], out: Path, columns: pa.Schema) -> Iterator[tuple[str, str | None]]:
+    """Write the whole table, parquet or CSV by its suffix, one part in memory at a time.
+
+    Yields every file with its error, None where there is none; ``out`` appears when the last has been taken. Raises
+    ValueError when the disk refuses or a part is damaged.
+    """
+    with replacing(out) as file:
+        make = pa.csv.CSVWriter if out.suffix == ".csv" else pa.parquet.ParquetWriter
+        with make(file, columns) as writer:
+            for part in parts:
+                table = _read_part(part, columns)
+                writer.write_table(table)
+                yield from zip(table["file"].to_pylist(), table["error"].to_pylist(), strict=True)
+
+
+def _read_part(path: Path, columns: pa.Schema) -> pa.Table:
+    try:
+        return pa.parquet.read_table(io.BytesIO(path.read_bytes()), schema=columns)
+    except (OSError, pa.ArrowException) as error:
+        raise ValueError(f"{path} cannot be read ({error}); delete it and run the same command again") from error

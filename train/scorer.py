@@ -1,0 +1,61 @@
+"""What calibrating, evaluating and scoring share: a model that scores pictures, and measuring many of them."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import Tensor
+from tqdm import tqdm
+
+from ebm_core.checkpoint import load_model
+from ebm_core.energy import EnergyFn
+from ebm_core.hub import find_model
+from ebm_core.nets import NetConfig
+from ebm_core.nets.folding import folded
+from ebm_core.ood import CALIBRATED, Calibration, Measured, joined, measure
+from ebm_core.recipe import fingerprint
+
+
+class Scorer(NamedTuple):
+    """An unconditional model: its energy in float32 on its device, and what its file says."""
+
+    energy: EnergyFn
+    net: NetConfig
+    calibration: Calibration | None
+    path: Path
+    fingerprint: str
+    device: str
+
+    @property
+    def score_names(self) -> list[str]:
+        """Names of the scores that there are, in the order of ``ebm_core.ood.scores``."""
+        scales = (f"scale_{i}" for i in range(len(self.net.layouts)))
+        return ["energy", *scales, "grad_norm", *(CALIBRATED if self.calibration else ())]
+
+    def measure(self, u8: Tensor) -> Measured:
+        """``ebm_core.ood.measure`` of one batch, without the heat maps: a million of them fill any memory."""
+        measured = measure(self.energy, u8, self.device)
+        return measured._replace(heat=measured.heat[:, :0, :0])
+
+    def measure_all(self, u8: Tensor, batch: int, title: str) -> Measured:
+        """Measure uint8 pictures ``(N, C, H, W)`` with a progress bar. Raises ValueError when there are none."""
+        if len(u8) == 0:
+            raise ValueError(f"{title}: no pictures are left to measure; take fewer away")
+        parts = []
+        with tqdm(total=len(u8), desc=title, unit="image", leave=False) as bar:
+            for part in u8.split(batch):
+                parts.append(self.measure(part))
+                bar.update(len(part))
+        return joined(parts)
+
+
+def load_scorer(model: str, device: str) -> Scorer:
+    """The model of a name or path. Raises ValueError when there is none or when it needs labels."""
+    path = find_model(model)
+    net, info = load_model(path, device)
+    if info.net.label_dim:
+        raise ValueError(
+            f"'{model}' is a conditional model, whose energy is of a picture and a label; only unconditional models "
+            "score pictures"
+        )
+    calibration = Calibration.from_plain(info.calibration)
+    return Scorer(folded(net), info.net, calibration, path, fingerprint(path), device)
