@@ -13,9 +13,9 @@ from ebm_core import images
 COLOURS = ("#4f46e5", "#db2777", "#059669", "#d97706", "#0891b2", "#7c3aed")
 
 
-def figure(columns: int, titles: Sequence[str], *, height: float = 3.2) -> tuple[Figure, list[Axes]]:
+def figure(columns: int, titles: Sequence[str], *, width: float = 4.6) -> tuple[Figure, list[Axes]]:
     """A row of plots with a light grid."""
-    made = Figure(figsize=(4.6 * columns, height), layout="constrained")
+    made = Figure(figsize=(width * columns, 3.2), layout="constrained")
     axes = made.subplots(1, columns, squeeze=False)[0]
     for axis, title in zip(axes, titles, strict=True):
         axis.set_title(title, fontsize=10)
@@ -26,7 +26,7 @@ def figure(columns: int, titles: Sequence[str], *, height: float = 3.2) -> tuple
 
 def rows_of_pictures(rows: Sequence[Tensor], zoom: int = 2) -> Image.Image:
     """Images ``(B, C, H, W)``, uint8 or in [0, 1], a row for each tensor."""
-    parts = [x if x.dtype == torch.uint8 else images.quantise(x) for x in rows]
+    parts = [(x.float() + 0.5) / 256 if x.dtype == torch.uint8 else x for x in rows]
     columns = min(len(x) for x in parts)
     return images.grid(torch.cat([x[:columns].cpu() for x in parts]), columns, zoom=zoom)
 

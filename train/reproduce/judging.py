@@ -9,7 +9,7 @@ from ebm_core.config import to_dict
 from ebm_core.images import quantise
 from ebm_core.langevin import NonFiniteEnergyError
 from train.config import TrainConfig
-from train.evaluate.frechet import draw_samples
+from train.evaluate.samples import draw_samples
 from train.reproduce.lab import Lab
 from train.reproduce.quality import quality
 from train.reproduce.training import Trained, train

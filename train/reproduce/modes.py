@@ -11,6 +11,7 @@ from ebm_core.nets import EnergyNetwork
 from ebm_core.precision import for_sampling
 from ebm_core.sampling import SamplePlan, sample, uniform_noise
 from train.config import TrainConfig
+from train.evaluate.compose import PRIVATE
 from train.evaluate.frechet import nearest
 from train.reproduce.experiment import Claim, Experiment, Findings, Size
 from train.reproduce.figures import COLOURS, figure, rows_of_pictures
@@ -110,9 +111,12 @@ def _findings(plunges: dict[str, dict[str, Any]], s: Settings, notes: list[str])
                 - plunge["data"]["energy"][0], "distance to data": plunge[start]["error"],
                 "saturated": plunge[start]["saturated"], "saturated in data": plunge["data_saturated"],
             })  # fmt: skip
-        pictures[f"{name}: lowest energies from noise, from data; below, data"] = rows_of_pictures(
-            [plunge["noise"]["lowest"], plunge["data"]["lowest"], plunge["data_shown"]]
-        )
+        if name in PRIVATE:  # what data become in the valleys still looks like them, and may not be passed on
+            pictures[f"{name}: lowest energies from noise"] = rows_of_pictures([plunge["noise"]["lowest"]])
+        else:
+            pictures[f"{name}: lowest energies from noise, from data; below, data"] = rows_of_pictures(
+                [plunge["noise"]["lowest"], plunge["data"]["lowest"], plunge["data_shown"]]
+            )
         curves[name] = {start: plunge[start]["energy"] for start in ("noise", "data")}
         if name not in SCRATCH:
             found = plunge["noise"]["error"]

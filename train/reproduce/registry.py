@@ -1,6 +1,17 @@
 """All experiments, by name."""
 
-from train.reproduce import gradients, mixing, modes, multiscale, stability, table1, table2, warmstart
+from train.reproduce import (
+    gradients,
+    mixing,
+    modes,
+    multiscale,
+    stability,
+    table1,
+    table2,
+    table3,
+    table4,
+    warmstart,
+)
 from train.reproduce.experiment import Experiment
 
 EXPERIMENTS: dict[str, Experiment] = {
@@ -8,6 +19,8 @@ EXPERIMENTS: dict[str, Experiment] = {
     for experiment in (
         table1.EXPERIMENT,
         table2.EXPERIMENT,
+        table3.EXPERIMENT,
+        table4.EXPERIMENT,
         mixing.EXPERIMENT,
         modes.EXPERIMENT,
         stability.EXPERIMENT,

@@ -1,7 +1,9 @@
 """A data folder with tiny zips under their real names, a weights folder, and settings that take seconds."""
 
+import json
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -35,6 +37,8 @@ SECONDS_LONG = {
         "protocol.last_visited=2", "num_samples=6",
     ],
     "table2": [*tiny("config"), "num_samples=4"],
+    "table3": ["num=4", "batch=4"],
+    "table4": ["num=2"],
     "mixing": ["chains=3", "pictures=2", "rounds=2"],
     "modes": [*tiny("config"), "chains=3", "pictures=2", "steps=3"],
     "stability": tiny("config"),
@@ -62,7 +66,7 @@ def data(tmp_path):
 @pytest.fixture
 def weights(tmp_path):
     plan = SamplePlan(1, 2, False, LangevinConfig(steps=2, step_size=5.0, noise_std=0.01))
-    for seed, name in enumerate(("objects", "faces")):
+    for seed, name in enumerate(("objects", "faces", "cifar10")):
         torch.manual_seed(seed)
         net = EnergyNetwork(replace(TINY, energy_scale=1.0))
         save_model(tmp_path / "weights" / name / "model.safetensors", net.state_dict(), ModelInfo(net.config, plan))
@@ -97,6 +101,30 @@ class Brightness(torch.nn.Module):
     def forward(self, x):
         bright = x.float().mean(dim=(1, 2, 3)) >= 128
         return torch.where(bright[:, None], torch.tensor([0.0, 100.0]), torch.tensor([100.0, 0.0]))
+
+
+def composed(a):
+    """Stands in for ``evaluate compose``, whose own tests are elsewhere: its report of two attributes."""
+    rows = [{"asked": name, "read": {"young": value, "female": 0.5}} for name, value in (("nothing", 0.4), ("all", 0.7))]
+    held_out = {"young": 0.9, "female": 0.95}
+    report = {"rows": rows, "paper": {"young": 0.92, "female": 0.63}, "reader_on_real_test_images": held_out}
+    a.out.mkdir(parents=True, exist_ok=True)
+    (a.out / "compose.json").write_text(json.dumps(report))
+    assert (Path(a.train).name, Path(a.test).name, a.num) == ("celeba128-train.zip", "celeba128-test.zip", 2)
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    def refuse(*arguments, **options):
+        raise OSError("no network in tests")
+
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+
+
+@pytest.fixture(autouse=True)
+def no_other_evaluation(monkeypatch):
+    monkeypatch.setattr("train.evaluate.compose.run", composed)
+    monkeypatch.setattr("train.evaluate.compose.load_family", lambda family, weights, device: ({}, {}))
 
 
 @pytest.fixture(autouse=True)

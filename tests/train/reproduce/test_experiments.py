@@ -63,11 +63,36 @@ def test_rows_of_table_1_without_model_or_data_say_why(reproduce, data, tmp_path
     (data / "celeba128-test.zip").unlink()
     assert reproduce("table1") == 0
     rows = {row["data"]: row for row in report_of(tmp_path, "table1")["table"]}
-    assert "no model 'cifar10'" in rows["CIFAR-10"]["not run"]
-    assert rows["CIFAR-10"]["FID in the paper"] == 25.1
+    assert "no model 'imagenet32'" in rows["ImageNet 32x32"]["not run"]
+    assert rows["ImageNet 32x32"]["FID in the paper"] == 32.48
     assert "celeba128-test.zip is not in" in rows["CelebA faces (not in the paper)"]["not run"]
     assert rows["rendered objects (not in the paper)"]["Fréchet distance (efficientnet-lite0)"] > 0
     assert not any("FID" in key and "paper" not in key for row in rows.values() for key in row)
+
+
+def test_sets_of_table_3_that_are_not_there_say_why(reproduce, tmp_path):
+    assert reproduce("table3") == 0
+    rows = {row["told from"]: row for row in report_of(tmp_path, "table3")["table"]}
+    assert "svhn" in rows["SVHN test"]["not run"]
+    assert rows["SVHN test"]["AUROC in the paper"] == 0.91
+    assert rows["rendered objects"]["AUROC by energy"] is not None
+    assert rows["mean of two in-distribution pictures"]["AUROC in the paper"] == 0.65
+
+
+def test_faces_of_table_4_are_beside_the_papers(reproduce, tmp_path, weights, capsys):
+    assert reproduce("table4") == 0
+    report = report_of(tmp_path, "table4")
+    assert report["table"][1] == {"asked for": "all", "young": 0.7, "female": 0.5, "all at once": None}
+    assert [claim["shows"] for claim in report["claims"]] == [True, False]
+    (weights / "faces" / "model.safetensors").unlink()
+    assert reproduce("table4", out=tmp_path / "without") == 2
+    assert "not run: the model 'faces' cannot be used" in capsys.readouterr().err
+
+
+def test_real_faces_are_in_no_picture(reproduce, tmp_path):
+    assert reproduce("modes") == 0
+    captions = report_of(tmp_path, "modes")["pictures"].values()
+    assert [caption for caption in captions if caption.startswith("faces")] == ["faces: lowest energies from noise"]
 
 
 def test_a_run_that_diverges_is_a_result(reproduce, tmp_path):
