@@ -105,7 +105,8 @@ class Brightness(torch.nn.Module):
 
 def composed(a):
     """Stands in for ``evaluate compose``, whose own tests are elsewhere: its report of two attributes."""
-    rows = [{"asked": name, "read": {"young": value, "female": 0.5}} for name, value in (("nothing", 0.4), ("all", 0.7))]
+    young = {"nothing": 0.4, "all": 0.7}
+    rows = [{"asked": asked, "read": {"young": value, "female": 0.5}} for asked, value in young.items()]
     held_out = {"young": 0.9, "female": 0.95}
     report = {"rows": rows, "paper": {"young": 0.92, "female": 0.63}, "reader_on_real_test_images": held_out}
     a.out.mkdir(parents=True, exist_ok=True)
