@@ -11,6 +11,7 @@ from ebm_core.device import default_device
 from ebm_core.hub import MODEL_FILE, WEIGHTS, find_model
 from train import card, reader, render, sample, scoring_cli
 from train.evaluate import compose
+from train.reproduce import command as reproduce
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -81,6 +82,10 @@ def _parser() -> argparse.ArgumentParser:
     compose.add_arguments(composing)
     composing.set_defaults(command=compose.run)
     scoring_cli.add_commands(commands, kinds, device)
+
+    paper = commands.add_parser("reproduce", parents=[device], help="a table or figure of the paper, with a report")
+    reproduce.add_arguments(paper)
+    paper.set_defaults(command=reproduce.run)
     return parser
 
 

@@ -35,7 +35,14 @@ SEED_STRIDE = 1_000_003  # between the processes' generators; the CPU's keeps 32
 
 
 class DivergedError(RuntimeError):
-    """The run was stopped because its energies left the reasonable; the last good checkpoint is kept."""
+    """The run was stopped because its energies left the reasonable; the last good checkpoint is kept.
+
+    ``iteration`` is the first one that was not made.
+    """
+
+    def __init__(self, message: str, iteration: int) -> None:
+        super().__init__(message)
+        self.iteration = iteration
 
 
 class Trainer:
@@ -97,14 +104,14 @@ class Trainer:
         figures = output.figures
         if measure:
             self._check(figures)
-            figures = figures | self._gradient_norms(output)
+            figures = figures | self._gradient_figures(output)
         self.optimiser.zero_grad()
         output.loss.backward()
         self.processes.average_gradients(self.optimiser.parameters)
         norm = self.optimiser.clip()
         figures = figures | {"grad_norm": norm}
         if measure and not math.isfinite(float(norm)):
-            raise DivergedError(f"the gradient is not finite at iteration {self.iteration}")
+            raise DivergedError(f"the gradient is not finite at iteration {self.iteration}", self.iteration)
         self.optimiser.step(schedule(self.iteration - self.phase_start, phase.iterations, phase.optim))
         self.ema.update(self.net)
         self.iteration += 1
@@ -147,8 +154,11 @@ class Trainer:
             raise ValueError(f"it was written by {len(state['shards'])} processes, there are {self.processes.size}")
         self.net.load_state_dict(state["net"])
         self.ema.load_state_dict(state["ema"])
-        self.optimiser.load_state_dict(state["optimiser"])
         self.iteration = state["iteration"]
+        if self.iteration > self.config.warm_start.iterations:
+            # Rates and clipping are the config's, not the checkpoint's: those of the phase that it stands in.
+            self.optimiser = Optimiser(self.net, self.config.icd.optim)
+        self.optimiser.load_state_dict(state["optimiser"])
         shard = state["shards"][self.processes.rank]
         self.buffer.load_state_dict(shard["buffer"])
         self.rng.set_state(shard["rng"].cpu())
@@ -165,20 +175,27 @@ class Trainer:
     def _check(self, figures: dict[str, Tensor]) -> None:
         gap = float(figures.get("energy_gap", torch.zeros(())))
         if not math.isfinite(gap) or abs(gap) > self.config.diverged_at:
-            raise DivergedError(f"the energy gap is {gap:.3g} at iteration {self.iteration}")
+            raise DivergedError(f"the energy gap is {gap:.3g} at iteration {self.iteration}", self.iteration)
 
-    def _gradient_norms(self, output: StepOutput) -> dict[str, Tensor]:
-        """Norms over all parameters of the gradients of L_CD, L_KL = L_opt + L_ent, and the matching losses."""
+    def _gradient_figures(self, output: StepOutput) -> dict[str, Tensor]:
+        """Norms over all parameters of the gradients of L_CD, L_KL = L_opt + L_ent, and the matching losses.
+
+        Where there are both, also the cosine of the angle between the gradients of L_CD and L_KL.
+        """
         groups = {"cd": ("cd",), "kl": ("opt", "ent"), "matching": ("matching",), "labels": ("labels",)}
-        norms = {}
+        grads: dict[str, Tensor] = {}
         for name, members in groups.items():
             terms = [output.terms[m] for m in members if m in output.terms]
             if terms and len(output.terms) > 1:
-                grads = torch.autograd.grad(
-                    torch.stack(terms).sum(), list(self.net.parameters()), retain_graph=True, allow_unused=True
-                )
-                norms[f"grad_norm_{name}"] = torch.stack([g.norm() for g in grads if g is not None]).norm()
-        return norms
+                parts = torch.autograd.grad(
+                    torch.stack(terms).sum(), list(self.net.parameters()), retain_graph=True, allow_unused=True,
+                    materialize_grads=True,
+                )  # fmt: skip
+                grads[name] = torch.cat([part.flatten() for part in parts])
+        figures = {f"grad_norm_{name}": grad.norm() for name, grad in grads.items()}
+        if "cd" in grads and "kl" in grads:
+            figures["grad_cosine"] = torch.nn.functional.cosine_similarity(grads["cd"], grads["kl"], dim=0)
+        return figures
 
 
 def schedule(iteration: int, total: int, optim: OptimConfig) -> float:
@@ -230,7 +247,8 @@ def fit(
         except (NonFiniteEnergyError, DivergedError) as error:
             raise DivergedError(
                 f"{error}; stopped at iteration {trainer.iteration}, the checkpoint of iteration {saved_at} is kept "
-                f"in {run}: go on from it with --resume and a smaller learning rate"
+                f"in {run}: go on from it with --resume and a smaller learning rate",
+                trainer.iteration,
             ) from error
         _save(trainer, run)
     return trainer

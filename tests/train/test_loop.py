@@ -50,6 +50,18 @@ def test_resume_is_bit_for_bit(stop, kind, muon_lr, data, tmp_path, monkeypatch)
     assert not same(whole, run(replace(config, seed=1), data, tmp_path / "other").state_dict())
 
 
+@pytest.mark.parametrize("stop", [2, 3])
+def test_resume_goes_on_with_the_rates_of_its_own_phase(stop, data, tmp_path, monkeypatch):
+    warm = replace(CONFIG.warm_start, optim=OptimConfig(lr=3e-2, muon_lr=2e-2, clip_norm=10.0))
+    config = replace(CONFIG, warm_start=warm, icd=replace(CONFIG.icd, optim=OptimConfig(lr=1e-3, clip_norm=0.1)))
+    whole = run(config, data, tmp_path / "whole").state_dict()
+    told = Event()
+    interrupt(monkeypatch, stop - 1, told.set)
+    run(config, data, tmp_path / "parts", stop=told)
+    monkeypatch.undo()
+    assert same(whole, run(config, data, tmp_path / "parts", resume=True).state_dict())
+
+
 def interrupt(monkeypatch, at, action):
     """Do something in the midst of the step of iteration ``at``."""
     original = Trainer.step
@@ -121,12 +133,12 @@ def test_log_sheets_and_tensorboard_are_written(data, tmp_path):
     assert load_config(tmp_path) == CONFIG
 
 
-def test_logged_gradient_norms_are_those_of_the_terms(data):
+def test_logged_gradient_figures_are_those_of_the_terms(data):
     trainer = Trainer(replace(CONFIG, warm_start=replace(CONFIG.warm_start, iterations=0)), data, "cpu")
     trainer.step()
     captured = {}
-    original = trainer._gradient_norms
-    trainer._gradient_norms = lambda output: captured.update(terms=output.terms) or original(output)
+    original = trainer._gradient_figures
+    trainer._gradient_figures = lambda output: captured.update(terms=output.terms) or original(output)
     before = [p.detach().clone() for p in trainer.net.parameters()]
     figures = trainer.step(measure=True)
     assert any(not torch.equal(a, b) for a, b in zip(before, trainer.net.parameters()))

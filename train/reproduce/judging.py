@@ -1,0 +1,73 @@
+"""Variants judged by their samples: trained, sampled and measured alike, each step a piece of the experiment."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ebm_core.config import to_dict
+from ebm_core.images import quantise
+from ebm_core.langevin import NonFiniteEnergyError
+from train.config import TrainConfig
+from train.evaluate.samples import draw_samples
+from train.reproduce.lab import Lab
+from train.reproduce.quality import quality
+from train.reproduce.training import Trained, train
+
+SHOWN = 12  # samples of each variant in the report
+
+
+def judge(lab: Lab, name: str, trained: Trained, test: str, num: int) -> dict[str, Any]:
+    """Distance and score of ``num`` samples of Algorithm 2 against the zip ``test``; samples uint8 under "shown".
+
+    Distance and score are None where the chains leave the finite numbers.
+    """
+    config = trained.config
+
+    def compute() -> dict[str, Any]:
+        try:
+            samples, _ = draw_samples(trained.net, config.plan, num, config.seed, device=lab.device)
+        except NonFiniteEnergyError:
+            return {"distance": None, "score": None, "shown": torch.zeros(0, 3, *[config.net.image_size] * 2)}
+        real = lab.images(test, config.net.image_size)
+        found = quality(samples, real, inception_weights=lab.inception, device=lab.device)
+        return {**found, "shown": samples[:SHOWN]}
+
+    about = [to_dict(config), test, num, str(lab.inception)]
+    found: dict[str, Any] = lab.piece(f"{name}, samples", about, compute)
+    return found
+
+
+def train_and_judge(
+    lab: Lab, configs: dict[str, TrainConfig], test: str, num: int
+) -> dict[str, tuple[Trained, dict[str, Any]]]:
+    """Each variant trained and judged, one after the other."""
+    found = {}
+    for name, config in configs.items():
+        trained = train(lab, name, config)
+        found[name] = (trained, judge(lab, name, trained, test, num))
+    return found
+
+
+def reference(
+    lab: Lab, train_files: str, test: str, size: int, num: int, name: str = "data"
+) -> dict[str, dict[str, Any]]:
+    """The same figures of training images, which a model can hardly beat, and of noise."""
+
+    def compute() -> dict[str, Any]:
+        real, rng = lab.images(test, size), torch.Generator().manual_seed(0)
+        images = lab.images(train_files, size)
+        chosen = images[torch.randperm(len(images), generator=rng)[:num]]
+        noise = quantise(torch.rand(chosen.shape, generator=rng))
+        return {
+            name: quality(x, real, inception_weights=lab.inception, device=lab.device)
+            for name, x in (("training images", chosen), ("noise", noise))
+        }
+
+    found: dict[str, Any] = lab.piece(f"{name}, reference", [train_files, test, size, num, str(lab.inception)], compute)
+    return found
+
+
+def shown(found: dict[str, tuple[Trained, dict[str, Any]]]) -> list[Tensor]:
+    """A row of samples for each variant that has any."""
+    return [judged["shown"] for _, judged in found.values() if len(judged["shown"])]

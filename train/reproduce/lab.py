@@ -1,0 +1,113 @@
+"""What an experiment works with: data, models, a folder that remembers what is done already, and a clock."""
+
+import io
+import pickle
+import time
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ebm_core.checkpoint import CheckpointError, ModelInfo, load_model, write_atomically
+from ebm_core.hub import WEIGHTS, find_model
+from ebm_core.nets import EnergyNetwork
+from train.data import DataConfig, load
+from train.provenance import commit, machine
+
+PIECES = "runs"  # below the report's folder; git ignores folders of this name
+
+
+class NotRun(ValueError):
+    """An experiment that cannot be done here; the message is the reason."""
+
+
+class OutOfTime(Exception):
+    """The minutes are over between two pieces of work; what is done is kept."""
+
+
+@dataclass
+class Lab:
+    """Raises NotRun for data or models that are not there, and OutOfTime once ``deadline`` has passed."""
+
+    out: Path  # the report's folder
+    data: Path | None = None  # the folder with the zips
+    device: str = "cpu"
+    weights: Path = WEIGHTS
+    inception: Path | None = None  # torch-fidelity's Inception weights
+    deadline: float = float("inf")  # of time.monotonic()
+
+    def __post_init__(self) -> None:
+        self.pieces: dict[str, dict[str, Any]] = {}  # by name: seconds and provenance of all work that was used
+
+    def seconds_left(self) -> float:
+        """Raises OutOfTime when there are none."""
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise OutOfTime
+        return left
+
+    def folder(self, name: str) -> Path:
+        """Where a piece keeps its files."""
+        return self.out / PIECES / name
+
+    def piece(self, name: str, settings: Any, compute: Callable[[], Any]) -> Any:
+        """What ``compute()`` gives: tensors and plain containers of them, kept under ``name``.
+
+        A piece that was done with the same ``settings`` is read instead of done again. Its seconds add up over
+        interruptions. A name is used once in an experiment.
+        """
+        path = self.folder(name) / "piece.pt"
+        saved = _read(path)
+        if saved is None or saved["settings"] != settings:
+            saved = {"settings": settings, "seconds": 0.0}
+        if "value" not in saved:
+            self.seconds_left()
+            started = time.monotonic()
+            try:
+                saved["value"] = compute()
+                saved["provenance"] = {"commit": commit(), "machine": machine(), "date": date.today().isoformat()}
+            finally:
+                saved["seconds"] += time.monotonic() - started
+                _write(path, saved)
+        self.pieces[name] = {"seconds": round(saved["seconds"], 1), **saved["provenance"]}
+        return saved["value"]
+
+    def data_config(self, files: str) -> DataConfig:
+        """The zips, joined by commas, of the data folder."""
+        names = [name.strip() for name in files.split(",")]
+        if self.data is None:
+            raise NotRun(f"it needs {' and '.join(names)}; give the folder with --data")
+        absent = [name for name in names if not (self.data / name).is_file()]
+        if absent:
+            raise NotRun(f"{' and '.join(absent)} {'are' if len(absent) > 1 else 'is'} not in {self.data}")
+        return DataConfig("zip", ",".join(str(self.data / name) for name in names))
+
+    def images(self, files: str, size: int) -> Tensor:
+        """All images of the zips, uint8 ``(N, 3, size, size)``."""
+        return load(self.data_config(files), size).images
+
+    def model(self, name: str) -> tuple[EnergyNetwork, ModelInfo]:
+        """A model of the weights folder, by name."""
+        try:
+            return load_model(find_model(name, self.weights), self.device)
+        except CheckpointError as error:
+            raise NotRun(f"the model '{name}' cannot be used: {error}") from error
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile):
+        return None  # not there, or damaged: it is done again
+    return saved if isinstance(saved, dict) and "settings" in saved else None
+
+
+def _write(path: Path, saved: dict[str, Any]) -> None:
+    buffer = io.BytesIO()
+    torch.save(saved, buffer)
+    write_atomically(path, buffer.getvalue())

@@ -1,0 +1,24 @@
+"""The figures that experiments compare, as pure functions of what runs leave."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+
+def divergence_time(iterations: Sequence[int], gaps: Sequence[float], limit: float) -> int | None:
+    """The first iteration at which the energy gap is further than ``limit`` from zero, or not finite; None if never."""
+    outside = (i for i, gap in zip(iterations, gaps, strict=True) if not math.isfinite(gap) or abs(gap) > limit)
+    return next(outside, None)
+
+
+def median(values: Sequence[float]) -> float:
+    """Of an even number of values the mean of the middle two. Raises ValueError when there are none."""
+    if not values:
+        raise ValueError("nothing was logged, so there is no median; let the run log more often")
+    return float(torch.tensor(values, dtype=torch.float64).quantile(0.5))
+
+
+def saturated_share(x: torch.Tensor) -> float:
+    """Share of the pixels of images in [0, 1] that are black or white in a channel: 1/256 or closer to the end."""
+    return float(((x < 1 / 256) | (x > 255 / 256)).float().mean())

@@ -1,0 +1,102 @@
+"""Figure 8: energy of samples less that of data, over training, for what is said to keep training stable."""
+
+import math
+from dataclasses import dataclass
+
+from train.config import TrainConfig
+from train.reproduce.experiment import Claim, Experiment, Findings, Size
+from train.reproduce.figures import COLOURS, figure
+from train.reproduce.lab import Lab
+from train.reproduce.measures import divergence_time, median
+from train.reproduce.training import NO_KL, Trained, from_scratch, train, variants_of
+
+MEANS = {"nothing": NO_KL, "spectral norm": [*NO_KL, "net.conv=spectral"], "KL term": []}
+LIMIT = 0.1  # a run has left zero, and diverged, once its energy gap is further away than this
+ATTENTION = {"no attention": ["net.attention=false"], "attention": ["net.attention=true"]}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The full method; its runs have diverged once their energy gap is further than ``limit`` from zero."""
+
+    config: TrainConfig
+    limit: float = LIMIT
+
+    @property
+    def seed(self) -> int:
+        return self.config.seed
+
+
+def settings(size: Size) -> Settings:
+    """One scale: the figure is about the network's parts."""
+    return Settings(from_scratch(size))
+
+
+def run(lab: Lab, s: Settings) -> Findings:
+    """Six runs that differ in nothing else."""
+    runs: dict[tuple[str, str], Trained] = {}
+    for attention, switch in ATTENTION.items():
+        for means, changes in MEANS.items():
+            config = variants_of(s.config, {means: [*changes, *switch]})[means]
+            runs[means, attention] = train(lab, f"{means}, {attention}", config)
+    return _findings(runs, s)
+
+
+def time_to_divergence(run: Trained, limit: float) -> int | None:
+    """The logged iteration at which the gap left zero, or the one at which the run was stopped; None if neither."""
+    return next((t for t in (divergence_time(*run.curve("energy_gap"), limit), run.diverged) if t is not None), None)
+
+
+def _findings(runs: dict[tuple[str, str], Trained], s: Settings) -> Findings:
+    plot, axes = figure(2, list(ATTENTION))
+    table, claims, times = [], [], {}
+    for (means, attention), found in runs.items():
+        iterations, gaps = found.curve("energy_gap")
+        time = times[means, attention] = time_to_divergence(found, s.limit)
+        axis = axes[list(ATTENTION).index(attention)]
+        axis.plot(iterations, gaps, color=COLOURS[list(MEANS).index(means)], label=means, linewidth=1)
+        table.append({
+            "kept stable by": means, "network": attention, f"gap beyond {s.limit:g} at iteration": time,
+            "median |gap|": median([abs(gap) for gap in gaps]), "largest |gap|": max(map(abs, gaps)),
+            "iterations": found.config.icd.iterations if found.diverged is None else found.diverged,
+        })  # fmt: skip
+    for axis in axes:
+        axis.axhline(s.limit, color="#9ca3af", linestyle="--")
+        axis.axhline(-s.limit, color="#9ca3af", linestyle="--")
+        axis.set_yscale("symlog", linthresh=0.01)
+        axis.set_xlabel("iteration")
+        axis.set_ylabel("energy of samples less that of data")
+        axis.legend(frameon=False)
+    for attention in ATTENTION:
+        bare, kl = times["nothing", attention], times["KL term", attention]
+        claims.append(Claim(
+            f"with {attention}, the energy gap leaves zero earlier without the KL term", _at(bare) < _at(kl),
+            f"Beyond {s.limit:g}: {_when(bare)} without, {_when(kl)} with.",
+        ))  # fmt: skip
+    claims.append(Claim(
+        "with the KL term training is stable, with attention too", all(times["KL term", a] is None for a in ATTENTION),
+        f"Beyond {s.limit:g}: {_when(times['KL term', 'no attention'])} without attention, "
+        f"{_when(times['KL term', 'attention'])} with; by spectral norm instead "
+        f"{_when(times['spectral norm', 'no attention'])} and {_when(times['spectral norm', 'attention'])}.",
+    ))  # fmt: skip
+    curves = {f"{m}, {a}": dict(zip(("iteration", "gap"), r.curve("energy_gap"))) for (m, a), r in runs.items()}
+    return Findings(table, claims, plot, curves=curves)
+
+
+def _at(time: int | None) -> float:
+    return math.inf if time is None else time
+
+
+def _when(time: int | None) -> str:
+    return "never" if time is None else f"at iteration {time}"
+
+
+EXPERIMENT = Experiment(
+    "stability",
+    "Figure 8",
+    "What keeps the energies of data and samples together?",
+    "Without the KL term the energy difference soon diverges; spectral norm keeps it, but not with self-attention; the "
+    "KL term keeps it with both.",
+    settings,
+    run,
+)

@@ -1,0 +1,50 @@
+"""``python -m train reproduce summary``: paper and ours side by side, from the reports that are there."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ebm_core.checkpoint import write_atomically
+from train.reproduce.experiment import Experiment
+from train.reproduce.report import README, REPORT, mark, minutes
+
+HEAD = """# The paper's tables and figures, run by this project
+
+One line for each experiment: what *Improved Contrastive Divergence Training of Energy-Based Models* (ICML 2021,
+[arXiv:2012.01316](https://arxiv.org/abs/2012.01316)) says, and what came out here. *small* is the same algorithm on a
+network and pictures that a CPU carries in minutes: it shows effects, not the paper's figures. This page is written by
+`python -m train reproduce summary` from the JSON in each folder.
+
+| experiment | the paper | here | run |
+|---|---|---|---|
+"""
+
+
+def summarise(experiments: dict[str, Experiment], reports: Path) -> Path:
+    """Write ``README.md`` into the folder of reports. Raises ValueError for a report that cannot be read."""
+    lines = [_line(experiment, _load(reports / name)) for name, experiment in experiments.items()]
+    path = reports / README
+    write_atomically(path, (HEAD + "\n".join(lines) + "\n").encode())
+    return path
+
+
+def _load(folder: Path) -> dict[str, Any]:
+    path = folder / REPORT
+    if not path.is_file():
+        return {"not_run": f"`python -m train reproduce {folder.name}` has not been called"}
+    try:
+        report: dict[str, Any] = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path} is not a report ({error}); delete it and run the experiment again") from error
+    return report
+
+
+def _line(experiment: Experiment, report: dict[str, Any]) -> str:
+    if "not_run" in report:
+        here, run = f"not run: {report['not_run']}", "–"
+        name = experiment.name
+    else:
+        here = "<br>".join(f"{mark(claim['shows'])}: {claim['measured']}" for claim in report["claims"])
+        run = f"{report['size']}, {minutes(report['wall_seconds'])}, {report['machine']}, {report['date']}"
+        name = f"[{experiment.name}]({experiment.name}/{README})"
+    return f"| {name}: {experiment.question} | {experiment.place}: {experiment.paper} | {here} | {run} |"
