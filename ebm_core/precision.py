@@ -59,7 +59,7 @@ def channels_last(net: EnergyNetwork) -> EnergyNetwork:
     it saves a sixth of a step (``benchmarks/README.md``), while torch's group norm loses more than that.
     """
     on_cpu = next(net.parameters()).device.type == "cpu"
-    return net.to(memory_format=torch.channels_last) if on_cpu and net.config.norm == "none" else net  # type: ignore[call-overload,no-any-return]
+    return net.to(memory_format=torch.channels_last) if on_cpu and net.config.norm == "none" else net
 
 
 def _measure(net: EnergyNetwork, x: Tensor, repeats: int) -> tuple[float, Tensor]:

@@ -69,7 +69,7 @@ class Reader(nn.Module):
 
     def by_attribute(self, outputs: Tensor) -> dict[str, Tensor]:
         """Outputs ``(B, sum)`` as ``(B, label_dim)`` for each attribute's name."""
-        parts = outputs.split([a.label_dim for a in self.config.attributes], dim=1)
+        parts = torch.split(outputs, [a.label_dim for a in self.config.attributes], dim=1)
         return {a.name: part for a, part in zip(self.config.attributes, parts, strict=True)}
 
     @torch.no_grad()
@@ -82,7 +82,7 @@ class Reader(nn.Module):
 def _told(attribute: Attribute, output: Tensor) -> str:
     if attribute.kind in ("binary", "choice"):
         sure = bool(torch.softmax(output, 0).max() >= SURE)
-        return attribute.decode(output.tolist()) + ("" if sure else "?")
+        return f"{attribute.decode(output.tolist())}{'' if sure else '?'}"
     return attribute.describe(output.clamp(-1, 1).tolist())
 
 
@@ -122,4 +122,5 @@ def reading_error(attribute: Attribute, output: Tensor, label: Tensor) -> Tensor
         apart = torch.atan2(output[:, 0], output[:, 1]) - torch.atan2(label[:, 0], label[:, 1])
         return torch.rad2deg((apart + math.pi).remainder(2 * math.pi) - math.pi).abs()
     ranges = torch.tensor(attribute.high, device=output.device) - torch.tensor(attribute.low, device=output.device)
-    return ((output - label) / 2 * ranges).norm(dim=1)
+    error: Tensor = torch.linalg.vector_norm((output - label) / 2 * ranges, dim=1)
+    return error
