@@ -13,5 +13,5 @@ def mean_pairwise_distance(x: Tensor) -> Tensor:
     if len(x) < 2:
         raise ValueError(f"a distance between chains needs two of them or more, got {len(x)}")
     flat = x.flatten(1)
-    mean: Tensor = torch.nn.functional.pdist(flat).mean()
-    return mean / flat.shape[1] ** 0.5
+    distances: Tensor = torch.nn.functional.pdist(flat)
+    return distances.mean() / flat.shape[1] ** 0.5
