@@ -1,5 +1,7 @@
 """How different the chains of a batch are from each other."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -13,5 +15,4 @@ def mean_pairwise_distance(x: Tensor) -> Tensor:
     if len(x) < 2:
         raise ValueError(f"a distance between chains needs two of them or more, got {len(x)}")
     flat = x.flatten(1)
-    distances: Tensor = torch.nn.functional.pdist(flat)
-    return distances.mean() / flat.shape[1] ** 0.5
+    return torch.nn.functional.pdist(flat).mean() / math.sqrt(flat.shape[1])
