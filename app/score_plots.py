@@ -18,6 +18,8 @@ REACH = 1.0  # pictures are shown up to so many widths of the histogram beyond i
 MAX_LABELS = 12
 COLOURS = {True: "#db2777", False: "#059669", None: "#4f46e5"}  # unusual, not unusual, no verdict
 SYMBOLS = {True: "x", False: "circle", None: "diamond"}
+NAMES = {True: "unusual", False: "not unusual", None: "your pictures"}
+PLOT_HEIGHT, ROW_HEIGHT = 170, 15  # pixels of the histogram, and of each row of marks above it
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ def score_plot(
 ) -> go.Figure:
     """The held-out pictures' score ``name`` as a histogram, the threshold as a line, and marks above it.
 
-    Without a calibration there are only the marks. Those far outside stand at the edge, with an arrow and their score.
+    Without a calibration there are only the marks. Those far outside stand at the edge, with their score and an arrow.
     """
     figure = go.Figure()
     low, high = _range(calibration, name, threshold, [mark.score for mark in marks])
@@ -50,7 +52,8 @@ def score_plot(
         figure.add_annotation(x=threshold, y=1, yref="paper", yanchor="bottom", text="unusual →", showarrow=False,
                               xanchor="left", font={"size": 11, "color": "#6b7280"})
     top = max(heights) if calibration is not None else 1.0
-    num_rows = min(len(marks), MAX_LABELS) or 1
+    num_rows = max(1, min(len(marks), MAX_LABELS))
+    row = top * ROW_HEIGHT / PLOT_HEIGHT
     for unusual in (False, True, None):
         chosen = [(number, mark) for number, mark in enumerate(marks) if mark.unusual is unusual]
         if not chosen:
@@ -59,23 +62,21 @@ def score_plot(
         figure.add_scatter(
             x=[min(max(mark.score, low), high) for _, mark in chosen],
             # One under the other in the order of the table, so that labels do not lie on each other.
-            y=[top * (1.75 - 0.65 * (number % num_rows) / num_rows) for number, _ in chosen],
+            y=[1.05 * top + row * (num_rows - number % num_rows) for number, _ in chosen],
             mode="markers+text" if len(marks) <= MAX_LABELS else "markers", text=texts,
             textposition=["middle left" if mark.score > (low + high) / 2 else "middle right" for _, mark in chosen],
             textfont={"size": 11}, cliponaxis=False, customdata=[[mark.score] for _, mark in chosen], hovertext=texts,
-            hovertemplate="%{hovertext}: %{customdata[0]:.5g}<extra></extra>",
-            name={True: "unusual", False: "not unusual", None: "your pictures"}[unusual],
-            marker={"size": 9, "color": COLOURS[unusual], "symbol": [
-                "triangle-right" if mark.score > high else "triangle-left" if mark.score < low else SYMBOLS[unusual]
-                for _, mark in chosen
-            ]},
+            hovertemplate="%{hovertext}: %{customdata[0]:.5g}<extra></extra>", name=NAMES[unusual],
+            marker={"size": 9, "color": COLOURS[unusual], "symbol": SYMBOLS[unusual]},
         )  # fmt: skip
     margin = 0.03 * (high - low)
     figure.layout = {
-        "height": 300, "margin": {"l": 10, "r": 10, "t": 24, "b": 40}, "plot_bgcolor": "white", "bargap": 0,
-        "legend": {"orientation": "h", "y": -0.22, "yanchor": "top"}, "showlegend": True,
-        "xaxis": {"title": {"text": label}, "range": [low - margin, high + margin], "gridcolor": "#e5e7eb"},
-        "yaxis": {"visible": False, "range": [0, 1.85 * top]},
+        "height": PLOT_HEIGHT + ROW_HEIGHT * num_rows + 110, "margin": {"l": 10, "r": 10, "t": 24, "b": 40},
+        "plot_bgcolor": "white", "bargap": 0, "showlegend": True,
+        "legend": {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"},
+        "xaxis": {"title": {"text": label, "standoff": 6}, "range": [low - margin, high + margin],
+                  "gridcolor": "#e5e7eb"},
+        "yaxis": {"visible": False, "range": [0, 1.1 * top + row * num_rows]},
     }  # fmt: skip
     return figure
 
@@ -103,8 +104,9 @@ def _range(
 
 
 def _text(mark: Mark, low: float, high: float) -> str:
-    outside = "" if low <= mark.score <= high else f" ({mark.score:.4g})"
-    return html.escape(mark.label + outside)
+    if mark.score > high:
+        return html.escape(f"{mark.label} ({mark.score:.4g}) ▶")
+    return html.escape(mark.label if mark.score >= low else f"◀ ({mark.score:.4g}) {mark.label}")
 
 
 def heat_map(heat: Tensor) -> bytes:

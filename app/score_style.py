@@ -9,17 +9,19 @@ CSS = """
   background: white; display: flex; flex-direction: column; gap: 6px; min-width: 0; }
 .score-card.score-unusual { border-top-color: #db2777; }
 .score-card.score-usual { border-top-color: #059669; }
+.score-card.score-low { border-top-color: #d97706; }
 .score-card h4 { margin: 0; overflow-wrap: anywhere; font-size: .95em; }
 .score-card p { margin: 0; }
 .score-pictures { display: flex; gap: 8px; }
-.score-pictures figure { margin: 0; flex: 1; min-width: 0; }
-.score-pictures figcaption { font-size: .75em; color: #6b7280; text-align: center; }
-.score-picture { width: 100%; image-rendering: pixelated; border-radius: 4px; margin: 0; }
+.score-picture { flex: 1; width: 0; min-width: 0; image-rendering: pixelated; border-radius: 4px;
+  margin: 0 !important; }
 .score-verdict { overflow-wrap: anywhere; }
-.score-terms { width: 100%; font-size: .85em; font-variant-numeric: tabular-nums; border-collapse: collapse; }
-.score-terms td, .score-terms th { padding: 1px 4px; text-align: right; font-weight: 400; }
+.score-terms { width: 100%; font-size: .85em; font-variant-numeric: tabular-nums; border-collapse: collapse;
+  margin: 0; }
+.score-terms :is(td, th) { padding: 1px 4px; text-align: right; font-weight: 400; border: none !important; }
 .score-terms td:first-child { text-align: left; }
-.score-terms th, .score-notes { color: #6b7280; }
+.score-terms th, .score-notes, .score-legend { color: #6b7280; }
+.score-legend { font-size: .9em; margin: 0 0 8px; }
 .score-notes { font-size: .8em; overflow-wrap: anywhere; }
 .score-pull, .score-csv { border: 1px solid #c7d2fe; background: #eef2ff; color: #4338ca !important; cursor: pointer;
   border-radius: 6px; padding: 4px 10px; text-decoration: none !important; }

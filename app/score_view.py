@@ -16,6 +16,11 @@ from app.score_plots import Mark, score_plot
 from app.verdicts import Verdict, judge_of, judges_of, threshold_of, verdict_of
 
 MAX_NAME = 60  # characters of a file's name that are shown
+LEGEND = (
+    "Left, the picture as the model sees it. Right, its energy's gradient: where it is bright, a change of the pixels "
+    "changes the energy most."
+)
+KINDS = {True: "score-unusual", False: "score-usual", None: "score-raw"}  # CSS classes of cards
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a cell that begins so is a program to some spreadsheets
 
 
@@ -103,7 +108,7 @@ def cards(board: Board) -> str:
     shown = [_card(board, number, entry) for number, entry in enumerate(board.entries[:MAX_CARDS], 1)]
     more = len(board.entries) - MAX_CARDS
     rest = f"<p>The other {_count(more)} are in the table below.</p>" if more > 0 else ""
-    return f'<div class="score-cards">{"".join(shown)}</div>{rest}' if shown else ""
+    return f'<p class="score-legend">{LEGEND}</p><div class="score-cards">{"".join(shown)}</div>{rest}' if shown else ""
 
 
 def _card(board: Board, number: int, entry: Entry) -> str:
@@ -113,13 +118,11 @@ def _card(board: Board, number: int, entry: Entry) -> str:
         return f'<div class="score-card">{title}<p class="score-verdict">{words}</p></div>'
     scored = entry.scored
     verdict = verdict_of(board, scored)
-    kind = {True: "score-unusual", False: "score-usual", None: "score-raw"}[verdict.unusual]
+    kind = "score-low" if verdict.low else KINDS[verdict.unusual]
     pictures = ""
     if scored.shown is not None:
-        what = ("as the model sees it", "where its energy comes from")
-        for data, said in zip(scored.shown, what, strict=True):
-            picture = image_tag(data, f"{entry.name}, {said}", "score-picture")
-            pictures += f"<figure>{picture}<figcaption>{said}</figcaption></figure>"
+        for data, what in zip(scored.shown, ("as the model sees it", "gradient of its energy"), strict=True):
+            pictures += image_tag(data, f"{entry.name}, {what}", "score-picture")
     notes = f'<p class="score-notes">{html.escape("; ".join(scored.picture.notes))}</p>' if scored.picture.notes else ""
     button = f'<button class="score-pull" data-number="{number}">Pull it back</button>'
     return (
@@ -157,14 +160,14 @@ def table(board: Board) -> dict[str, Any]:
         scored, name = entry.scored, entry.name[:MAX_NAME]
         if scored is None:
             told = "not scored" if entry.problem else "waiting"
-            rows.append([number, name, told, *[None] * (1 + len(judges)), entry.problem])
+            rows.append([number, name, told, None, entry.problem, *[None] * len(judges)])
             continue
         share = round(100 * scored.percentiles[chosen], 1) if chosen in scored.percentiles else None
         values = (float(f"{scored.scores[judge]:.5g}") for judge in judges)
         notes = "; ".join(scored.picture.notes)
-        rows.append([number, name, verdict_of(board, scored).short, share, *values, notes])
+        rows.append([number, name, verdict_of(board, scored).short, share, notes, *values])
     labels = [judge.label for judge in judges.values()]
-    return {"headers": ["#", "picture", "verdict", "% lower", *labels, "notes"], "data": rows}
+    return {"headers": ["#", "picture", "verdict", "% lower", "notes", *labels], "data": rows}
 
 
 def csv_text(board: Board) -> str:

@@ -25,6 +25,7 @@ from ebm_core.recipe import Recipe
 
 BATCH = 16  # pictures between two looks at whether somebody still waits; the page's other walks take turns with them
 SHOW_EVERY = 0.7  # seconds between two updates of the page
+SAMPLING = "**Scoring**, once the model has walked from noise to a sample of its own"
 
 
 def take_files(board: Board, paths: Sequence[str]) -> None:
@@ -73,7 +74,8 @@ def score(session: Session) -> Iterator[Shown]:
         now = time.monotonic()
         if now - shown_at >= SHOW_EVERY or batch is batches[-1]:
             shown_at = now
-            yield show(board, _progress(done, len(todo), now - started), finished=False)
+            told = SAMPLING if batch[0].source == SAMPLE else _progress(done, len(todo), now - started)
+            yield show(board, told, finished=False)
         if not board.record(runner, _score_batch(model, calibration, batch, large, wanted)):
             return
         done += len(batch)

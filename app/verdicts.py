@@ -8,6 +8,8 @@ from ebm_core.ood import CALIBRATED, Calibration
 
 RESOLUTION = 1e-6  # of float32, with what the order of its sums makes of it
 
+LOW = 0.01  # share of held-out pictures with a lower score, below which the page warns
+
 
 @dataclass(frozen=True)
 class Judge:
@@ -23,13 +25,15 @@ class Judge:
 
 @dataclass(frozen=True)
 class Verdict:
-    """``unusual`` is None where there is nothing to compare with."""
+    """``unusual`` is None where there is nothing to compare with; ``low`` warns of a score below almost all."""
 
     unusual: bool | None
     words: str
+    low: bool = False
 
     @property
     def short(self) -> str:
+        """One or two words; ``words`` begin with them."""
         return {True: "unusual", False: "not unusual", None: "no verdict"}[self.unusual]
 
 
@@ -62,9 +66,9 @@ def judges_of(model: Model, calibration: Calibration | None) -> dict[str, Judge]
 
 
 def is_constant(calibration: Calibration, name: str) -> bool:
-    """Whether the score is the same for all held-out pictures, as far as float32 can tell."""
+    """Whether a score is the same for all held-out pictures, as far as float32 can tell; the energy never counts so."""
     low, *_, high = calibration.quantiles[name]
-    return high - low <= RESOLUTION * abs(high)
+    return name != "energy" and high - low <= RESOLUTION * abs(high)
 
 
 def judge_of(board: Board) -> Judge:
@@ -89,9 +93,8 @@ def verdict_of(board: Board, scored: Scored) -> Verdict:
     unusual = scored.scores[judge.name] > threshold
     share = scored.percentiles[judge.name]
     words = f"{'unusual' if unusual else 'not unusual'}: {share_in_words(share, calibration.num)} {judge.lower}"
-    if judge.low_is_odd and share < min(board.rate, 0.05) / 2:
-        words += " (suspiciously few: see what the typicality says)"
-    return Verdict(unusual, words)
+    low = judge.low_is_odd and share < LOW
+    return Verdict(unusual, words + "; suspiciously few, see what typicality says" * low, low)
 
 
 def share_in_words(share: float, num: int) -> str:

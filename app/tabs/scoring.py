@@ -18,6 +18,7 @@ from app.verdicts import judge_of, judges_of
 
 INTRO = """*Has the model ever seen anything like this?* It gives every picture an energy, and what that means shows
 beside **held-out pictures** of the same kind as its training data: an energy above almost all of theirs is unusual."""
+WIDTHS = ["50px", "200px", "110px", "80px", "260px", *["120px"] * 8]  # of the table's columns
 
 
 def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:
@@ -51,8 +52,8 @@ def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:
             plot = gr.Plot(empty.plot, show_label=False, elem_id="score-plot")
     cards = gr.HTML("", js_on_load=PULL, elem_id="score-cards")
     table = gr.Dataframe(
-        empty.table, label="All pictures: press a heading to sort", interactive=False, max_height=420, datatype="auto",
-        elem_id="score-table",
+        empty.table, label="All pictures: press a heading to sort", interactive=False, max_height=420, wrap=True,
+        column_widths=WIDTHS, elem_id="score-table",
     )  # fmt: skip
     link = gr.HTML("", elem_id="score-csv")
     gr.Markdown("### Pull it back\nLangevin steps from the picture itself: downhill to something that the model knows.",
