@@ -70,14 +70,15 @@ def score_plot(
             marker={"size": 9, "color": COLOURS[unusual], "symbol": SYMBOLS[unusual]},
         )  # fmt: skip
     margin = 0.03 * (high - low)
-    figure.layout = {
-        "height": PLOT_HEIGHT + ROW_HEIGHT * num_rows + 110, "margin": {"l": 10, "r": 10, "t": 24, "b": 40},
+    figure.update_layout({
+        "template": "none", "height": PLOT_HEIGHT + ROW_HEIGHT * num_rows + 110,
+        "margin": {"l": 10, "r": 10, "t": 24, "b": 40},
         "plot_bgcolor": "white", "bargap": 0, "showlegend": True,
         "legend": {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"},
         "xaxis": {"title": {"text": label, "standoff": 6}, "range": [low - margin, high + margin],
                   "gridcolor": "#e5e7eb"},
         "yaxis": {"visible": False, "range": [0, 1.1 * top + row * num_rows]},
-    }  # fmt: skip
+    })  # fmt: skip
     return figure
 
 
@@ -114,8 +115,8 @@ def heat_map(heat: Tensor) -> bytes:
 
     The brightest hundredth of the pixels is as bright as can be: each map has a scale of its own.
     """
-    top = torch.quantile(heat.flatten().double(), 0.99).clamp(min=1e-300)
-    level = (heat / top).clamp(0, 1).mul(255).round().long()
+    heat = heat.double()
+    level = (heat / torch.quantile(heat, 0.99).clamp(min=1e-300)).clamp(0, 1).mul(255).round().long()
     picture = torch.from_numpy(_inferno())[level].permute(2, 0, 1)
     return images.encode(images.to_pil(picture), "JPEG", quality=95, subsampling=0)
 

@@ -108,8 +108,8 @@ def tiny_calibration(share=0.9, seed=0):
 
 
 def save_calibrated(folder, name, share=0.9, seed=0):
-    torch.manual_seed(seed)
     info = ModelInfo(TINY, PLAN, calibration=tiny_calibration(share, seed).to_plain())
+    torch.manual_seed(seed)
     save_model(folder / name / "model.safetensors", EnergyNetwork(TINY).state_dict(), info)
 
 

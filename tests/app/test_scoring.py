@@ -160,7 +160,7 @@ def odd_files():
     jpeg = encoded(rgb, "JPEG")
     return {
         "good.png": (png(), ""),
-        "truncated.jpg": (jpeg[: len(jpeg) // 2], "not scored: the image is damaged or cut off"),
+        "truncated.jpg": (jpeg[:-100], "not scored: the image is damaged or cut off"),
         "empty.png": (b"", "not scored: the file is empty"),
         "animated.gif": (encoded(rgb, "GIF", save_all=True, append_images=[rgb.rotate(90)]), "only the first frame"),
         "print.jpg": (encoded(rgb.convert("CMYK"), "JPEG"), "CMYK colours converted"),
