@@ -10,15 +10,18 @@ import torch
 from plotly.colors import sample_colorscale, unlabel_rgb
 from torch import Tensor
 
+from app.verdicts import Kind
 from ebm_core import images
 from ebm_core.ood import Calibration
 
 NUM_BINS = 40
 REACH = 1.0  # pictures are shown up to so many widths of the histogram beyond it; others stand at the edge
 MAX_LABELS = 12
-COLOURS = {True: "#db2777", False: "#059669", None: "#4f46e5"}  # unusual, not unusual, no verdict
-SYMBOLS = {True: "x", False: "circle", None: "diamond"}
-NAMES = {True: "unusual", False: "not unusual", None: "your pictures"}
+COLOURS: dict[Kind, str] = {"usual": "#059669", "low": "#d97706", "unusual": "#db2777", "raw": "#4f46e5"}
+SYMBOLS: dict[Kind, str] = {"usual": "circle", "low": "square", "unusual": "x", "raw": "diamond"}
+NAMES: dict[Kind, str] = {
+    "usual": "not unusual", "low": "suspiciously low", "unusual": "unusual", "raw": "your pictures",
+}  # fmt: skip
 PLOT_HEIGHT, ROW_HEIGHT = 170, 15  # pixels of the histogram, and of each row of marks above it
 
 
@@ -28,7 +31,7 @@ class Mark:
 
     label: str
     score: float
-    unusual: bool | None
+    kind: Kind
 
 
 def score_plot(
@@ -54,8 +57,8 @@ def score_plot(
     top = max(heights) if calibration is not None else 1.0
     num_rows = max(1, min(len(marks), MAX_LABELS))
     row = top * ROW_HEIGHT / PLOT_HEIGHT
-    for unusual in (False, True, None):
-        chosen = [(number, mark) for number, mark in enumerate(marks) if mark.unusual is unusual]
+    for kind in COLOURS:
+        chosen = [(number, mark) for number, mark in enumerate(marks) if mark.kind == kind]
         if not chosen:
             continue
         texts = [_text(mark, low, high) for _, mark in chosen]
@@ -66,13 +69,13 @@ def score_plot(
             mode="markers+text" if len(marks) <= MAX_LABELS else "markers", text=texts,
             textposition=["middle left" if mark.score > (low + high) / 2 else "middle right" for _, mark in chosen],
             textfont={"size": 11}, cliponaxis=False, customdata=[[mark.score] for _, mark in chosen], hovertext=texts,
-            hovertemplate="%{hovertext}: %{customdata[0]:.5g}<extra></extra>", name=NAMES[unusual],
-            marker={"size": 9, "color": COLOURS[unusual], "symbol": SYMBOLS[unusual]},
+            hovertemplate="%{hovertext}: %{customdata[0]:.5g}<extra></extra>", name=NAMES[kind],
+            marker={"size": 9, "color": COLOURS[kind], "symbol": SYMBOLS[kind]},
         )  # fmt: skip
     margin = 0.03 * (high - low)
     figure.update_layout({
-        "template": "none", "height": PLOT_HEIGHT + ROW_HEIGHT * num_rows + 110,
-        "margin": {"l": 10, "r": 10, "t": 24, "b": 40},
+        "template": "none", "height": PLOT_HEIGHT + ROW_HEIGHT * num_rows + 100,
+        "margin": {"l": 10, "r": 10, "t": 24, "b": 76},
         "plot_bgcolor": "white", "bargap": 0, "showlegend": True,
         "legend": {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"},
         "xaxis": {"title": {"text": label, "standoff": 6}, "range": [low - margin, high + margin],

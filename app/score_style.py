@@ -16,10 +16,11 @@ CSS = """
 .score-picture { flex: 1; width: 0; min-width: 0; image-rendering: pixelated; border-radius: 4px;
   margin: 0 !important; }
 .score-verdict { overflow-wrap: anywhere; }
-.score-terms { width: 100%; font-size: .85em; font-variant-numeric: tabular-nums; border-collapse: collapse;
-  margin: 0; }
-.score-terms :is(td, th) { padding: 1px 4px; text-align: right; font-weight: 400; border: none !important; }
-.score-terms td:first-child { text-align: left; }
+.score-card .score-terms { width: 100%; font-size: .85em; font-variant-numeric: tabular-nums; margin: 0;
+  border: none !important; }
+.score-card .score-terms tr { border: none !important; }
+.score-card .score-terms :is(td, th) { padding: 1px 4px; text-align: right; font-weight: 400; border: none !important; }
+.score-card .score-terms td:first-child { text-align: left; }
 .score-terms th, .score-notes, .score-legend { color: #6b7280; }
 .score-legend { font-size: .9em; margin: 0 0 8px; }
 .score-notes { font-size: .8em; overflow-wrap: anywhere; }
@@ -27,6 +28,7 @@ CSS = """
   border-radius: 6px; padding: 4px 10px; text-decoration: none !important; }
 .score-pull { margin-top: auto; align-self: start; font-size: .85em; }
 .score-csv { display: inline-block; }
+#score-table { contain: inline-size; }
 """
 # Pictures are pasted anywhere on the tab; files above the limit stay in the browser, so that the others still come.
 TAKE = f"const limit = {PICTURES.max_bytes};" + """

@@ -20,7 +20,6 @@ LEGEND = (
     "Left, the picture as the model sees it. Right, its energy's gradient: where it is bright, a change of the pixels "
     "changes the energy most."
 )
-KINDS = {True: "score-unusual", False: "score-usual", None: "score-raw"}  # CSS classes of cards
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a cell that begins so is a program to some spreadsheets
 
 
@@ -67,7 +66,7 @@ def summary(board: Board) -> str:
     bad = sum(bool(entry.problem) for entry in board.entries)
     parts = [f"**{_count(len(scored))} scored**"]
     if board.calibration is not None and scored:
-        unusual = sum(bool(verdict_of(board, one).unusual) for one in scored)
+        unusual = sum(verdict_of(board, one).unusual for one in scored)
         parts.append(f"**{unusual} unusual** by {judge_of(board).label.lower()} (above {threshold_of(board):.5g})")
     if bad:
         parts.append(f"{bad} could not be scored")
@@ -85,7 +84,7 @@ def plot(board: Board) -> go.Figure:
     assert board.model is not None
     judge = judge_of(board)
     marks = [
-        Mark(_label(number, entry, 22), entry.scored.scores[judge.name], verdict_of(board, entry.scored).unusual)
+        Mark(_label(number, entry, 22), entry.scored.scores[judge.name], verdict_of(board, entry.scored).kind)
         for number, entry in enumerate(board.entries, 1) if entry.scored
     ]  # fmt: skip
     return score_plot(board.calibration, judge.name, judge.label, threshold_of(board), marks)
@@ -118,7 +117,6 @@ def _card(board: Board, number: int, entry: Entry) -> str:
         return f'<div class="score-card">{title}<p class="score-verdict">{words}</p></div>'
     scored = entry.scored
     verdict = verdict_of(board, scored)
-    kind = "score-low" if verdict.low else KINDS[verdict.unusual]
     pictures = ""
     if scored.shown is not None:
         for data, what in zip(scored.shown, ("as the model sees it", "gradient of its energy"), strict=True):
@@ -126,7 +124,7 @@ def _card(board: Board, number: int, entry: Entry) -> str:
     notes = f'<p class="score-notes">{html.escape("; ".join(scored.picture.notes))}</p>' if scored.picture.notes else ""
     button = f'<button class="score-pull" data-number="{number}">Pull it back</button>'
     return (
-        f'<div class="score-card {kind}">{title}<div class="score-pictures">{pictures}</div>'
+        f'<div class="score-card score-{verdict.kind}">{title}<div class="score-pictures">{pictures}</div>'
         f'<p class="score-verdict">{_emphasised(verdict)}</p>{_terms(board, scored)}{notes}{button}</div>'
     )
 
@@ -142,9 +140,12 @@ def _terms(board: Board, scored: Scored) -> str:
     lines = []
     for name, judge in judges_of(board.model, board.calibration).items():
         if name == chosen or name.startswith(("energy", "scale_")):
-            share = f"{100 * scored.percentiles[name]:.1f} %" if name in scored.percentiles else "same for all"
-            share = f"<td>{share}</td>" if board.calibration is not None else ""
-            label = f"<b>{judge.label}</b>" if name == chosen else judge.label
+            share = ""
+            if name in scored.percentiles:
+                share = f"<td>{100 * scored.percentiles[name]:.1f} %</td>"
+            elif judge.constant:
+                share = '<td title="it is the same for all held-out pictures">—</td>'
+            label = f"<b>{judge.short}</b>" if name == chosen else judge.short
             lines.append(f"<tr><td>{label}</td><td>{scored.scores[name]:.5g}</td>{share}</tr>")
     percentile = "<th>lower</th>" if board.calibration is not None else ""
     return f'<table class="score-terms"><tr><th></th><th>value</th>{percentile}</tr>{"".join(lines)}</table>'
@@ -166,7 +167,7 @@ def table(board: Board) -> dict[str, Any]:
         values = (float(f"{scored.scores[judge]:.5g}") for judge in judges)
         notes = "; ".join(scored.picture.notes)
         rows.append([number, name, verdict_of(board, scored).short, share, notes, *values])
-    labels = [judge.label for judge in judges.values()]
+    labels = [judge.short for judge in judges.values()]
     return {"headers": ["#", "picture", "verdict", "% lower", "notes", *labels], "data": rows}
 
 

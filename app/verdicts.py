@@ -1,6 +1,7 @@
 """Which scores can judge, and what a score means in words."""
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from app.board import Board, Scored
 from app.catalog import Model
@@ -8,6 +9,7 @@ from ebm_core.ood import CALIBRATED, Calibration
 
 RESOLUTION = 1e-6  # of float32, with what the order of its sums makes of it
 
+Kind = Literal["unusual", "usual", "low", "raw"]
 LOW = 0.01  # share of held-out pictures with a lower score, below which the page warns
 
 
@@ -22,19 +24,27 @@ class Judge:
     low_is_odd: bool = True  # far below the held-out pictures is as strange as far above
     constant: bool = False  # it says the same of all held-out pictures, so it cannot judge
 
+    @property
+    def short(self) -> str:
+        """The label, as short as it stands in tables."""
+        return self.label.removeprefix("Energy ").removesuffix("-corrected energy")
+
 
 @dataclass(frozen=True)
 class Verdict:
-    """``unusual`` is None where there is nothing to compare with; ``low`` warns of a score below almost all."""
+    """``low``: not unusual, but suspiciously below almost all; ``raw``: there is nothing to compare with."""
 
-    unusual: bool | None
+    kind: Kind
     words: str
-    low: bool = False
+
+    @property
+    def unusual(self) -> bool:
+        return self.kind == "unusual"
 
     @property
     def short(self) -> str:
         """One or two words; ``words`` begin with them."""
-        return {True: "unusual", False: "not unusual", None: "no verdict"}[self.unusual]
+        return {"unusual": "unusual", "raw": "no verdict"}.get(self.kind, "not unusual")
 
 
 def judges_of(model: Model, calibration: Calibration | None) -> dict[str, Judge]:
@@ -88,13 +98,15 @@ def verdict_of(board: Board, scored: Scored) -> Verdict:
     """What the board's judge says of a picture."""
     calibration, threshold = board.calibration, threshold_of(board)
     if calibration is None or threshold is None:
-        return Verdict(None, "no verdict: the model has no calibration, its energies are raw")
+        return Verdict("raw", "no verdict: the model has no calibration, its energies are raw")
     judge = judge_of(board)
-    unusual = scored.scores[judge.name] > threshold
     share = scored.percentiles[judge.name]
-    words = f"{'unusual' if unusual else 'not unusual'}: {share_in_words(share, calibration.num)} {judge.lower}"
-    low = judge.low_is_odd and share < LOW
-    return Verdict(unusual, words + "; suspiciously few, see what typicality says" * low, low)
+    told = f"{share_in_words(share, calibration.num)} {judge.lower}"
+    if scored.scores[judge.name] > threshold:
+        return Verdict("unusual", f"unusual: {told}")
+    if judge.low_is_odd and share < LOW:
+        return Verdict("low", f"not unusual: {told}; suspiciously few, see what typicality says")
+    return Verdict("usual", f"not unusual: {told}")
 
 
 def share_in_words(share: float, num: int) -> str:

@@ -1,4 +1,4 @@
-"""The tab that scores a person's own pictures: pictures and judge on the left, the histogram on the right."""
+"""The tab that scores a person's own pictures: model and pictures on the left, histogram and judge on the right."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,23 +33,25 @@ def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:
             model = gr.Dropdown(names, value=names[0], label="Model", elem_id="score-model")
             told = gr.Markdown(about(first), elem_id="score-about")
             files = gr.File(
-                label="Drop pictures, or paste them with Ctrl+V", file_count="multiple", height=150,
+                label="Drop pictures, or paste them with Ctrl+V", file_count="multiple", height=170,
                 elem_id="score-files",
             )  # fmt: skip
             taken = gr.HTML(f'<p class="score-limits">{SCORE_LIMITS}</p>', js_on_load=TAKE, elem_id="score-limits")
             with gr.Row():
                 examples = gr.Button("Take the examples", min_width=120, elem_id="score-examples")
                 clear = gr.Button("Clear", min_width=80, elem_id="score-clear")
-            judge = gr.Dropdown(_judges(first), value="energy", label="Judged by", elem_id="score-judge")
-            purpose = gr.Markdown(judge_of(first).purpose, elem_id="score-purpose")
-            rate = gr.Slider(
-                0.5, 50, 100 * first.rate, step=0.5, label="False alarms, in percent",
-                info="so many of the held-out pictures are called unusual too", elem_id="score-rate",
-                interactive=first.calibration is not None,
-            )  # fmt: skip
         with gr.Column(scale=3, min_width=340):
             status = gr.Markdown(empty.status, elem_id="score-status")
             plot = gr.Plot(empty.plot, show_label=False, elem_id="score-plot")
+            with gr.Row():
+                with gr.Column(min_width=240):
+                    judge = gr.Dropdown(_judges(first), value="energy", label="Judged by", elem_id="score-judge")
+                    purpose = gr.Markdown(judge_of(first).purpose, elem_id="score-purpose")
+                rate = gr.Slider(
+                    0.5, 50, 100 * first.rate, step=0.5, label="False alarms, in percent", min_width=240,
+                    info="so many of the held-out pictures are called unusual too", elem_id="score-rate",
+                    interactive=first.calibration is not None,
+                )  # fmt: skip
     cards = gr.HTML("", js_on_load=PULL, elem_id="score-cards")
     table = gr.Dataframe(
         empty.table, label="All pictures: press a heading to sort", interactive=False, max_height=420, wrap=True,

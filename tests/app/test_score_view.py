@@ -70,11 +70,11 @@ def test_the_histogram_is_that_of_the_quantiles():
 
 def test_marks_have_labels_colours_and_stay_on_the_plot():
     calibration = Calibration("d", 100, 0.0, 0.0, {"energy": (0.0, 1.0, 2.0)})
-    marks = [Mark("near", 1.0, False), Mark("far", 900.0, True), Mark("deep", -900.0, False)]
+    marks = [Mark("near", 1.0, "usual"), Mark("far", 900.0, "unusual"), Mark("deep", -900.0, "usual")]
     figure = score_plot(calibration, "energy", "Energy", 1.8, marks)
     _, usual, unusual = figure.data
-    assert usual.marker.color == COLOURS[False]
-    assert unusual.marker.color == COLOURS[True]
+    assert usual.marker.color == COLOURS["usual"]
+    assert unusual.marker.color == COLOURS["unusual"]
     assert list(usual.x) == [1.0, -2.0]
     assert list(unusual.x) == [4.0]
     assert unusual.text[0] == "far (900) ▶"

@@ -54,8 +54,8 @@ def test_a_picture_has_its_exact_percentile_and_a_verdict(session, drop):
     assert "<b>not unusual</b>: 90.0 % of held-out pictures have a lower energy" in last.cards
     assert "**0 unusual** by energy" in last.status
     assert last.cards.count("<img") == 2
-    assert "Energy at 8x8" in last.cards
-    assert "Energy at 4x4" in last.cards
+    assert "at 8x8" in last.cards
+    assert "at 4x4" in last.cards
     assert last.choices == [("1 · centre.png", 1)]
 
 
@@ -84,7 +84,7 @@ def test_a_rate_that_cannot_be_is_refused_and_the_old_one_stays(session, drop, n
 
 def test_a_score_that_says_the_same_of_all_pictures_cannot_judge(session, drop):
     *_, last = drop({"centre.png": png()})
-    assert "same for all" in last.cards
+    assert "the same for all" in last.cards
     assert "scale_1" not in session.board.entries[0].scored.percentiles
     for name in ("scale_1", "complexity", "luck"):
         with pytest.raises(ValueError, match=f"'{name}' cannot judge here; choose one of energy, scale_0"):

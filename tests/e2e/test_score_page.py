@@ -82,7 +82,7 @@ def test_drop_read_judge_and_pull_back(tmp_path):
         with page.expect_download() as download:
             page.click("#score-csv a")
         download.value.save_as(tmp_path / "scores.csv")
-        rows = list(csv.DictReader((tmp_path / "scores.csv").open()))
+        rows = list(csv.DictReader((tmp_path / "scores.csv").read_text().splitlines()))
         assert [row["file"] for row in rows[:4]] == [*files, "image.png"]
         assert rows[0]["verdict"] == "unusual"
         assert float(rows[0]["false_alarm_rate"]) == pytest.approx(0.5)
