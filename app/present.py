@@ -105,9 +105,11 @@ def energy_plot(
                            line={"width": 1, "color": "rgba(79,70,229,0.25)"})
         figure.add_scatter(x=np.array(steps), y=table.mean(dim=1).numpy(), mode="lines",
                            line={"width": 3, "color": "#4f46e5"}, name="mean")
-    for name, height in (levels or {}).items():
+    for number, (name, height) in enumerate((levels or {}).items()):
+        # Names stand at the two ends in turn: levels may lie close to each other.
+        text, side = ([name, ""], "top right") if number % 2 else (["", name], "top left")
         figure.add_scatter(x=[0, max(1, num_steps)], y=[height, height], mode="lines+text", name=name,
-                           text=["", name], textposition="top left", textfont={"size": 11, "color": "#6b7280"},
+                           text=text, textposition=side, textfont={"size": 11, "color": "#6b7280"},
                            line={"width": 1, "dash": "dash", "color": "#9ca3af"})
     grid = {"gridcolor": "#e5e7eb", "zerolinecolor": "#e5e7eb"}
     figure.layout = {

@@ -20,7 +20,7 @@ CSS = """
   border: none !important; }
 .score-card .score-terms tr { border: none !important; }
 .score-card .score-terms :is(td, th) { padding: 1px 4px; text-align: right; font-weight: 400; border: none !important; }
-.score-card .score-terms td:first-child { text-align: left; }
+.score-card .score-terms td:first-child { text-align: left !important; }
 .score-terms th, .score-notes, .score-legend { color: #6b7280; }
 .score-legend { font-size: .9em; margin: 0 0 8px; }
 .score-notes { font-size: .8em; overflow-wrap: anywhere; }
@@ -28,6 +28,9 @@ CSS = """
   border-radius: 6px; padding: 4px 10px; text-decoration: none !important; }
 .score-pull { margin-top: auto; align-self: start; font-size: .85em; }
 .score-csv { display: inline-block; }
+#score-chain-picture :is(.chain-view, .chain-empty) { max-width: 420px; }
+#score-gallery, #score-gallery * { min-height: 0; }
+#score-gallery { max-width: 240px; }
 #score-table { contain: inline-size; }
 """
 # Pictures are pasted anywhere on the tab; files above the limit stay in the browser, so that the others still come.

@@ -134,12 +134,12 @@ def _emphasised(verdict: Verdict) -> str:
 
 
 def _terms(board: Board, scored: Scored) -> str:
-    """The energy, its terms and the judging score with their percentiles, as HTML."""
+    """The energy, its terms, its typicality and the judging score with their percentiles, as HTML."""
     assert board.model is not None
     chosen = judge_of(board).name
     lines = []
     for name, judge in judges_of(board.model, board.calibration).items():
-        if name == chosen or name.startswith(("energy", "scale_")):
+        if name == chosen or name.startswith(("energy", "scale_", "typicality")):
             share = ""
             if name in scored.percentiles:
                 share = f"<td>{100 * scored.percentiles[name]:.1f} %</td>"

@@ -43,7 +43,7 @@ def take_refused(board: Board, files: Sequence[tuple[str, float]]) -> None:
     """Files ``(name, bytes)`` that the browser did not send, for they are too large."""
     limit = f"the limit is {PICTURES.max_bytes / 2**20:g}: make it smaller"
     board.add(
-        Entry(name, None, problem=f"the file has {size / 2**20:.1f} MiB; {limit}")
+        Entry(str(name)[:255], None, problem=f"the file has {float(size) / 2**20:.1f} MiB; {limit}")
         for name, size in files[: MAX_PICTURES + 1]
     )
 

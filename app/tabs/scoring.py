@@ -48,7 +48,7 @@ def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:
                     judge = gr.Dropdown(_judges(first), value="energy", label="Judged by", elem_id="score-judge")
                     purpose = gr.Markdown(judge_of(first).purpose, elem_id="score-purpose")
                 rate = gr.Slider(
-                    0.5, 50, 100 * first.rate, step=0.5, label="False alarms, in percent", min_width=240,
+                    0.5, 50, 100 * first.rate, step=0.5, label="False alarms in percent", min_width=240,
                     info="so many of the held-out pictures are called unusual too", elem_id="score-rate",
                     interactive=first.calibration is not None,
                 )  # fmt: skip

@@ -22,13 +22,14 @@ from app.limits import MAX_CARDS, MAX_PICTURES, PICTURES
 from app.settings import controls_of
 from app.ui import build_ui
 from app.verdicts import judges_of
+from app.walk import Walk
 from ebm_core import images
 from ebm_core.checkpoint import ModelInfo, save_model
 from ebm_core.langevin import LangevinConfig
 from ebm_core.nets import EnergyNetwork
 from ebm_core.ood import calibrate, measure
 from ebm_core.pictures import Picture
-from ebm_core.recipe import from_png
+from ebm_core.recipe import Recipe, from_png
 from tests.app.conftest import CENTRE, PLAN, png, save_calibrated
 from tests.conftest import TINY
 
@@ -364,6 +365,16 @@ def test_only_a_scored_picture_can_be_pulled_back(session, bowl, number):
         next(scoring.pull_back(session, 1, 0))
     with pytest.raises(ValueError, match="more than 5000"):
         next(scoring.pull_back(session, 1, 10**6))
+
+
+def test_a_walk_from_pictures_fits_them_and_stays_one_when_it_is_steered(session, bowl):
+    landscape, recipe = bowl.model.landscape, Recipe("bowl", "f", bowl.model.info.plan, seed=0, num=2)
+    with pytest.raises(ValueError, match=r"images of shape \(2, 3, 8, 8\), got \(1, 3, 8, 8\)"):
+        Walk(landscape, recipe, torch.zeros(1, 3, 8, 8))
+    walk = Walk(landscape, recipe, torch.zeros(2, 3, 8, 8))
+    walk.change(landscape, recipe)
+    assert (walk.recipe.steered, walk.recipe.from_picture) == (True, True)
+    assert not Walk(landscape, walk.recipe).recipe.from_picture
 
 
 def test_a_pulled_back_picture_is_not_claimed_to_come_from_its_seed(session, calibrated, drop):
