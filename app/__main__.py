@@ -22,6 +22,7 @@ def main(argv: list[str] | None = None) -> int:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     from app.catalog import Catalog
     from app.compute import give_cores_to_compute
+    from app.limits import PICTURES
     from app.ui import PAGE_CSS, THEME, build_ui
 
     give_cores_to_compute()
@@ -34,8 +35,8 @@ def main(argv: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     page.queue(max_size=32)
     page.launch(
-        server_name=a.host, server_port=a.port, theme=THEME, css=PAGE_CSS, max_file_size="10mb", footer_links=[],
-        ssr_mode=False,
+        server_name=a.host, server_port=a.port, theme=THEME, css=PAGE_CSS, max_file_size=PICTURES.max_bytes,
+        footer_links=[], ssr_mode=False,
     )  # fmt: skip
     return 0
 

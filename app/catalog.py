@@ -1,5 +1,6 @@
 """Which models there are; loaded when first used, the least recently used dropped."""
 
+import copy
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -29,6 +30,13 @@ class Model:
     net: EnergyNetwork  # folded for sampling, in the faster precision
     info: ModelInfo
     fingerprint: str
+
+    @property
+    def exact(self) -> EnergyNetwork:
+        """The network in float32, whose scores may be held beside those of a calibration; shares its weights."""
+        net = copy.copy(self.net)
+        net.bf16 = False
+        return net
 
     @property
     def landscape(self) -> Landscape:

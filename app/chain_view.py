@@ -16,7 +16,7 @@ CSS = """
 .pixelated img { image-rendering: pixelated; }
 .pixelated .caption-label { left: 4px; right: 4px; bottom: 4px; padding: 0 4px; font-size: 11px; max-width: none; }
 """
-EMPTY = '<div class="chain-empty"><p>Press <b>{button}</b> and watch noise walk downhill to pictures.</p></div>'
+EMPTY = '<div class="chain-empty"><p>Press <b>{button}</b> and watch {what}.</p></div>'
 ALT = "grid of Langevin chains"
 
 
@@ -56,13 +56,20 @@ class ChainView:
         return updates + [off, gr.skip(), off, off]
 
 
-def build_chain_view(session: gr.State, page: str = "", button: str = "Sample") -> ChainView:
+def build_chain_view(
+    session: gr.State,
+    page: str = "",
+    button: str = "Sample",
+    what: str = "noise walk downhill to pictures",
+    idle: str = "Nothing sampled yet.",
+) -> ChainView:
     """Place the components here; the slider shows the session's recorded walk by itself.
 
-    ``page`` begins the components' ids, ``button`` is the name of the one that starts a walk.
+    ``page`` begins the components' ids, ``button`` is the name of the one that starts a walk, ``what`` it then shows,
+    and ``idle`` the status before.
     """
-    picture = gr.HTML(EMPTY.format(button=button), elem_id=f"{page}chain-picture")
-    status = gr.Markdown("Nothing sampled yet.", elem_id=f"{page}chain-status")
+    picture = gr.HTML(EMPTY.format(button=button, what=what), elem_id=f"{page}chain-picture")
+    status = gr.Markdown(idle, elem_id=f"{page}chain-status")
     plot = gr.Plot(present.energy_plot([], 1), show_label=False, elem_id=f"{page}energy-plot")
     scrubber = gr.Slider(
         0, 1, 0, step=1, label="Look back through the walk", interactive=False, elem_id=f"{page}scrubber"

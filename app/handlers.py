@@ -10,6 +10,7 @@ from pathlib import Path
 import plotly.graph_objects as go
 
 from app import present
+from app.board import Board
 from app.catalog import Catalog
 from app.settings import Controls, make_recipe
 from app.walk import Walk
@@ -53,15 +54,20 @@ class Session:
     folder: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False)
     viewer: object = None  # the one generator that may show the walk
     matrix: object = None  # the one generator that may fill the composing page's matrix
+    board: Board = field(default_factory=Board, repr=False)  # the scoring page's pictures
 
     def begin(self, walk: Walk) -> None:
         """Take up a new walk; the one before ends at its next step."""
-        self.close()
+        self._drop_walk()
         self.walk, self.last_seed = walk, walk.recipe.seed
         self.folder = tempfile.TemporaryDirectory(prefix="ebm-studio-", ignore_cleanup_errors=True)
 
     def close(self) -> None:
-        """Stop the walk and free its memory and files."""
+        """Stop what runs and free its memory and files."""
+        self._drop_walk()
+        self.board.clear()
+
+    def _drop_walk(self) -> None:
         if self.walk is not None:
             self.walk.stop()
         if self.folder is not None:
@@ -97,7 +103,7 @@ def resume(session: Session) -> Iterator[View]:
         now = time.monotonic()
         plot = None
         if now >= next_plot:
-            plot = present.energy_plot(walk.energies, walk.recipe.plan.num_steps, walk.lines)
+            plot = _plot(walk)
         frame = present.encode_frame(state.x)
         drawing = time.monotonic() - now
         if plot is not None:
@@ -148,6 +154,7 @@ def read_settings(catalog: Catalog, path: str) -> tuple[Recipe, str]:
     stopped = "" if recipe.stopped_at < 0 else f" It was stopped at step {recipe.stopped_at}: stop there too."
     same = catalog.get(recipe.model).fingerprint == recipe.fingerprint
     note = "" if same else " It came from another version of this model, so the result will differ."
+    note += " It began at a given picture and this begins at noise, so the result will differ." * recipe.from_picture
     return recipe, f"Settings restored (seed {recipe.seed}). Press Sample to make it again.{stopped}{note}"
 
 
@@ -159,8 +166,12 @@ def _ended(walk: Walk) -> View:
         phase=phase,
         status=present.status(plan, walk.state, None, told),
         frame=present.encode_frame(walk.state.x),
-        plot=present.energy_plot(walk.energies, plan.num_steps, walk.lines),
+        plot=_plot(walk),
     )
+
+
+def _plot(walk: Walk) -> go.Figure:
+    return present.energy_plot(walk.energies, walk.recipe.plan.num_steps, walk.lines, walk.landscape.levels)
 
 
 def _save(session: Session, walk: Walk) -> Result | None:

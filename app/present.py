@@ -76,11 +76,14 @@ def _place(plan: SamplePlan, step: int) -> str:
 
 
 def energy_plot(
-    energies: Sequence[Tensor], num_steps: int, lines: Mapping[str, Mapping[int, float]] | None = None
+    energies: Sequence[Tensor],
+    num_steps: int,
+    lines: Mapping[str, Mapping[int, float]] | None = None,
+    levels: Mapping[str, float] | None = None,
 ) -> go.Figure:
     """Energies of all chains over the steps: a thin line each, their mean bold; or one for each of the named ``lines``.
 
-    A line has its value by step, and gaps where it was not asked for.
+    A line has its value by step, and gaps where it was not asked for. ``levels`` are dashed across, by name.
     """
     figure = go.Figure()
     energies = list(energies)  # the walk goes on adding to it
@@ -102,6 +105,12 @@ def energy_plot(
                            line={"width": 1, "color": "rgba(79,70,229,0.25)"})
         figure.add_scatter(x=np.array(steps), y=table.mean(dim=1).numpy(), mode="lines",
                            line={"width": 3, "color": "#4f46e5"}, name="mean")
+    for number, (name, height) in enumerate((levels or {}).items()):
+        # Names stand at the two ends in turn: levels may lie close to each other.
+        text, side = ([name, ""], "top right") if number % 2 else (["", name], "top left")
+        figure.add_scatter(x=[0, max(1, num_steps)], y=[height, height], mode="lines+text", name=name,
+                           text=text, textposition=side, textfont={"size": 11, "color": "#6b7280"},
+                           line={"width": 1, "dash": "dash", "color": "#9ca3af"})
     grid = {"gridcolor": "#e5e7eb", "zerolinecolor": "#e5e7eb"}
     figure.layout = {
         "height": 230, "margin": {"l": 60, "r": 10, "t": 10, "b": 40}, "showlegend": bool(lines),

@@ -7,9 +7,11 @@ import gradio as gr
 from app.catalog import Catalog
 from app.chain_view import CSS
 from app.handlers import Session
+from app.score_style import CSS as SCORE_CSS
 from app.tabs.composing import CSS as COMPOSING_CSS
 from app.tabs.composing import build_composing_tab
 from app.tabs.sampling import build_sampling_tab
+from app.tabs.scoring import build_scoring_tab
 
 SESSION_SECONDS = 3600  # a walk nobody touches for so long is dropped
 FILE_SECONDS = 3600  # so are files in Gradio's own cache
@@ -20,7 +22,7 @@ THEME = gr.themes.Soft(
     font=["ui-sans-serif", "system-ui", "sans-serif"],
     font_mono=["ui-monospace", "monospace"],
 )
-PAGE_CSS = CSS + COMPOSING_CSS + ".gradio-container { max-width: 1180px !important; margin: auto; }"
+PAGE_CSS = CSS + COMPOSING_CSS + SCORE_CSS + ".gradio-container { max-width: 1180px !important; margin: auto; }"
 
 
 def build_ui(catalog: Catalog) -> gr.Blocks:
@@ -37,6 +39,8 @@ def build_ui(catalog: Catalog) -> gr.Blocks:
             tabs.append(("Sample", build_sampling_tab))
         if catalog.families():
             tabs.append(("Compose", build_composing_tab))
+        if catalog.names():
+            tabs.append(("Score", build_scoring_tab))
         sessions = []  # a walk of its own for every tab of the page
         for name, build in tabs:
             session = gr.State(None, time_to_live=SESSION_SECONDS, delete_callback=_expire)

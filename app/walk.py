@@ -2,8 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -29,6 +29,7 @@ class Landscape:
     lines: Callable[[Tensor], dict[str, Tensor]] = lambda terms: {}
     # What a classifier sees in pictures (B, C, H, W), one caption for each; by default nothing.
     captions: Callable[[Tensor], list[str]] | None = None
+    levels: Mapping[str, float] = field(default_factory=dict)  # energies to compare the chain's with, by name
 
 
 class Walk:
@@ -37,13 +38,19 @@ class Walk:
     The Python generator and its random generator are all the state there is: pausing between two steps and going
     on later gives the very same pictures as never having paused. Whoever watches reads ``state``, ``energies``
     and ``frames()`` at any time from any thread, and never holds the chain up.
+
+    It starts from noise, or from the images ``start (B, C, H, W)`` in [0, 1]; its recipe then says so. Raises
+    ValueError for images of another number or shape.
     """
 
-    def __init__(self, landscape: Landscape, recipe: Recipe) -> None:
-        self.landscape, self.recipe = landscape, recipe
+    def __init__(self, landscape: Landscape, recipe: Recipe, start: Tensor | None = None) -> None:
+        shape = (recipe.num, *landscape.shape)
+        if start is not None and tuple(start.shape) != shape:
+            raise ValueError(f"this walk starts from images of shape {shape}, got {tuple(start.shape)}")
+        self.landscape, self.recipe = landscape, replace(recipe, from_picture=start is not None)
         self._rng = torch.Generator(landscape.device).manual_seed(recipe.seed)
-        x = uniform_noise((recipe.num, *landscape.shape), self._rng)
-        self._chain = sample(landscape.energy, x, recipe.plan, self._rng)
+        self._start = uniform_noise(shape, self._rng) if start is None else start.to(landscape.device)
+        self._chain = sample(landscape.energy, self._start, recipe.plan, self._rng)
         self._stride = 1
         self._frames: list[tuple[int, Tensor]] = []
         self.energies: list[Tensor] = []  # one (B,) for each step so far
@@ -78,8 +85,9 @@ class Walk:
 
     def _change(self, landscape: Landscape, recipe: Recipe) -> None:
         state = self.state
-        x = uniform_noise((self.recipe.num, *landscape.shape), self._rng) if state is None else state.x
-        self.landscape, self.recipe = landscape, replace(recipe, steered=True)
+        x = self._start if state is None else state.x
+        self.landscape = landscape
+        self.recipe = replace(recipe, steered=True, from_picture=self.recipe.from_picture)
         first_step = -1 if state is None else state.step
         self._chain = sample(landscape.energy, x, recipe.plan, self._rng, first_step=first_step)
 

@@ -30,6 +30,7 @@ class Recipe:
     stopped_at: int = -1  # the step at which a person stopped the chain; -1 = it ran to its end
     composition: Composition | None = None  # of several models; ``model`` is then their family
     steered: bool = False  # its weights were changed while it ran, so the seed alone does not make it again
+    from_picture: bool = False  # it began at a given picture, not at noise: the seed alone does not make it again
 
     def __post_init__(self) -> None:
         if not 1 <= self.num <= MAX_CHAINS:

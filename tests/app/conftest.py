@@ -1,16 +1,19 @@
-"""A weights folder with two tiny models, and the catalog of it."""
+"""Weights folders with tiny models, and their catalogs; pictures to score."""
 
 from dataclasses import replace
 
 import pytest
 import torch
 
+from app import scoring
 from app.catalog import Catalog
 from app.handlers import Session
+from ebm_core import images
 from ebm_core.attribute import Attribute
 from ebm_core.checkpoint import ModelInfo, save_model
 from ebm_core.langevin import LangevinConfig
 from ebm_core.nets import EnergyNetwork
+from ebm_core.ood import Calibration, measure
 from ebm_core.sampling import SamplePlan
 from ebm_core.transitions import TransitionConfig
 from tests.conftest import TINY
@@ -82,3 +85,59 @@ def session():
     session = Session()
     yield session
     session.close()
+
+
+CENTRE = torch.randint(0, 256, (3, 8, 8), generator=torch.Generator().manual_seed(5), dtype=torch.uint8)
+
+
+def png(u8=CENTRE):
+    return images.encode(images.to_pil(u8), "PNG")
+
+
+def tiny_calibration(share=0.9, seed=0):
+    """A calibration of the tiny model beside which ``CENTRE`` is above ``share`` of the held-out energies."""
+    torch.manual_seed(seed)
+    measured = measure(EnergyNetwork(TINY).eval(), CENTRE[None])
+    grid = torch.linspace(-share, 1 - share, 201, dtype=torch.float64)
+    quantiles = {
+        "energy": float(measured.energy) + grid,
+        "scale_0": float(measured.scale_energies[0, 0]) + grid,
+        "scale_1": torch.full_like(grid, float(measured.scale_energies[0, 1])),
+        "grad_norm": float(measured.grad_norm) * (1 + grid / 2),
+        "typicality": torch.linspace(0, 1, 201),
+    }
+    plain = {name: tuple(values.tolist()) for name, values in quantiles.items()}
+    return Calibration("made up", 300, float(measured.energy) - 0.5, 0.0, plain)
+
+
+def save_calibrated(folder, name, share=0.9, seed=0):
+    info = ModelInfo(TINY, PLAN, calibration=tiny_calibration(share, seed).to_plain())
+    torch.manual_seed(seed)
+    save_model(folder / name / "model.safetensors", EnergyNetwork(TINY).state_dict(), info)
+
+
+@pytest.fixture
+def calibrated(tmp_path):
+    """A calibrated model, another one, and one without a calibration."""
+    folder = tmp_path / "weights"
+    save_calibrated(folder, "tiny")
+    save_calibrated(folder, "other", share=0.2, seed=1)
+    save_tiny(folder, "raw")
+    return Catalog(folder)
+
+
+@pytest.fixture
+def drop(session, calibrated, tmp_path):
+    """Drop files, by name their bytes, and score them: all views of it."""
+
+    def dropped(files, model="tiny"):
+        paths = []
+        for name, data in files.items():
+            path = tmp_path / name
+            path.write_bytes(data)
+            paths.append(str(path))
+        scoring.choose(session.board, calibrated, model)
+        scoring.take_files(session.board, paths)
+        return list(scoring.score(session))
+
+    return dropped

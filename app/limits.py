@@ -1,0 +1,12 @@
+"""What a stranger may hand to the page, in one place: the page says it, and the server refuses what is above it."""
+
+from ebm_core.pictures import FORMATS, Limits
+
+PICTURES = Limits(max_bytes=20 * 2**20, max_pixels=50_000_000)  # of one file, anywhere on the page
+MAX_PICTURES = 500  # on a Score page at once
+MAX_CARDS = 24  # of them shown large; the table has all
+
+SCORE_LIMITS = (
+    f"{', '.join(FORMATS)}; up to {PICTURES.max_bytes / 2**20:g} MiB and {PICTURES.max_pixels / 1e6:g} million pixels "
+    f"each, {MAX_PICTURES} pictures at once. The first {MAX_CARDS} are shown large, the table has all."
+)

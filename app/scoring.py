@@ -1,0 +1,200 @@
+"""What the Score page does: takes pictures, scores them, judges them, pulls one back. No Gradio here."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence, Set
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from app import present
+from app.board import Board, Entry, Scored
+from app.catalog import Catalog, Model
+from app.compute import COMPUTE
+from app.examples import EXAMPLES, SAMPLE, draw
+from app.handlers import Session, View, resume
+from app.limits import MAX_CARDS, MAX_PICTURES, PICTURES
+from app.score_plots import heat_map
+from app.score_view import Shown, show
+from app.verdicts import is_constant, judges_of
+from app.walk import Walk
+from ebm_core.ood import Calibration, Measured, measure, scores
+from ebm_core.pictures import Picture, PictureError, read_picture
+from ebm_core.recipe import Recipe
+
+BATCH = 16  # pictures between two looks at whether somebody still waits; the page's other walks take turns with them
+SHOW_EVERY = 0.7  # seconds between two updates of the page
+SAMPLING = "**Scoring**, once the model has walked from noise to a sample of its own"
+
+
+def take_files(board: Board, paths: Sequence[str]) -> None:
+    """Files were dropped."""
+    board.add(Entry(Path(path).name, Path(path)) for path in paths)
+
+
+def take_examples(board: Board) -> None:
+    """The examples, those that are not there yet."""
+    have = {entry.source for entry in board.entries}
+    board.add(Entry(f"example: {name}", name) for name in EXAMPLES if name not in have)
+
+
+def take_refused(board: Board, files: Sequence[tuple[str, float]]) -> None:
+    """Files ``(name, bytes)`` that the browser did not send, for they are too large."""
+    limit = f"the limit is {PICTURES.max_bytes / 2**20:g}: make it smaller"
+    board.add(
+        Entry(str(name)[:255], None, problem=f"the file has {float(size) / 2**20:.1f} MiB; {limit}")
+        for name, size in files[: MAX_PICTURES + 1]
+    )
+
+
+def choose(board: Board, catalog: Catalog, model: str) -> None:
+    """Another model: all pictures are to be scored anew. Raises ValueError, in a sentence, when there is none."""
+    board.choose(catalog.get(model))
+
+
+def score(session: Session) -> Iterator[Shown]:
+    """Score what has no result yet, results appearing as they come. A newer call, or a change, ends this one."""
+    board = session.board
+    with board.lock:
+        runner = board.runner = object()
+        model, calibration = board.model, board.calibration
+        large = {id(entry) for entry in board.entries[:MAX_CARDS]}
+    assert model is not None
+
+    def wanted() -> bool:
+        return board.runner is runner
+
+    todo = [entry for entry in board.entries if not entry.done]
+    quick = [entry for entry in todo if entry.source != SAMPLE]
+    batches = [quick[i : i + BATCH] for i in range(0, len(quick), BATCH)]
+    batches += [[entry] for entry in todo if entry.source == SAMPLE]  # a walk is slow: it comes last
+    started, shown_at, done = time.monotonic(), float("-inf"), 0
+    for batch in batches:
+        now = time.monotonic()
+        if now - shown_at >= SHOW_EVERY or batch is batches[-1]:
+            shown_at = now
+            told = SAMPLING if batch[0].source == SAMPLE else _progress(done, len(todo), now - started)
+            yield show(board, told, finished=False)
+        if not board.record(runner, _score_batch(model, calibration, batch, large, wanted)):
+            return
+        done += len(batch)
+    if wanted():
+        yield show(board)
+
+
+def _progress(done: int, num: int, seconds: float) -> str:
+    left = f", about {max(1, round(seconds / done * (num - done)))} s left" if done else ""
+    return f"**Scoring** {done} of {num}{left}"
+
+
+def _score_batch(
+    model: Model,
+    calibration: Calibration | None,
+    entries: Sequence[Entry],
+    large: Set[int],
+    wanted: Callable[[], bool],
+) -> list[tuple[Entry, Scored | str]]:
+    """What is found out about each; a picture that cannot be scored has a sentence and does not harm the others.
+
+    ``large`` are the ids of the entries that are shown large.
+    """
+    pictures: list[tuple[Entry, Picture]] = []
+    found: list[tuple[Entry, Scored | str]] = []
+    for entry in entries:
+        if not wanted():
+            return []
+        try:
+            picture = _read(entry, model, wanted)
+        except ValueError as error:
+            found.append((entry, str(error)))
+        else:
+            pictures += [(entry, picture)] if picture is not None else []
+    for (entry, picture), measured in zip(pictures, _measure(model, [p.u8 for _, p in pictures]), strict=True):
+        if isinstance(measured, str):
+            found.append((entry, measured))
+            continue
+        values = scores(measured, calibration)
+        shares = {}
+        if calibration is not None:
+            telling = [name for name in calibration.quantiles if name in values and not is_constant(calibration, name)]
+            shares = {name: calibration.percentile(name, values[name]) for name in telling}
+        shown = (present.encode_row(picture.u8[None]), heat_map(measured.heat[0])) if id(entry) in large else None
+        found.append((entry, Scored(picture, _floats(values), _floats(shares), shown)))
+    return found
+
+
+def _floats(values: dict[str, Tensor]) -> dict[str, float]:
+    return {name: float(value) for name, value in values.items()}
+
+
+def _read(entry: Entry, model: Model, wanted: Callable[[], bool]) -> Picture | None:
+    """An entry's picture as the model takes it; None once it is no longer wanted. Raises ValueError, in a sentence."""
+    c = model.info.net
+    if isinstance(entry.source, str):
+        u8 = draw(entry.source, model, wanted)
+        return None if u8 is None else Picture(u8, ())
+    assert entry.source is not None
+    try:
+        data = entry.source.read_bytes()
+    except OSError as error:
+        raise PictureError("the file is no longer here; drop it again") from error
+    return read_picture(data, c.image_size, c.channels, PICTURES)
+
+
+def _measure(model: Model, pictures: Sequence[Tensor]) -> list[Measured | str]:
+    """Each picture measured, or why it cannot be."""
+    if not pictures:
+        return []
+    try:
+        whole = COMPUTE.submit(measure, model.exact, torch.stack(list(pictures)), model.landscape.device).result()
+    except ValueError as error:
+        if len(pictures) == 1:
+            return [str(error)]
+        return [one for picture in pictures for one in _measure(model, [picture])]
+    return [Measured(*(column[i : i + 1] for column in whole)) for i in range(len(pictures))]
+
+
+def judge(session: Session, name: str, percent: float) -> Shown:
+    """Judge by another score, or at another false-alarm rate in percent; no network runs.
+
+    Raises ValueError, in a sentence, for a score or a rate that cannot be.
+    """
+    board = session.board
+    assert board.model is not None
+    judges = [judge.name for judge in judges_of(board.model, board.calibration).values() if not judge.constant]
+    if name not in judges:
+        raise ValueError(f"'{name}' cannot judge here; choose one of {', '.join(judges)}")
+    rate = float(percent) / 100
+    if board.calibration is not None:
+        board.calibration.threshold(name, rate)
+    board.judge, board.rate = name, rate
+    return replace(show(board), choices=None)
+
+
+def pull_back(session: Session, number: int, steps: int) -> Iterator[View]:
+    """Langevin dynamics from picture ``number``, counted from 1, by the model's own steps and without transitions.
+
+    Raises ValueError, in a sentence, when there is no such picture or no such walk.
+    """
+    board = session.board
+    entries = board.entries
+    scored = entries[number - 1].scored if 1 <= number <= len(entries) else None
+    if board.model is None or scored is None:
+        raise ValueError("Choose a picture that has been scored, then pull it back.")
+    model = board.model
+    own = model.info.plan
+    plan = replace(own, rounds=0, refinement_steps=int(steps), move_noise=False)
+    recipe = Recipe(model.name, model.fingerprint, plan, seed=0, num=1)
+    landscape = replace(model.landscape, levels=_levels(board))
+    session.begin(Walk(landscape, recipe, (scored.picture.u8[None].float() + 0.5) / 256))
+    yield from resume(session)
+
+
+def _levels(board: Board) -> dict[str, float]:
+    if board.calibration is None:
+        return {}
+    return {
+        "unusual above": board.calibration.threshold("energy", board.rate),
+        "held-out median": board.calibration.energy_median,
+    }

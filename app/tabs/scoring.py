@@ -1,0 +1,180 @@
+"""The tab that scores a person's own pictures: model and pictures on the left, histogram and judge on the right."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import gradio as gr
+
+from app import handlers, scoring
+from app.board import Board
+from app.catalog import Catalog
+from app.chain_view import build_chain_view
+from app.handlers import Session, View
+from app.limits import SCORE_LIMITS
+from app.score_style import PULL, TAKE
+from app.score_view import Shown, about, show
+from app.verdicts import judge_of, judges_of
+
+INTRO = """*Has the model ever seen anything like this?* It gives every picture an energy, and what that means shows
+beside **held-out pictures** of the same kind as its training data: an energy above almost all of theirs is unusual."""
+WIDTHS = ["50px", "200px", "110px", "80px", "260px", *["120px"] * 8]  # of the table's columns
+
+
+def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:
+    """Place the tab's components and wire them to the handlers."""
+    names = catalog.names()
+    first = Board()
+    first.choose(catalog.get(names[0]))
+    empty = show(first)
+    gr.Markdown(INTRO)
+    with gr.Row():
+        with gr.Column(scale=2, min_width=320):
+            model = gr.Dropdown(names, value=names[0], label="Model", elem_id="score-model")
+            told = gr.Markdown(about(first), elem_id="score-about")
+            files = gr.File(
+                label="Drop pictures, or paste them with Ctrl+V", file_count="multiple", height=170,
+                elem_id="score-files",
+            )  # fmt: skip
+            taken = gr.HTML(f'<p class="score-limits">{SCORE_LIMITS}</p>', js_on_load=TAKE, elem_id="score-limits")
+            with gr.Row():
+                examples = gr.Button("Take the examples", min_width=120, elem_id="score-examples")
+                clear = gr.Button("Clear", min_width=80, elem_id="score-clear")
+        with gr.Column(scale=3, min_width=340):
+            status = gr.Markdown(empty.status, elem_id="score-status")
+            plot = gr.Plot(empty.plot, show_label=False, elem_id="score-plot")
+            with gr.Row():
+                with gr.Column(min_width=240):
+                    judge = gr.Dropdown(_judges(first), value="energy", label="Judged by", elem_id="score-judge")
+                    purpose = gr.Markdown(judge_of(first).purpose, elem_id="score-purpose")
+                rate = gr.Slider(
+                    0.5, 50, 100 * first.rate, step=0.5, label="False alarms in percent", min_width=240,
+                    info="so many of the held-out pictures are called unusual too", elem_id="score-rate",
+                    interactive=first.calibration is not None,
+                )  # fmt: skip
+    cards = gr.HTML("", js_on_load=PULL, elem_id="score-cards")
+    table = gr.Dataframe(
+        empty.table, label="All pictures: press a heading to sort", interactive=False, max_height=420, wrap=True,
+        column_widths=WIDTHS, elem_id="score-table",
+    )  # fmt: skip
+    link = gr.HTML("", elem_id="score-csv")
+    gr.Markdown("### Pull it back\nLangevin steps from the picture itself: downhill to something that the model knows.",
+                elem_id="score-pulling")  # fmt: skip
+    with gr.Row():
+        with gr.Column(scale=2, min_width=320):
+            picture = gr.Dropdown([], label="Picture", elem_id="score-picture")
+            steps = gr.Slider(10, 1000, 200, step=10, label="Langevin steps", elem_id="score-steps")
+            with gr.Row():
+                pull = gr.Button("Pull it back", variant="primary", min_width=90, elem_id="score-pull")
+                stop = gr.Button("Stop", interactive=False, min_width=90, elem_id="score-stop")
+                resume = gr.Button("Continue", interactive=False, min_width=90, elem_id="score-continue")
+        with gr.Column(scale=3, min_width=340):
+            view = build_chain_view(
+                session, "score-", "Pull it back", "a picture walk downhill to one that the model knows",
+                "Nothing pulled back yet.",
+            )  # fmt: skip
+
+    shown = [status, plot, cards, table, link, picture]
+    run: dict[str, Any] = {
+        "show_progress": "hidden", "concurrency_id": "scores", "concurrency_limit": 4, "trigger_mode": "multiple",
+    }  # fmt: skip
+    quick: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "trigger_mode": "multiple"}
+
+    def on_score(current: Session) -> Iterator[list[Any]]:
+        with _told():
+            for item in scoring.score(current):
+                yield _updates(item)
+
+    def taking(take: Callable[[Board, Any], None]) -> Callable[..., None]:
+        def handler(current: Session, name: str, given: Any = None) -> None:
+            with _told():
+                scoring.choose(current.board, catalog, name)
+            take(current.board, given)
+
+        return handler
+
+    def on_kept(current: Session, name: str, event: gr.EventData) -> None:
+        taking(scoring.take_refused)(current, name, event.kept)
+
+    def on_model(current: Session, name: str) -> list[Any]:
+        with _told():
+            scoring.choose(current.board, catalog, name)
+        judging = judge_of(current.board)
+        calibrated = current.board.calibration is not None
+        offered = gr.Dropdown(_judges(current.board), value=judging.name)
+        return [about(current.board), offered, judging.purpose, gr.Slider(interactive=calibrated)]
+
+    def on_judge(current: Session, model: str, name: str, percent: float) -> list[Any]:
+        with _told():
+            scoring.choose(current.board, catalog, model)
+            item = scoring.judge(current, name, percent)
+        return [judge_of(current.board).purpose, *_updates(item)]
+
+    events = [
+        # A drop zone stays one: what was dropped shows in the table, and more may come.
+        files.upload(taking(scoring.take_files), [session, model, files], files, **quick),
+        taken.input(on_kept, [session, model], None, **quick),
+        examples.click(taking(lambda board, _: scoring.take_examples(board)), [session, model], None, **quick),
+        clear.click(taking(lambda board, _: board.clear()), [session, model], None, **quick),
+        model.input(on_model, [session, model], [told, judge, purpose, rate], **quick),
+    ]
+    for event in events:
+        event.then(on_score, session, shown, **run)
+    for control in (judge, rate):
+        control.input(
+            on_judge, [session, model, judge, rate], [purpose, *shown], show_progress="hidden",
+            concurrency_limit=None, trigger_mode="always_last",
+        )  # fmt: skip
+
+    buttons = [pull, stop, resume]
+    chains: dict[str, Any] = {"show_progress": "hidden", "concurrency_id": "chains", "concurrency_limit": 4}
+
+    def walk(views: Iterator[View]) -> Iterator[list[Any]]:
+        with _told():
+            for item in views:
+                running = item.phase == "running"
+                yield view.updates(item) + [
+                    gr.Button(interactive=True),
+                    gr.Button(interactive=running),
+                    gr.Button(interactive=item.phase == "stopped"),
+                ]
+
+    def on_pull(current: Session, number: int | None, steps: float) -> Iterator[list[Any]]:
+        yield from walk(scoring.pull_back(current, number or 0, int(steps)))
+
+    def on_continue(current: Session) -> Iterator[list[Any]]:
+        yield from walk(handlers.resume(current))
+
+    def on_card(event: gr.EventData) -> int:
+        return int(event.number)
+
+    outputs = [*view.outputs, *buttons]
+    pulling = {**chains, "trigger_mode": "multiple"}
+    pull.click(on_pull, [session, picture, steps], outputs, **pulling)
+    cards.click(on_card, None, picture, **quick).then(on_pull, [session, picture, steps], outputs, **pulling)
+    resume.click(on_continue, [session], outputs, **chains)
+    stop.click(handlers.stop, [session], None, queue=False, show_progress="hidden")
+
+
+def _judges(board: Board) -> list[tuple[str, str]]:
+    assert board.model is not None
+    judges = judges_of(board.model, board.calibration).values()
+    return [(judge.label, judge.name) for judge in judges if not judge.constant]
+
+
+def _updates(shown: Shown) -> list[Any]:
+    """Values for the status, the plot, the cards, the table, the link and the picture to pull back."""
+    values = [shown.status, shown.plot, shown.cards, shown.table, shown.csv]
+    updates: list[Any] = [gr.skip() if value is None else value for value in values]
+    if shown.choices is None:
+        return [*updates, gr.skip()]
+    return [*updates, gr.Dropdown(shown.choices, value=shown.choices[0][1] if shown.choices else None)]
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """An error is told in its sentence, and leaves all as it was."""
+    try:
+        yield
+    except ValueError as error:
+        raise gr.Error(str(error), duration=15) from error
