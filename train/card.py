@@ -107,7 +107,9 @@ def collect(info: ModelInfo, compose: Path | None, frechet: Path | None, ood: Pa
     if frechet is not None:
         figures["frechet"] = json.loads(frechet.read_text())
     if ood is not None:
-        figures["ood"] = json.loads(ood.read_text())
+        report = json.loads(ood.read_text())
+        kept = ("scores", "in_distribution", "sets", "command", "seed", "machine", "date")
+        figures["ood"] = {name: report[name] for name in kept}
     return figures
 
 
@@ -145,6 +147,17 @@ def write_card(name: str, info: ModelInfo, mebibytes: float, num: int, rows: lis
             f"nearest training image is {f['nearest_training_image_mse']['samples_median']:.5f} for samples and "
             f"{f['nearest_training_image_mse']['test_median']:.5f} for test images: no copies.", "",
         ]  # fmt: skip
+    if "ood" in figures:
+        names = figures["ood"]["scores"]
+        lines += [
+            f"AUROC of each score, {figures['ood']['in_distribution']['title']} against other sets (0.5 is chance):", "",
+            "| set | " + " | ".join(names) + " | the paper's, by energy |", "|---" * (len(names) + 2) + "|",
+        ]  # fmt: skip
+        for row in figures["ood"]["sets"]:
+            found = row.get("detection")
+            values = [f"{found[name]['auroc']:.2f}" for name in names] if found else ["not run"] * len(names)
+            lines.append(f"| {row['title']} | {' | '.join(values)} | {row['paper_auroc'] or ''} |")
+        lines.append("")
     p = info.provenance
     lines += [
         "`metrics.json` has all figures with their commands, commits, machines and dates.", "",

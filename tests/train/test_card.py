@@ -61,10 +61,16 @@ def test_the_command_writes_a_card_from_reports(tmp_path, capsys):
                "ceiling_noise_against_test": 99.0, "num_test": 10,
                "nearest_training_image_mse": {"samples_median": 0.01, "test_median": 0.02}}  # fmt: skip
     (tmp_path / "frechet.json").write_text(json.dumps(frechet))
+    ood = {"scores": ["energy"], "in_distribution": {"title": "Home"}, "command": "c", "seed": 0, "machine": "m",
+           "date": "d", "sets": [{"title": "Away", "paper_auroc": 0.91, "detection": {"energy": {"auroc": 0.754}}},
+                                 {"title": "Absent", "paper_auroc": None, "not_run": "no file"}]}  # fmt: skip
+    (tmp_path / "ood.json").write_text(json.dumps(ood))
     code = main(["card", "tiny", "--weights", str(tmp_path), "--frechet", str(tmp_path / "frechet.json"),
-                 "--trained", "T.", "--poor", "P.", "--device", "cpu"])  # fmt: skip
+                 "--ood", str(tmp_path / "ood.json"), "--trained", "T.", "--poor", "P.", "--device", "cpu"])  # fmt: skip
     assert code == 0, capsys.readouterr().err
     card = (tmp_path / "tiny" / "README.md").read_text()
     assert "| **12.3** |" in card
     assert "**not** an FID" in card
     assert "tiny-net" in card
+    assert "| Away | 0.75 | 0.91 |" in card
+    assert "| Absent | not run |  |" in card
