@@ -149,8 +149,9 @@ def write_card(name: str, info: ModelInfo, mebibytes: float, num: int, rows: lis
         ]  # fmt: skip
     if "ood" in figures:
         names = figures["ood"]["scores"]
+        home = figures["ood"]["in_distribution"]["title"]
         lines += [
-            f"AUROC of each score, {figures['ood']['in_distribution']['title']} against other sets (0.5 is chance):", "",
+            f"AUROC of each score, {home} against other sets (0.5 is chance):", "",
             "| set | " + " | ".join(names) + " | the paper's, by energy |", "|---" * (len(names) + 2) + "|",
         ]  # fmt: skip
         for row in figures["ood"]["sets"]:

@@ -66,7 +66,8 @@ def test_the_command_writes_a_card_from_reports(tmp_path, capsys):
                                  {"title": "Absent", "paper_auroc": None, "not_run": "no file"}]}  # fmt: skip
     (tmp_path / "ood.json").write_text(json.dumps(ood))
     code = main(["card", "tiny", "--weights", str(tmp_path), "--frechet", str(tmp_path / "frechet.json"),
-                 "--ood", str(tmp_path / "ood.json"), "--trained", "T.", "--poor", "P.", "--device", "cpu"])  # fmt: skip
+                 "--ood", str(tmp_path / "ood.json"), "--trained", "T.",
+                 "--poor", "P.", "--device", "cpu"])  # fmt: skip
     assert code == 0, capsys.readouterr().err
     card = (tmp_path / "tiny" / "README.md").read_text()
     assert "| **12.3** |" in card
