@@ -138,7 +138,8 @@ def run(a: argparse.Namespace) -> None:
         row["nearest_training_image_mse"] = float(nearest(samples, train.images)[0].median())
         row["frechet"] = distance_to_asked(samples, case, attributes, test.images, labels, a.device)
         rows.append(row)
-        images.grid(samples[:32], 8, zoom=3).save(_made(a.out) / f"{case.name.replace(' & ', '+').replace(' ', '-')}.png")
+        sheet = case.name.replace(" & ", "+").replace(" ", "-")
+        images.grid(samples[:32], 8, zoom=3).save(_made(a.out) / f"{sheet}.png")
         print(json.dumps(row), flush=True)
     neighbours = nearest(samples[:8], train.images)[1]
     sheet = PRIVATE_SHEET if a.family in PRIVATE else "nearest.png"
