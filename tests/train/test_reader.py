@@ -115,7 +115,7 @@ def test_the_command_writes_a_report_a_figure_and_sheets(tmp_path, monkeypatch, 
     assert set(report["rows"][-1]["read"]) == {"bright", "kind", "place", "turn", "all at once"}
     assert set(report["rows"][0]["read"]) == {"bright", "kind", "place", "turn", "all at once"}
     assert report["reader_on_real_test_images"] == {"bright": 0.9}
-    assert {"compose.png", "nearest.png", "nothing.png", "bright+kind.png"} <= {p.name for p in out.iterdir()}
+    assert {"compose.png", "nearest-private.png", "nothing.png", "bright+kind.png"} <= {p.name for p in out.iterdir()}
 
 
 def test_the_reader_command_ships_a_reader(tmp_path, monkeypatch, capsys):

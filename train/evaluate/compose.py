@@ -36,8 +36,7 @@ from train.provenance import provenance
 # The order in which attributes are added to each other; Table 4 of ICD has that of the faces.
 ORDER = {"faces": ("young", "female", "smiling", "wavy hair"), "objects": ("type", "size", "position", "rotation")}
 PAPER = {"faces": {"young": 0.92, "female": 0.63, "smiling": 0.84, "wavy hair": 0.91}}  # ICD Table 4, all four at once
-PRIVATE = ("faces",)  # families whose training pictures may not be passed on; git ignores a sheet of this name:
-PRIVATE_SHEET = "nearest-private.png"
+NEAREST_SHEET = "nearest-private.png"  # git ignores this name: training pictures are not this project's to pass on
 BATCH = 32
 FEWEST = 100  # pictures with all that was asked for, below which there is no distance to them
 
@@ -142,10 +141,9 @@ def run(a: argparse.Namespace) -> None:
         images.grid(samples[:32], 8, zoom=3).save(_made(a.out) / f"{sheet}.png")
         print(json.dumps(row), flush=True)
     neighbours = nearest(samples[:8], train.images)[1]
-    sheet = PRIVATE_SHEET if a.family in PRIVATE else "nearest.png"
-    images.grid(torch.cat([samples[:8], train.images[neighbours]]), 8, zoom=3).save(a.out / sheet)
+    images.grid(torch.cat([samples[:8], train.images[neighbours]]), 8, zoom=3).save(a.out / NEAREST_SHEET)
     report = {
-        "family": a.family, "sum_only": a.sum_only, "sheet": sheet, "rows": rows,
+        "family": a.family, "sum_only": a.sum_only, "rows": rows,
         "reader_on_real_test_images": reader.config.held_out,
         "nearest_training_image_mse_of_test_images": float(nearest(test.images, train.images)[0].median()),
         "choices": [n for n, t in attributes.items() if t.kind in ("binary", "choice")] + ["all at once"],

@@ -46,9 +46,8 @@ def markdown(report: dict[str, Any]) -> str:
         "rest of them. The last column is the median squared error to the nearest training image: far below that of "
         "real test pictures it would mean memorised ones.", "",
         "![Shares read as asked for](compose.png)", "",
-        "The command also draws the first samples of the last row above their nearest training images"
-        + (":\n\n![Nearest training images](nearest.png)" if report["sheet"] == "nearest.png" else
-           "; whose terms forbid to pass them on, so that sheet is not here."), "",
+        "The command also draws the first samples of the last row above their nearest training images; that sheet is "
+        "not here, since training pictures are not this project's to pass on.", "",
         f"Seed {report['seed']}, {p['machine']}, {p['date']}, commit {p['commit']}, {report['seconds']} s:", "",
         f"```sh\n{p['command']}\n```", "",
     ])  # fmt: skip
