@@ -2,11 +2,16 @@
 
 import base64
 import csv
+from dataclasses import replace
 
 import pytest
 import torch
 
 from app.limits import PICTURES
+from ebm_core.checkpoint import load_model
+from ebm_core.hub import WEIGHTS, find_model
+from ebm_core.images import encode, to_pil
+from ebm_core.sampling import sample, uniform_noise
 from tests.app.conftest import png, save_calibrated, save_tiny
 from tests.e2e.browser import CHROMIUM, chromium_page, running_app
 from tests.e2e.test_compose_page import drag
@@ -111,3 +116,25 @@ def test_drop_read_judge_and_pull_back(tmp_path):
         wait_for_text(page, "#score-status", "No pictures yet")
         assert page.locator(".score-card").count() == 0
         assert not problems
+
+
+def test_the_shipped_model_gives_three_pictures_their_verdicts(tmp_path):
+    """Noise, a picture like CIFAR-10's and a face; the latter two are samples of the shipped models."""
+    rng = torch.Generator().manual_seed(1)
+    made = {"noise": torch.rand(1, 3, 32, 32, generator=rng)}
+    for name, model in {"like-cifar": "cifar10", "face": "faces"}.items():
+        net, info = load_model(find_model(model))
+        for state in sample(net, uniform_noise((1, 3, 32, 32), rng), replace(info.plan, rounds=1), rng):
+            made[name] = state.x
+    for name, x in made.items():
+        (tmp_path / f"{name}.png").write_bytes(encode(to_pil(x[0]), "PNG"))
+    with running_app(WEIGHTS) as address, chromium_page(address, height=1600) as page:
+        page.get_by_role("tab", name="Score").click()
+        page.locator("#score-model input").click()
+        page.get_by_role("option", name="cifar10", exact=True).click()
+        wait_for_text(page, "#score-about", "CIFAR-10 test, first 5,000")
+        page.set_input_files("#score-files input[type=file]", [tmp_path / f"{name}.png" for name in made])
+        wait_for_text(page, "#score-status", "3 pictures scored")
+        assert verdict(page, "1 · noise.png").startswith("unusual")
+        for card in ("2 · like-cifar.png", "3 · face.png"):
+            assert "held-out pictures have a lower energy" in verdict(page, card)
