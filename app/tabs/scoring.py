@@ -33,7 +33,7 @@ def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:
             model = gr.Dropdown(names, value=names[0], label="Model", elem_id="score-model")
             told = gr.Markdown(about(first), elem_id="score-about")
             files = gr.File(
-                label="Drop pictures, or paste them with Ctrl+V", file_count="multiple", height=170,
+                label="Drop or paste pictures", file_count="multiple", height=170,
                 elem_id="score-files",
             )  # fmt: skip
             taken = gr.HTML(f'<p class="score-limits">{SCORE_LIMITS}</p>', js_on_load=TAKE, elem_id="score-limits")
