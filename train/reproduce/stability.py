@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from train.config import TrainConfig
 from train.reproduce.experiment import Claim, Experiment, Findings, Size
-from train.reproduce.figures import COLOURS, figure
+from train.reproduce.figures import COLOURS, figure, legend
 from train.reproduce.lab import Lab
 from train.reproduce.measures import divergence_time, median
 from train.reproduce.training import NO_KL, Trained, from_scratch, train, variants_of
@@ -66,7 +66,7 @@ def _findings(runs: dict[tuple[str, str], Trained], s: Settings) -> Findings:
         axis.set_yscale("symlog", linthresh=0.01)
         axis.set_xlabel("iteration")
         axis.set_ylabel("energy of samples less that of data")
-        axis.legend(frameon=False)
+        legend(axis)
     for attention in ATTENTION:
         bare, kl = times["nothing", attention], times["KL term", attention]
         claims.append(Claim(
