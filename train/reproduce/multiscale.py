@@ -28,7 +28,7 @@ class Settings:
 def settings(size: Size) -> Settings:
     """Three scales."""
     if size == "small":
-        return Settings(from_scratch(size, ["net.layouts=['1 2d attn 2 4d', '1 2d', '1']"]))
+        return Settings(from_scratch(size, ["net.layouts=['1d attn 2d', '1d', '1']", "icd.entropy_weight=0.9"]))
     return Settings(from_scratch(size), num_samples=10_000)
 
 
