@@ -12,6 +12,7 @@ from app.tabs.composing import CSS as COMPOSING_CSS
 from app.tabs.composing import build_composing_tab
 from app.tabs.sampling import build_sampling_tab
 from app.tabs.scoring import build_scoring_tab
+from app.tabs.understanding import build_understanding_tab
 
 SESSION_SECONDS = 3600  # a walk nobody touches for so long is dropped
 FILE_SECONDS = 3600  # so are files in Gradio's own cache
@@ -43,10 +44,15 @@ def build_ui(catalog: Catalog) -> gr.Blocks:
             tabs.append(("Score", build_scoring_tab))
         sessions = []  # a walk of its own for every tab of the page
         for name, build in tabs:
-            session = gr.State(None, time_to_live=SESSION_SECONDS, delete_callback=_expire)
+            session = _new_session()
             with gr.Tab(name):
                 build(catalog, session)
             sessions.append(session)
+        if catalog.names():
+            walks = [_new_session() for _ in range(3)]  # with jolts, without, and downhill
+            with gr.Tab("Understand"):
+                build_understanding_tab(catalog, *walks)
+            sessions += walks
         open_sessions: dict[str | None, list[Session]] = {}
 
         def open_session(request: gr.Request) -> dict[gr.State, Session]:
@@ -63,6 +69,10 @@ def build_ui(catalog: Catalog) -> gr.Blocks:
         page.load(open_session, None, sessions, show_progress="hidden")
         page.unload(close_session)
     return page
+
+
+def _new_session() -> gr.State:
+    return gr.State(None, time_to_live=SESSION_SECONDS, delete_callback=_expire)
 
 
 def _expire(session: Session | None) -> None:

@@ -31,6 +31,11 @@ def rows_of_pictures(rows: Sequence[Tensor], zoom: int = 2) -> Image.Image:
     return images.grid(torch.cat([x[:columns].cpu() for x in parts]), columns, zoom=zoom)
 
 
+def legend(axis: Axes) -> None:
+    """Below the plot, where no line runs through it."""
+    axis.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.18), ncols=3)
+
+
 def bars(axis: Axes, heights: Mapping[str, float | None], colour: str) -> None:
     """A bar for each name, none where there is no number."""
     axis.bar([name.replace(" ", "\n", 1) for name in heights], [h or 0.0 for h in heights.values()], color=colour)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from train.config import TrainConfig
 from train.reproduce.experiment import Claim, Experiment, Findings, Size
-from train.reproduce.figures import COLOURS, figure
+from train.reproduce.figures import COLOURS, figure, legend
 from train.reproduce.lab import Lab
 from train.reproduce.measures import median
 from train.reproduce.training import Trained, from_scratch, train
@@ -43,7 +43,7 @@ def _findings(run: Trained) -> Findings:
     for values, name, colour in ((cd, "L_CD", COLOURS[0]), (kl, "L_KL = L_opt + L_ent", COLOURS[1])):
         norms.plot(iterations, values, color=colour, label=name, linewidth=1)
     norms.set_yscale("log")
-    norms.legend(frameon=False)
+    legend(norms)
     angle.plot(angle_at, cosine, color=COLOURS[2], linewidth=1)
     angle.axhline(0, color="#9ca3af", linestyle="--")
     angle.set_ylim(-1, 1)

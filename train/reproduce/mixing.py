@@ -13,7 +13,7 @@ from ebm_core.precision import for_sampling
 from ebm_core.sampling import SamplePlan, sample, uniform_noise
 from ebm_core.transitions import scaled
 from train.reproduce.experiment import Claim, Experiment, Findings, Size
-from train.reproduce.figures import COLOURS, figure, rows_of_pictures
+from train.reproduce.figures import COLOURS, figure, legend, rows_of_pictures
 from train.reproduce.lab import Lab, NotRun
 
 FACTOR = 2.0  # how much further apart the chains must be with transitions
@@ -70,7 +70,8 @@ def _walk(lab: Lab, net: EnergyNetwork, own: SamplePlan, strength: float | None,
             start = state.x.expand_as(noise)
         # The first round, too, begins with a transition.
         plan = replace(own, rounds=s.rounds, move_noise=True, transition=scaled(own.transition, strength))
-    ends = {(number + 1) * plan.langevin.steps for number in range(plan.rounds)} | {plan.num_steps}
+    # The state with the number of a round's first step has had its transition already.
+    ends = {(number + 1) * plan.langevin.steps - 1 for number in range(plan.rounds)} | {plan.num_steps}
     distances, energies, pictures = [], [], []
     for state in sample(net, start, plan, rng):
         distances.append(float(mean_pairwise_distance(state.x)))
@@ -98,8 +99,8 @@ def _findings(walks: dict[str, dict[str, Any]], s: Settings, notes: list[str]) -
                 rows_of_pictures([walk["start"], *walk["pictures"]])
             )
         axis.set_xlabel("Langevin step")
-        axis.set_ylabel("mean pairwise distance, RMS of pixels")
-        axis.legend(frameon=False)
+        axis.set_ylabel("mean pairwise distance")
+        legend(axis)
         far, near, independent = (arms[arm]["distance"][-1] for arm in ARMS)
         claims.append(Claim(
             f"with transitions chains of `{name}` end at least {FACTOR:g} times as far apart", far >= FACTOR * near,

@@ -13,7 +13,7 @@ from ebm_core.sampling import SamplePlan, sample, uniform_noise
 from train.config import TrainConfig
 from train.evaluate.frechet import nearest
 from train.reproduce.experiment import Claim, Experiment, Findings, Size
-from train.reproduce.figures import COLOURS, figure, rows_of_pictures
+from train.reproduce.figures import COLOURS, figure, legend, rows_of_pictures
 from train.reproduce.lab import Lab, NotRun
 from train.reproduce.measures import median, saturated_share
 from train.reproduce.training import NO_KL, NO_TRANSITIONS, from_scratch, train, variants_of
@@ -138,7 +138,7 @@ def _findings(plunges: dict[str, dict[str, Any]], s: Settings, notes: list[str])
     energy.set_xlabel("noiseless step")
     energy.set_ylabel("energy, less that of data")
     energy.set_yscale("symlog", linthresh=1e-3)
-    energy.legend(frameon=False, fontsize=8)
+    legend(energy)
     error.axhline(1, color="#9ca3af", linestyle="--")
     error.set_ylabel("distance to data, test = 1")
     error.tick_params(axis="x", labelsize=8)

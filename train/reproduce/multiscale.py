@@ -6,7 +6,7 @@ from typing import Any
 from train.config import TrainConfig
 from train.reproduce.compute import equal_compute
 from train.reproduce.experiment import Claim, Experiment, Findings, Size
-from train.reproduce.figures import COLOURS, bars, figure, rows_of_pictures
+from train.reproduce.figures import COLOURS, bars, figure, legend, rows_of_pictures
 from train.reproduce.judging import reference, shown, train_and_judge
 from train.reproduce.lab import Lab
 from train.reproduce.training import Trained, from_scratch, variants_of
@@ -28,7 +28,7 @@ class Settings:
 def settings(size: Size) -> Settings:
     """Three scales."""
     if size == "small":
-        return Settings(from_scratch(size, ["net.layouts=['1 2d attn 2 4d', '1 2d', '1']"]))
+        return Settings(from_scratch(size, ["net.layouts=['1d attn 2d', '1d', '1']", "icd.entropy_weight=0.9"]))
     return Settings(from_scratch(size), num_samples=10_000)
 
 
@@ -52,7 +52,7 @@ def _findings(found: dict[str, tuple[Trained, dict[str, Any]]], ends: dict[str, 
     distances = {name: judged["distance"] for name, (_, judged) in found.items()}
     bars(axis, distances, COLOURS[0])
     axis.axhline(ends["training images"]["distance"], color="#9ca3af", linestyle="--", label="training images")
-    axis.legend(frameon=False)
+    legend(axis)
     table: list[dict[str, Any]] = [
         {
             "scales": name, "score": judged["score"], "distance": judged["distance"],

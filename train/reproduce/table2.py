@@ -6,7 +6,7 @@ from typing import Any
 from train.config import TrainConfig
 from train.reproduce.compute import equal_compute
 from train.reproduce.experiment import Claim, Experiment, Findings, Size
-from train.reproduce.figures import COLOURS, bars, figure, rows_of_pictures
+from train.reproduce.figures import COLOURS, bars, figure, legend, rows_of_pictures
 from train.reproduce.judging import reference, shown, train_and_judge
 from train.reproduce.lab import Lab
 from train.reproduce.stability import LIMIT, time_to_divergence
@@ -64,7 +64,7 @@ def _findings(found: dict[str, tuple[Trained, dict[str, Any]]], ends: dict[str, 
     distances = {name: judged["distance"] for name, (_, judged) in found.items()}
     bars(axis, distances, COLOURS[0])
     axis.axhline(ends["training images"]["distance"], color="#9ca3af", linestyle="--", label="training images")
-    axis.legend(frameon=False)
+    legend(axis)
     table: list[dict[str, Any]] = []
     for name, (trained, judged) in found.items():
         time = time_to_divergence(trained, LIMIT)

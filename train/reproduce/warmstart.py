@@ -6,7 +6,7 @@ from typing import Any
 from train.config import TrainConfig
 from train.reproduce.compute import flops
 from train.reproduce.experiment import Claim, Experiment, Findings, Size
-from train.reproduce.figures import COLOURS, figure, rows_of_pictures
+from train.reproduce.figures import COLOURS, figure, legend, rows_of_pictures
 from train.reproduce.judging import judge, reference
 from train.reproduce.lab import Lab
 from train.reproduce.training import Trained, from_scratch, train
@@ -96,7 +96,7 @@ def _findings(
     axis.axhline(ends["training images"]["distance"], color="#9ca3af", linestyle="--", label="training images")
     axis.set_xscale("log")
     axis.set_xlabel("compute, TFLOP")
-    axis.legend(frameon=False)
+    legend(axis)
     table += [{"run": name, "distance": end["distance"], "score": end["score"]} for name, end in ends.items()]
     last = {kind: found[kind, max(s.shares)][1]["distance"] for kind in (SCRATCH, WARM, BOTH)}
     told = "; ".join(f"{kind} {'–' if d is None else f'{d:.1f}'}" for kind, d in last.items())
