@@ -39,6 +39,13 @@ def drag(page, selector, share):
     page.mouse.up()
 
 
+def choose(page, selector, name):
+    """Choose from a dropdown, and wait until its list is gone: another's would have an option of the same name."""
+    page.click(f"{selector} input")
+    page.get_by_role("option", name=name, exact=True).click()
+    page.wait_for_selector("[role=option]", state="detached")
+
+
 def wait_for_words(page, text):
     page.wait_for_function("t => document.querySelector('#words').innerText.includes(t)", arg=text)
 
@@ -104,11 +111,9 @@ def test_two_dragged_sliders_a_matrix_and_a_picture_that_remembers(weights, tmp_
         page.set_input_files("#compose-restore input[type=file]", saved)
         wait_for_words(page, "tiny: bright and dot (0.6)")
 
-        page.click("#tiny-bright-operator input")
-        page.get_by_role("option", name="or", exact=True).click()
+        choose(page, "#tiny-bright-operator", "or")
         wait_for_words(page, "'bright' or what?")
-        page.click("#tiny-kind-operator input")
-        page.get_by_role("option", name="or", exact=True).click()
+        choose(page, "#tiny-kind-operator", "or")
         wait_for_words(page, "bright or dot (0.6)")
         assert not problems
 
