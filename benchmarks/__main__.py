@@ -1,9 +1,9 @@
-"""``python -m benchmarks``: print the tables and write ``results.json``; takes minutes and wants an idle machine."""
+"""``python -m benchmarks``: write ``results.json`` and ``README.md``; takes minutes and wants an idle machine."""
 
 import argparse
-import datetime
 import json
-import platform
+import shlex
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,15 +11,17 @@ from typing import Any
 import torch
 
 from benchmarks.live_view import live_view_alone
+from benchmarks.report import markdown, sampling_table
 from benchmarks.sampling import rows
 from benchmarks.training import compare, warm_start_rate
-from ebm_core.checkpoint import load_model
+from ebm_core.checkpoint import load_model, write_atomically
 from ebm_core.config import load_toml
 from ebm_core.device import default_device
 from ebm_core.hub import find_model, shipped_models
 from ebm_core.nets import EnergyNetwork, NetConfig
 from train.config import IcdConfig, TrainConfig
 from train.data import DataConfig
+from train.provenance import provenance
 
 CONFIGS = Path(__file__).resolve().parent.parent / "train" / "configs"
 # The reference's own setting where a GPU can carry it; on a CPU a short chain, whose share is the same in both.
@@ -32,25 +34,18 @@ def main() -> None:
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 16, 64])
     parser.add_argument("--repeats", type=int, default=3, help="of the training steps and walks; the median counts")
     parser.add_argument("--compile", action="store_true", help="torch.compile's rows too, minutes of compiling each")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results.json"))
+    parser.add_argument("--out", type=Path, default=Path("benchmarks"), help="folder of both files")
     a = parser.parse_args()
     torch.manual_seed(0)
     paper = EnergyNetwork(NetConfig()).to(a.device)
     shipped = _distinct({name: load_model(find_model(name), a.device)[0] for name in shipped_models()})
 
-    report: dict[str, Any] = {"machine": _machine(a.device), "sampling": [], "training": [], "warm_start": {}}
-    print(json.dumps(report["machine"]))
-    print("\n| network | batch | way | precision | ms per image and step | of peak | speed-up | energy error |")
-    print("|---|---|---|---|---|---|---|---|")
+    about = {**provenance(), "command": shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])}
+    report: dict[str, Any] = {**about, "sampling": [], "training": [], "warm_start": {}}
     for name, net in {"CIFAR-10, F = 64": paper, **shipped}.items():
         for row in rows(name, net, tuple(a.batches), a.device, a.compile):
             report["sampling"].append(row)
-            print(
-                f"| {row['network']} | {row['batch']} | {row['variant']} | {row['precision']} | "
-                f"{row['ms_per_image_step']:.3f} | {row['share_of_matmul_peak']:.0%} | {row['speedup']:.2f} | "
-                f"{row['energy_error']:.1e} |",
-                flush=True,
-            )
+            print(sampling_table([row]).splitlines()[-1], flush=True)
     images = torch.randint(256, (512, 3, 32, 32), dtype=torch.uint8)
     cifar = TrainConfig(DataConfig("zip", ""), NetConfig(), icd=ICD_ON[a.device.split(":")[0]])
     report["training"].append(compare("CIFAR-10, F = 64", cifar, images, a.device, a.repeats))
@@ -61,30 +56,15 @@ def main() -> None:
         config = replace(config, data=replace(config.data, path=""))
         report["warm_start"][path.stem] = warm_start_rate(config, images, a.device, a.repeats)
     report["page"] = [live_view_alone(name, a.device, a.repeats) for name in shipped]
-    print(json.dumps({k: report[k] for k in ("training", "warm_start", "page")}, indent=1))
-    a.out.write_text(json.dumps(report, indent=1) + "\n")
+    write_atomically(a.out / "results.json", (json.dumps(report, indent=1) + "\n").encode())
+    write_atomically(a.out / "README.md", markdown(report).encode())
+    print(a.out / "README.md")
 
 
 def _distinct(nets: dict[str, EnergyNetwork]) -> dict[str, EnergyNetwork]:
     """One unconditional network of each architecture: what models have learned makes no difference to their speed."""
     by_config = {net.config: (name, net) for name, net in reversed(nets.items()) if not net.config.label_dim}
     return dict(sorted(by_config.values()))
-
-
-def _machine(device: str) -> dict[str, Any]:
-    name = torch.cuda.get_device_name() if device.startswith("cuda") else _processor()
-    return {
-        "device": name, "threads": torch.get_num_threads(), "torch": torch.__version__,
-        "python": platform.python_version(), "date": datetime.date.today().isoformat(),
-    }  # fmt: skip
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo") as file:
-            return next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor()
 
 
 if __name__ == "__main__":

@@ -50,3 +50,12 @@ def write_zip(path, labels):
         named = [[f"{number:03d}.png", label] for number, label in enumerate(labels)]
         archive.writestr("dataset.json", json.dumps({"labels": named}))
     return path
+
+
+class Pixels(torch.nn.Module):
+    """Two features: the first two pixels."""
+
+    num_features = 2
+
+    def forward(self, x):
+        return x[:, 0, 0, :2] * 256 - 0.5

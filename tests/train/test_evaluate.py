@@ -3,18 +3,10 @@
 import pytest
 import torch
 
+from tests.train.conftest import Pixels
 from train.evaluate import features
-from train.evaluate.features import EfficientNetFeatures, frechet_distance
+from train.evaluate.features import EfficientNetFeatures, FrechetDistance
 from train.evaluate.frechet import nearest
-
-
-class Pixels(torch.nn.Module):
-    """Two features: the first two pixels."""
-
-    num_features = 2
-
-    def forward(self, x):
-        return x[:, 0, 0, :2] * 256 - 0.5
 
 
 def gaussian(mean, std, generator, num=4000):
@@ -27,17 +19,17 @@ def gaussian(mean, std, generator, num=4000):
 def test_distance_between_gaussians_is_the_closed_form(rng, monkeypatch):
     monkeypatch.setattr(features, "EfficientNetFeatures", Pixels)
     a, b = gaussian([100.0, 100.0], [10.0, 20.0], rng), gaussian([103.0, 96.0], [20.0, 10.0], rng)
-    name, distance = frechet_distance(a, b)
+    to_a = FrechetDistance(a)
     # |difference of means|^2 + sum of (difference of standard deviations)^2 for diagonal covariances
-    assert distance == pytest.approx(9 + 16 + 100 + 100, rel=0.05)
-    assert name == "efficientnet-lite0"
-    assert frechet_distance(a, a)[1] == pytest.approx(0, abs=1e-3)
+    assert to_a(b) == pytest.approx(9 + 16 + 100 + 100, rel=0.05)
+    assert to_a.name == "efficientnet-lite0"
+    assert to_a(a) == pytest.approx(0, abs=1e-3)
 
 
 def test_too_few_images_are_refused():
     x = torch.zeros(1, 3, 8, 8, dtype=torch.uint8)
-    with pytest.raises(ValueError, match="needs two images of each kind, got 1 and 1"):
-        frechet_distance(x, x)
+    with pytest.raises(ValueError, match="needs two images of each kind, got 1"):
+        FrechetDistance(x)
 
 
 def test_pretrained_features_tell_textures_apart(rng):

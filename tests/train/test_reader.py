@@ -12,9 +12,9 @@ from ebm_core.images import quantise
 from ebm_core.reader import READER_FILE, Reader, ReaderConfig, load_reader, save_reader
 from ebm_core.sampling import sample, uniform_noise
 from tests.app.conftest import ATTRIBUTES, PLAN, save_tiny_family
-from tests.train.conftest import write_zip
+from tests.train.conftest import Pixels, write_zip
 from train.__main__ import main
-from train.evaluate import compose
+from train.evaluate import compose, features
 from train.evaluate.compose import cases, draw, load_family, readings
 from train.reader import family_attributes, fit_reader, held_out, reader_loss
 
@@ -98,7 +98,7 @@ def test_readings_count_all_at_once(monkeypatch):
 
 
 def test_the_command_writes_a_report_a_figure_and_sheets(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(compose, "frechet_distance", lambda real, fake, device: ("tiny", 1.0))
+    monkeypatch.setattr(features, "EfficientNetFeatures", Pixels)
     monkeypatch.setattr(compose, "FEWEST", 4)
     save_tiny_family(tmp_path / "w")
     reader = Reader(ReaderConfig(tuple(ATTRIBUTES.values()), image_size=8, width=2, held_out={"bright": 0.9}))

@@ -28,7 +28,7 @@ from ebm_core.reader import READER_FILE, Reader, load_reader, reading_error
 from train.batch import label_vectors
 from train.data import DataConfig, load
 from train.evaluate.compose_report import bars, markdown
-from train.evaluate.features import frechet_distance
+from train.evaluate.features import FrechetDistance
 from train.evaluate.frechet import nearest
 from train.evaluate.samples import draw_chains
 from train.provenance import provenance
@@ -190,10 +190,9 @@ def distance_to_asked(
     if int(has.sum()) < FEWEST:
         return None
     real = test[has]
-    features, value = frechet_distance(real, samples, device=device)
-    half = min(len(samples), len(real) // 2)
-    _, floor = frechet_distance(real[half:], real[:half], device=device)
-    return {"features": features, "distance": round(value, 2), "num_real": len(real),
+    distance, half = FrechetDistance(real, device=device), min(len(samples), len(real) // 2)
+    floor = FrechetDistance(real[half:], device=device)(real[:half])
+    return {"features": distance.name, "distance": round(distance(samples), 2), "num_real": len(real),
             f"floor_of_{half}_real_ones": round(floor, 2)}  # fmt: skip
 
 

@@ -42,25 +42,36 @@ class EfficientNetFeatures(nn.Module):
         return cast(Tensor, self.net.extract_features((x - mean) / std)).mean(dim=(2, 3))
 
 
-def frechet_distance(
-    real: Tensor, fake: Tensor, *, inception_weights: Path | None = None, batch: int = 100, device: str = "cpu"
-) -> tuple[str, float]:
-    """Name of the features and the Fréchet distance between two sets of images, uint8 ``(N, 3, H, W)``.
+class FrechetDistance:
+    """The Fréchet distance to one set of real images, uint8 ``(N, 3, H, W)``, whose features are computed once.
 
-    With ``inception_weights`` (a file of torch-fidelity's Inception v3) it is the FID. Raises ValueError when
-    either set has fewer than two images.
+    ``name`` says whose features they are. With ``inception_weights`` (a file of torch-fidelity's Inception v3) it is
+    the FID. Raises ValueError when either set has fewer than two images.
     """
-    if min(len(real), len(fake)) < 2:
-        raise ValueError(f"a Fréchet distance needs two images of each kind, got {len(real)} and {len(fake)}")
-    if inception_weights is not None:
-        name = INCEPTION
-        metric = FrechetInceptionDistance(2048, feature_extractor_weights_path=str(inception_weights))
-    else:
-        name = EFFICIENTNET
-        metric = FrechetInceptionDistance(EfficientNetFeatures())
-    metric = metric.to(device)
-    for images, is_real in ((real, True), (fake, False)):
-        for part in images.split(batch):
-            x = part.to(device)
-            metric.update(x if name == INCEPTION else (x + 0.5) / 256, real=is_real)
-    return name, float(metric.compute())
+
+    def __init__(
+        self, real: Tensor, *, inception_weights: Path | None = None, batch: int = 100, device: str = "cpu"
+    ) -> None:
+        self.batch, self.device = batch, device
+        # Features of real images outlive a reset, so that each set of fakes costs its own passes alone.
+        if inception_weights is not None:
+            self.name, weights = INCEPTION, str(inception_weights)
+            metric = FrechetInceptionDistance(2048, reset_real_features=False, feature_extractor_weights_path=weights)
+        else:
+            self.name = EFFICIENTNET
+            metric = FrechetInceptionDistance(EfficientNetFeatures(), reset_real_features=False)
+        self.metric = metric.to(device)
+        self._update(real, is_real=True)
+
+    def __call__(self, fake: Tensor) -> float:
+        """To the images uint8 ``(M, 3, H, W)``."""
+        self.metric.reset()
+        self._update(fake, is_real=False)
+        return float(self.metric.compute())
+
+    def _update(self, images: Tensor, is_real: bool) -> None:
+        if len(images) < 2:
+            raise ValueError(f"a Fréchet distance needs two images of each kind, got {len(images)}")
+        for part in images.split(self.batch):
+            x = part.to(self.device)
+            self.metric.update(x if self.name == INCEPTION else (x + 0.5) / 256, real=is_real)

@@ -12,7 +12,7 @@ from ebm_core import images
 from ebm_core.checkpoint import write_atomically
 from ebm_core.nets import EnergyNetwork
 from ebm_core.sampling import SamplePlan
-from train.evaluate.features import frechet_distance
+from train.evaluate.features import FrechetDistance
 from train.evaluate.samples import draw_samples
 
 
@@ -34,17 +34,14 @@ def evaluate(
     noise = images.quantise(torch.rand(samples.shape, generator=rng))
     chosen = torch.randperm(len(train), generator=rng)[: len(samples)]
 
-    def distance(fake: Tensor) -> float:
-        return round(frechet_distance(test, fake, inception_weights=inception_weights, device=device)[1], 4)
-
-    name, value = frechet_distance(test, samples, inception_weights=inception_weights, device=device)
+    distance = FrechetDistance(test, inception_weights=inception_weights, device=device)
     near_samples, neighbours = nearest(samples, train)
     near_test, _ = nearest(test, train)
     report = {
-        "features": name,
-        "distance": round(value, 4),
-        "floor_train_against_test": distance(train[chosen]),
-        "ceiling_noise_against_test": distance(noise),
+        "features": distance.name,
+        "distance": round(distance(samples), 4),
+        "floor_train_against_test": round(distance(train[chosen]), 4),
+        "ceiling_noise_against_test": round(distance(noise), 4),
         "num_samples": len(samples),
         "num_test": len(test),
         "seed": seed,

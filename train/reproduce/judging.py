@@ -29,8 +29,8 @@ def judge(lab: Lab, name: str, trained: Trained, test: str, num: int) -> dict[st
             samples, _ = draw_samples(trained.net, config.plan, num, config.seed, device=lab.device)
         except NonFiniteEnergyError:
             return {"distance": None, "score": None, "shown": torch.zeros(0, 3, *[config.net.image_size] * 2)}
-        real = lab.images(test, config.net.image_size)
-        found = quality(samples, real, inception_weights=lab.inception, device=lab.device)
+        distance = lab.distance_to(test, config.net.image_size)
+        found = quality(samples, distance, inception_weights=lab.inception, device=lab.device)
         return {**found, "shown": samples[:SHOWN]}
 
     about = [to_dict(config), test, num, str(lab.inception)]
@@ -55,12 +55,12 @@ def reference(
     """The same figures of training images, which a model can hardly beat, and of noise."""
 
     def compute() -> dict[str, Any]:
-        real, rng = lab.images(test, size), torch.Generator().manual_seed(0)
+        distance, rng = lab.distance_to(test, size), torch.Generator().manual_seed(0)
         images = lab.images(train_files, size)
         chosen = images[torch.randperm(len(images), generator=rng)[:num]]
         noise = quantise(torch.rand(chosen.shape, generator=rng))
         return {
-            name: quality(x, real, inception_weights=lab.inception, device=lab.device)
+            name: quality(x, distance, inception_weights=lab.inception, device=lab.device)
             for name, x in (("training images", chosen), ("noise", noise))
         }
 

@@ -17,6 +17,7 @@ from ebm_core.checkpoint import CheckpointError, ModelInfo, load_model, write_at
 from ebm_core.hub import WEIGHTS, find_model
 from ebm_core.nets import EnergyNetwork
 from train.data import DataConfig, load
+from train.evaluate.features import FrechetDistance
 from train.provenance import commit, machine
 
 PIECES = "runs"  # below the report's folder; git ignores folders of this name
@@ -42,6 +43,7 @@ class Lab:
     deadline: float = float("inf")  # of time.monotonic()
 
     def __post_init__(self) -> None:
+        self._distances: dict[tuple[str, int], FrechetDistance] = {}
         self.pieces: dict[str, dict[str, Any]] = {}  # by name: seconds and provenance of all work that was used
 
     def seconds_left(self) -> float:
@@ -90,6 +92,14 @@ class Lab:
     def images(self, files: str, size: int) -> Tensor:
         """All images of the zips, uint8 ``(N, 3, size, size)``."""
         return load(self.data_config(files), size).images
+
+    def distance_to(self, files: str, size: int) -> FrechetDistance:
+        """The Fréchet distance to all images of the zips; their features are computed at the first use."""
+        if (files, size) not in self._distances:
+            real = self.images(files, size)
+            distance = FrechetDistance(real, inception_weights=self.inception, device=self.device)
+            self._distances[files, size] = distance
+        return self._distances[files, size]
 
     def model(self, name: str) -> tuple[EnergyNetwork, ModelInfo]:
         """A model of the weights folder, by name."""

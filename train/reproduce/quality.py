@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torchmetrics.image.fid import NoTrainInceptionV3
 from torchmetrics.image.inception import InceptionScore
 
-from train.evaluate.features import EFFICIENTNET, INCEPTION, EfficientNetFeatures, frechet_distance
+from train.evaluate.features import EFFICIENTNET, INCEPTION, EfficientNetFeatures, FrechetDistance
 
 
 class EfficientNetClasses(nn.Module):
@@ -47,9 +47,8 @@ def class_score(
 
 
 def quality(
-    samples: Tensor, test: Tensor, *, inception_weights: Path | None = None, device: str = "cpu"
+    samples: Tensor, distance: FrechetDistance, *, inception_weights: Path | None = None, device: str = "cpu"
 ) -> dict[str, Any]:
-    """Distance to ``test`` and score of samples, both uint8 ``(N, 3, H, W)``, and the features they are read with."""
-    features, distance = frechet_distance(test, samples, inception_weights=inception_weights, device=device)
+    """Distance and score of samples uint8 ``(N, 3, H, W)``, and the features they are read with."""
     _, score = class_score(samples, inception_weights=inception_weights, device=device)
-    return {"features": features, "distance": round(distance, 2), "score": round(score, 3)}
+    return {"features": distance.name, "distance": round(distance(samples), 2), "score": round(score, 3)}

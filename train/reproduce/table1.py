@@ -104,7 +104,7 @@ def run(lab: Lab, s: Settings) -> Findings:
             judged = lab.piece(
                 f"{model}, quality", about,
                 lambda drawn=drawn, test=test: quality(
-                    drawn, lab.images(test, drawn.shape[2]), inception_weights=lab.inception, device=lab.device
+                    drawn, lab.distance_to(test, drawn.shape[2]), inception_weights=lab.inception, device=lab.device
                 ),
             )
             ends = reference(lab, train_files, test, info.net.image_size, s.num_samples, model)
