@@ -143,7 +143,10 @@ def build_composing_tab(catalog: Catalog, session: gr.State) -> None:
         return [f"**{composing.in_words(families[name], asked)}**", composing.formula(families[name], asked)]
 
     buttons = [sample, stop, resume]
-    wiring: dict[str, Any] = {"show_progress": "hidden", "concurrency_id": "chains", "concurrency_limit": 4}
+    # "multiple": a press while a walk is on begins another one, whose view takes the place of the first.
+    wiring: dict[str, Any] = {
+        "show_progress": "hidden", "concurrency_id": "chains", "concurrency_limit": 4, "trigger_mode": "multiple",
+    }  # fmt: skip
 
     def show(views: Iterator[View]) -> Iterator[list[Any]]:
         try:

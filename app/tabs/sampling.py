@@ -51,7 +51,10 @@ def build_sampling_tab(catalog: Catalog, session: gr.State) -> None:
             view = build_chain_view(session)
 
     buttons = [sample, stop, resume]
-    wiring: dict[str, Any] = {"show_progress": "hidden", "concurrency_id": "chains", "concurrency_limit": 4}
+    # "multiple": a press while a walk is on begins another one, whose view takes the place of the first.
+    wiring: dict[str, Any] = {
+        "show_progress": "hidden", "concurrency_id": "chains", "concurrency_limit": 4, "trigger_mode": "multiple",
+    }  # fmt: skip
 
     def show(views: Iterator[View]) -> Iterator[list[Any]]:
         """Views as updates of the chain view and the buttons; an error is told and leaves all as it was."""

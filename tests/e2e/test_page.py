@@ -58,6 +58,16 @@ def test_sample_stop_continue_download_restore(tmp_path):
         wait_past(page, at)
         assert frame(page) != first, "the picture does not change between frames"
 
+        wait_past(page, 100)
+        at = step_of(page)
+        page.click("#sample")
+        page.wait_for_function(
+            "s => { const m = document.querySelector('#chain-status').innerText.match(/step (\\d+) of/);"
+            " return m && Number(m[1]) < s }",
+            arg=at,
+        )
+        wait_past(page, 0)
+
         page.click("#stop")
         page.wait_for_selector("#chain-status >> text=Stopped")
         still, at = frame(page), step_of(page)
