@@ -24,7 +24,7 @@ class EfficientNetClasses(nn.Module):
 
 
 def class_score(
-    samples: Tensor, *, inception_weights: Path | None = None, batch: int = 100, device: str = "cpu"
+    samples: Tensor, *, inception_weights: Path | None = None, batch: int = 16, device: str = "cpu"
 ) -> tuple[str, float]:
     """Name of the classifier and exp of the mean KL(p(class | image) || p(class)) of images uint8 ``(N, 3, H, W)``.
 
