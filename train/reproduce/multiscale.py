@@ -9,7 +9,7 @@ from train.reproduce.experiment import Claim, Experiment, Findings, Size
 from train.reproduce.figures import COLOURS, bars, figure, legend, rows_of_pictures
 from train.reproduce.judging import reference, shown, train_and_judge
 from train.reproduce.lab import Lab
-from train.reproduce.training import Trained, from_scratch, variants_of
+from train.reproduce.training import TEST, Trained, from_scratch, variants_of
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Settings:
     """``config`` has the most scales; the others leave the coarsest ones out."""
 
     config: TrainConfig
-    test: str = "cifar10-test.zip"
+    test: str
     num_samples: int = 250
 
     @property
@@ -28,8 +28,9 @@ class Settings:
 def settings(size: Size) -> Settings:
     """Three scales."""
     if size == "small":
-        return Settings(from_scratch(size, ["net.layouts=['1d attn 2d', '1d', '1']", "icd.entropy_weight=0.9"]))
-    return Settings(from_scratch(size), num_samples=10_000)
+        three = ["net.layouts=['1d attn 2d', '1d', '1']", "icd.entropy_weight=0.9"]
+        return Settings(from_scratch(size, three), TEST[size])
+    return Settings(from_scratch(size), TEST[size], num_samples=10_000)
 
 
 def run(lab: Lab, s: Settings) -> Findings:

@@ -10,7 +10,7 @@ from train.reproduce.figures import COLOURS, bars, figure, legend, rows_of_pictu
 from train.reproduce.judging import reference, shown, train_and_judge
 from train.reproduce.lab import Lab
 from train.reproduce.stability import LIMIT, time_to_divergence
-from train.reproduce.training import NO_KL, NO_TRANSITIONS, Trained, from_scratch, variants_of
+from train.reproduce.training import NO_KL, NO_TRANSITIONS, TEST, Trained, from_scratch, variants_of
 
 NO_ENTROPY = ["icd.entropy_weight=0.0"]
 COLUMNS = ("L_opt", "L_ent", "data augmentation", "multi-scale")
@@ -30,7 +30,7 @@ class Settings:
     """``config`` is the full method, with all its scales."""
 
     config: TrainConfig
-    test: str = "cifar10-test.zip"
+    test: str
     num_samples: int = 250
 
     @property
@@ -41,7 +41,7 @@ class Settings:
 def settings(size: Size) -> Settings:
     """``full`` has the paper's network and 10,000 samples."""
     config = from_scratch(size)
-    return Settings(config) if size == "small" else Settings(config, num_samples=10_000)
+    return Settings(config, TEST[size]) if size == "small" else Settings(config, TEST[size], num_samples=10_000)
 
 
 def run(lab: Lab, s: Settings) -> Findings:

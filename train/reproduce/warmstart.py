@@ -9,7 +9,7 @@ from train.reproduce.experiment import Claim, Experiment, Findings, Size
 from train.reproduce.figures import COLOURS, figure, legend, rows_of_pictures
 from train.reproduce.judging import judge, reference
 from train.reproduce.lab import Lab
-from train.reproduce.training import Trained, from_scratch, train
+from train.reproduce.training import TEST, Trained, from_scratch, train
 
 SCRATCH, WARM, BOTH = "from scratch", "warm start alone", "warm start + ICD"
 # What the warm start needs, as the configs of the shipped models have it.
@@ -32,10 +32,10 @@ class Settings:
 
     scratch: TrainConfig
     warm: TrainConfig
+    test: str
     shares: tuple[float, ...] = (0.25, 0.5, 1.0)  # of the compute, a run of its own for each
     icd_share: float = 0.2  # of the compute of "warm start + ICD"
-    test: str = "cifar10-test.zip"
-    num_samples: int = 250
+    num_samples: int
 
     @property
     def seed(self) -> int:
@@ -47,7 +47,7 @@ def settings(size: Size) -> Settings:
     scratch = from_scratch(size)
     batch = [f"icd.matching_batch={scratch.icd.batch_size}"]
     warm = from_scratch(size, [*WARM_CHANGES, *batch])
-    return Settings(scratch, warm) if size == "small" else Settings(scratch, warm, num_samples=10_000)
+    return Settings(scratch, warm, TEST[size], num_samples=250 if size == "small" else 10_000)
 
 
 def run(lab: Lab, s: Settings) -> Findings:

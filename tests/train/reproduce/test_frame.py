@@ -33,7 +33,7 @@ def test_an_unknown_setting_is_refused_with_the_nearest_one(reproduce, capsys):
 
 def test_absent_data_are_a_sentence_and_a_report_that_says_so(reproduce, data, tmp_path, capsys):
     assert reproduce("gradients", data=None) == 2
-    reason = "it needs cifar10-train-0.zip; give the folder with --data"
+    reason = "it needs celeba128-train.zip; give the folder with --data"
     assert capsys.readouterr().err.strip() == f"error: not run: {reason}"
     assert report_of(tmp_path, "gradients")["not_run"] == reason
     assert f"not run: {reason}" in (tmp_path / "reports" / "gradients" / "README.md").read_text()
