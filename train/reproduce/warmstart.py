@@ -33,9 +33,9 @@ class Settings:
     scratch: TrainConfig
     warm: TrainConfig
     test: str
+    num_samples: int
     shares: tuple[float, ...] = (0.25, 0.5, 1.0)  # of the compute, a run of its own for each
     icd_share: float = 0.2  # of the compute of "warm start + ICD"
-    num_samples: int
 
     @property
     def seed(self) -> int:
