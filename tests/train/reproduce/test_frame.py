@@ -38,9 +38,9 @@ def test_absent_data_are_a_sentence_and_a_report_that_says_so(reproduce, data, t
     assert report_of(tmp_path, "gradients")["not_run"] == reason
     assert f"not run: {reason}" in (tmp_path / "reports" / "gradients" / "README.md").read_text()
 
-    (data / "cifar10-train-0.zip").unlink()
+    (data / "celeba128-train.zip").unlink()
     assert reproduce("gradients") == 2
-    assert f"not run: cifar10-train-0.zip is not in {data}" in capsys.readouterr().err
+    assert f"not run: celeba128-train.zip is not in {data}" in capsys.readouterr().err
 
 
 def test_absent_weights_are_a_sentence(reproduce, tmp_path, capsys):
