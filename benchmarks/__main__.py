@@ -33,7 +33,9 @@ def main() -> None:
     parser.add_argument("--device", default=default_device())
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 16, 64])
     parser.add_argument("--repeats", type=int, default=3, help="of the training steps and walks; the median counts")
-    parser.add_argument("--compile", action="store_true", help="torch.compile's rows too, minutes of compiling each")
+    parser.add_argument(
+        "--compile", type=int, nargs="*", default=[], metavar="BATCH", help="also torch.compile's rows, minutes each"
+    )
     parser.add_argument("--out", type=Path, default=Path("benchmarks"), help="folder of both files")
     a = parser.parse_args()
     torch.manual_seed(0)
@@ -43,7 +45,7 @@ def main() -> None:
     about = {**provenance(), "command": shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])}
     report: dict[str, Any] = {**about, "sampling": [], "training": [], "warm_start": {}}
     for name, net in {"CIFAR-10, F = 64": paper, **shipped}.items():
-        for row in rows(name, net, tuple(a.batches), a.device, a.compile):
+        for row in rows(name, net, tuple(a.batches), a.device, tuple(a.compile)):
             report["sampling"].append(row)
             print(sampling_table([row]).splitlines()[-1], flush=True)
     images = torch.randint(256, (512, 3, 32, 32), dtype=torch.uint8)

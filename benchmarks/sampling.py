@@ -21,11 +21,11 @@ AGREEMENT = 1e-3  # largest relative difference of float32 energies from the bas
 
 
 def rows(
-    name: str, net: EnergyNetwork, batches: tuple[int, ...], device: str, compile: bool = False
+    name: str, net: EnergyNetwork, batches: tuple[int, ...], device: str, compiled: tuple[int, ...] = ()
 ) -> Iterator[dict[str, Any]]:
     """One row for each batch and variant; raises AssertionError when a variant has other energies.
 
-    With ``compile`` also torch.compile's, which takes a minute or two to compile for each.
+    For the batches in ``compiled`` also torch.compile's, which takes a minute or two to compile for each.
     """
     # Emulated, a bfloat16 product of this size takes minutes, and no variant uses it.
     dtypes = (torch.float32, torch.bfloat16) if has_bf16(device) else (torch.float32,)
@@ -44,7 +44,7 @@ def rows(
 
         baseline = seconds(plain, device)
         measured: list[tuple[str, torch.dtype, float, float]] = [("straightforward", torch.float32, baseline, 0.0)]
-        for variant, dtype, energy in _variants(net, x, device, compile):
+        for variant, dtype, energy in _variants(net, x, device, batch in compiled):
             error = _relative_error(energy(x).detach(), expected)
             if dtype is torch.float32:
                 assert error < AGREEMENT, f"{variant} has other energies: {error}"

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-import pytest
 import torch
 
 from benchmarks.measure import work
+from benchmarks.report import markdown
 from benchmarks.sampling import rows
 from benchmarks.straightforward import straightforward
 from benchmarks.training import compare, warm_start_rate
@@ -28,16 +28,37 @@ def test_the_baseline_has_the_same_energies_with_other_modules():
     assert torch.nn.GroupNorm not in kinds
 
 
-@pytest.mark.parametrize("compile", [False, True])
-def test_sampling_rows_are_whole(monkeypatch, compile):
+def test_sampling_rows_are_whole(monkeypatch):
     monkeypatch.setattr("benchmarks.sampling.matmul_peak", lambda device, dtype: 1e9)
     monkeypatch.setattr(torch, "compile", lambda function: function)  # it would take minutes
-    table = list(rows("tiny", network(), (1, 2), "cpu", compile))
-    variants = {"straightforward", "folded", "folded, channels last"} | ({"folded, compiled"} if compile else set())
+    table = list(rows("tiny", network(), (1, 2), "cpu", compiled=(2,)))
+    variants = {"straightforward", "folded", "folded, channels last", "folded, compiled"}
+    assert {row["batch"] for row in table if row["variant"] == "folded, compiled"} == {2}
     assert {row["variant"] for row in table} == variants
     assert {row["batch"] for row in table} == {1, 2}
     assert all(row["ms_per_image_step"] > 0 and row["gflop_per_image_step"] > 0 for row in table)
     assert all(row["energy_error"] < 1e-3 for row in table if row["precision"] == "float32")
+
+
+def test_the_page_has_a_line_for_every_row(monkeypatch):
+    monkeypatch.setattr("benchmarks.sampling.matmul_peak", lambda device, dtype: 1e9)
+    training = {
+        "network": "tiny", "batch": 2, "chain_steps": 3, "iterations_per_second": 4.0,
+        "straightforward_iterations_per_second": 1.0, "speedup": 4.0, "share": {"draw": 0.25, "chain": 0.75},
+    }  # fmt: skip
+    page = {
+        "model": "tiny", "chains": 2, "steps": 9, "seconds_alone": 2.0, "seconds_watched": 2.1, "overhead": 0.05,
+        "first_frame_seconds": 0.123,
+    }  # fmt: skip
+    report = {
+        "command": "python -m benchmarks", "machine": "a machine", "date": "2026-11-24", "commit": "abc",
+        "sampling": list(rows("tiny", network(), (1, 2), "cpu")), "training": [training],
+        "warm_start": {"tiny": 1.5}, "page": [page],
+    }  # fmt: skip
+    text = markdown(report)
+    assert text.count("| tiny | ") == len(report["sampling"]) + 3
+    for told in ("a machine, 2026-11-24, commit abc", "| chain | 75.0% |", "| tiny | 1.50 |", "| 5.0% | 123 |"):
+        assert told in text
 
 
 def test_training_rows_are_whole():

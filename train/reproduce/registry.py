@@ -1,6 +1,7 @@
 """All experiments, by name."""
 
 from train.reproduce import (
+    baselines,
     gradients,
     mixing,
     modes,
@@ -21,6 +22,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         table2.EXPERIMENT,
         table3.EXPERIMENT,
         table4.EXPERIMENT,
+        baselines.EXPERIMENT,
         mixing.EXPERIMENT,
         modes.EXPERIMENT,
         stability.EXPERIMENT,

@@ -16,7 +16,7 @@ FAMILY, TRAIN, TEST = "faces", "celeba128-train.zip", "celeba128-test.zip"
 class Settings:
     """``num`` samples of each composition."""
 
-    num: int = 64
+    num: int = 32
     seed: int = 0
 
 

@@ -9,13 +9,16 @@ from typing import Any
 
 from ebm_core.config import load_toml, override, to_dict
 from ebm_core.nets import EnergyNetwork
+from train.batch import label_vectors
 from train.config import TrainConfig
+from train.data import load
 from train.loop import DivergedError, Trainer, fit
 from train.reproduce.experiment import Size
 from train.reproduce.lab import Lab, OutOfTime
 from train.run import LOG, STATE, load_config, load_state
 
-PAPER = Path(__file__).resolve().parent.parent / "configs" / "paper"
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+PAPER = CONFIGS / "paper"
 CIFAR = ["data.source=zip", "data.path=cifar10-train-0.zip,cifar10-train-1.zip"]
 NEVER = 10**9
 TEST = {"small": "celeba128-test.zip", "full": "cifar10-test.zip"}
@@ -78,20 +81,25 @@ def train(lab: Lab, name: str, config: TrainConfig) -> Trained:
 
 
 def _fit(lab: Lab, run: Path, config: TrainConfig) -> dict[str, Any]:
-    images = lab.images(config.data.path, config.net.image_size)
+    data = load(lab.data_config(config.data.path), config.net.image_size)
+    labels = label_vectors(data.labels, config.attribute) if config.attribute else None
     resume = (run / STATE).is_file() and load_config(run) == config
     if not resume:
         shutil.rmtree(run, ignore_errors=True)
     diverged = None
     try:
-        trainer = fit(config, images, run, resume=resume, minutes=lab.seconds_left() / 60, device=lab.device)
+        trainer = fit(
+            config, data.images, run, resume=resume, minutes=lab.seconds_left() / 60, device=lab.device, labels=labels
+        )
         if trainer.iteration < config.iterations:
             raise OutOfTime
         net = trainer.ema.net.state_dict()
     except DivergedError as error:
         diverged = error.iteration
-        kept = (run / STATE).is_file()
-        net = load_state(run)["ema"]["net"] if kept else Trainer(config, images, lab.device).ema.net.state_dict()
+        if (run / STATE).is_file():
+            net = load_state(run)["ema"]["net"]
+        else:
+            net = Trainer(config, data.images, lab.device, labels=labels).ema.net.state_dict()
     return {"net": {key: value.cpu() for key, value in net.items()}, "log": read_log(run), "diverged": diverged}
 
 

@@ -9,9 +9,11 @@ import pytest
 import torch
 
 from ebm_core import images
+from ebm_core.attribute import Attribute
 from ebm_core.checkpoint import ModelInfo, save_model
 from ebm_core.langevin import LangevinConfig
 from ebm_core.nets import EnergyNetwork
+from ebm_core.reader import READER_FILE, Reader, ReaderConfig, save_reader
 from ebm_core.sampling import SamplePlan
 from tests.conftest import TINY
 from train.__main__ import main
@@ -39,6 +41,12 @@ SECONDS_LONG = {
     "table2": [*tiny("config"), "num_samples=4"],
     "table3": ["num=4", "batch=4"],
     "table4": ["num=2"],
+    "baselines": [
+        *(f"{section}.{value}" for section in ("base", "attribute") for value in (
+            *RUN, "net.width=4", "icd.matching_batch=2", "warm_start.iterations=6", "warm_start.batch_size=2",
+        )),
+        "num=2",
+    ],
     "mixing": ["chains=3", "pictures=2", "rounds=2"],
     "modes": [*tiny("config"), "chains=3", "pictures=2", "steps=3"],
     "stability": tiny("config"),
@@ -60,6 +68,11 @@ def data(tmp_path):
         with zipfile.ZipFile(folder / f"{name}.zip", "w") as archive:
             for number, image in enumerate(x):
                 archive.writestr(f"{number:02d}.png", images.encode(images.to_pil(image), "PNG"))
+            if name.startswith("celeba"):
+                keys = ("Young", "Male", "Smiling", "Wavy_Hair")
+                labels = [{key: int(i % (k + 2) == 0) for k, key in enumerate(keys)} for i in range(len(x))]
+                named = [[f"{i:02d}.png", label] for i, label in enumerate(labels)]
+                archive.writestr("dataset.json", json.dumps({"labels": named}))
     return folder
 
 
@@ -70,6 +83,9 @@ def weights(tmp_path):
         torch.manual_seed(seed)
         net = EnergyNetwork(replace(TINY, energy_scale=1.0))
         save_model(tmp_path / "weights" / name / "model.safetensors", net.state_dict(), ModelInfo(net.config, plan))
+    attributes = tuple(Attribute(n, "binary", (n,), ("no", n)) for n in ("young", "female", "smiling", "wavy hair"))
+    reader = Reader(ReaderConfig(attributes, image_size=8, width=2)).eval()
+    save_reader(tmp_path / "weights" / "faces" / READER_FILE, reader)
     return tmp_path / "weights"
 
 

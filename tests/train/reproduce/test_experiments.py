@@ -7,6 +7,7 @@ from PIL import Image
 
 from tests.train.reproduce.conftest import SECONDS_LONG
 from train.reproduce.registry import EXPERIMENTS
+from train.run import load_config
 
 
 def report_of(tmp_path, name):
@@ -104,3 +105,25 @@ def test_a_run_that_diverges_is_a_result(reproduce, tmp_path):
     assert reproduce("table2", *stopped, out=out) == 0
     table = json.loads((out / "report.json").read_text())["table"]
     assert len(table) == 7
+
+
+def test_baselines_differ_in_what_they_say_and_have_the_same_compute(reproduce, tmp_path):
+    assert reproduce("baselines") == 0
+    runs = tmp_path / "reports" / "baselines" / "runs"
+    full, no_kl, still, one = (
+        load_config(runs / f"{variant}, smiling")
+        for variant in ("all of it", "no KL term", "no transitions", "one scale")
+    )
+    assert (full.icd.opt_weight, no_kl.icd.opt_weight, no_kl.icd.entropy_weight) == (1.0, 0.0, 0.0)
+    assert no_kl.icd.iterations > full.icd.iterations
+    assert (still.plan.transition.crop_min_scale, still.matching.moved_data, still.matching.noise) == (1.0, 0.0, 1.0)
+    assert (len(full.net.layouts), len(one.net.layouts)) == (2, 1)
+    assert one.warm_start.iterations > full.warm_start.iterations
+    assert full.attribute.keys == ("Smiling",)
+    assert full.start_from == str(runs / "all of it, base" / "model.safetensors")
+
+
+def test_baselines_need_the_reader(reproduce, weights, tmp_path):
+    (weights / "faces" / "reader.safetensors").unlink()
+    assert reproduce("baselines") == 2
+    assert "reader.safetensors" in report_of(tmp_path, "baselines")["not_run"]

@@ -1,0 +1,201 @@
+"""Beside Table 4: what the parts of the method are worth for composition, at equal compute."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from ebm_core.attribute import Attribute
+from ebm_core.checkpoint import ModelInfo, save_model
+from ebm_core.config import load_toml, override, to_dict
+from ebm_core.hub import MODEL_FILE
+from ebm_core.nets import EnergyNetwork
+from ebm_core.precision import for_sampling
+from ebm_core.reader import READER_FILE, Reader, load_reader
+from train.batch import label_vectors
+from train.config import TrainConfig
+from train.data import load
+from train.reproduce.compute import flops
+from train.reproduce.experiment import Claim, Experiment, Findings, Size
+from train.reproduce.figures import COLOURS, figure, legend, rows_of_pictures
+from train.reproduce.lab import Lab, NotRun
+from train.reproduce.training import CONFIGS, NEVER, NO_KL, NO_TRANSITIONS, train
+
+FAMILY, TRAIN, TEST = "faces", "celeba128-train.zip", "celeba128-test.zip"
+ATTRIBUTES = ("young", "female", "smiling", "wavy_hair")
+FULL = "all of it"
+TOGETHER = "all at once"
+# Pictures of a quarter of the pixels and a network of half the width: a variant's five runs take a few minutes.
+SMALL = [
+    "net.image_size=16", "net.width=8", "net.layouts=['1 2d attn 2 4d', '1 2d', '1']", "icd.batch_size=16",
+    "icd.steps=20", "icd.matching_batch=16", "log.scalars_every=20", "log.checkpoint_every=100",
+]  # fmt: skip
+BASE = {"small": ["warm_start.iterations=1200", "icd.iterations=100"], "full": []}
+ATTRIBUTE = {"small": ["warm_start.iterations=200", "icd.iterations=50"], "full": ["icd.iterations=300"]}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``base`` trains the unconditional model of a variant, ``attribute`` each of the four that start from it."""
+
+    base: TrainConfig
+    attribute: TrainConfig
+    num: int = 64  # samples of each composition
+
+    @property
+    def seed(self) -> int:
+        return self.base.seed
+
+
+def settings(size: Size) -> Settings:
+    """``full`` has the shipped models' own configs, whose attribute models are then finished by ICD as well."""
+    changes = [f"data.path={TRAIN}", f"log.samples_every={NEVER}", *(SMALL if size == "small" else [])]
+    base = load_toml(TrainConfig, CONFIGS / "faces.toml", [*changes, *BASE[size]])
+    attribute = load_toml(TrainConfig, CONFIGS / f"faces-{ATTRIBUTES[0]}.toml", [*changes, *ATTRIBUTE[size]])
+    return Settings(base, attribute) if size == "small" else Settings(base, attribute, num=1000)
+
+
+def run(lab: Lab, s: Settings) -> Findings:
+    """Five runs and a few compositions for each variant, read by the family's reader."""
+    try:
+        reader = load_reader(lab.weights / FAMILY / READER_FILE, lab.device)
+    except ValueError as reason:
+        raise NotRun(str(reason)) from reason
+    attributes = [_attribute(name) for name in ATTRIBUTES]
+    found = {}
+    for variant, changes in _variants(s.base).items():
+        configs = {"": override(s.base, changes)}
+        # The compute of the full method: a cheaper iteration means more of them.
+        faster = {phase: flops(s.base, phase) / flops(configs[""], phase) for phase in ("warm_start", "icd")}
+        start = str(lab.folder(f"{variant}, base") / MODEL_FILE)
+        for attribute in attributes:
+            config = replace(override(s.attribute, changes), attribute=attribute, start_from=start)
+            configs[attribute.name] = config
+        configs = {name: _longer(config, faster) for name, config in configs.items()}
+        models = {}
+        for name, config in configs.items():
+            net = train(lab, f"{variant}, {name or 'base'}", config).net
+            models[name] = (net, ModelInfo(config.net, config.plan, attribute=config.attribute))
+            if not name:
+                save_model(Path(start), net.state_dict(), models[name][1])
+        about = [s.num, {name: to_dict(config) for name, config in configs.items()}, reader.config.provenance]
+        found[variant] = lab.piece(
+            f"{variant}, composed", about, lambda models=models: _compose(lab, models, attributes, reader, s)
+        )
+    held_out = lab.piece("reader", [s.base.net.image_size, reader.config.provenance], lambda: _held_out(lab, reader, s))
+    return _findings(found, held_out)
+
+
+def _variants(base: TrainConfig) -> dict[str, Sequence[str]]:
+    still = [*NO_TRANSITIONS, f"matching.noise={1 - base.matching.moved_noise}", "matching.moved_data=0.0"]
+    one = [f"net.layouts={list(base.net.layouts[:1])}"]
+    return {FULL: [], "no KL term": NO_KL, "no transitions": still, "one scale": one}
+
+
+def _attribute(name: str) -> Attribute:
+    attribute = load_toml(TrainConfig, CONFIGS / f"faces-{name}.toml").attribute
+    assert attribute is not None
+    return attribute
+
+
+def _longer(config: TrainConfig, faster: dict[str, float]) -> TrainConfig:
+    warm, icd = config.warm_start, config.icd
+    return replace(
+        config,
+        warm_start=replace(warm, iterations=round(warm.iterations * faster["warm_start"])),
+        icd=replace(icd, iterations=round(icd.iterations * faster["icd"])),
+    )
+
+
+def _compose(
+    lab: Lab, trained: dict[str, tuple[EnergyNetwork, ModelInfo]], attributes: list[Attribute], reader: Reader,
+    s: Settings,
+) -> dict[str, Any]:  # fmt: skip
+    """Readings and distance of nothing, and of attributes one added after the other; samples of the last."""
+    from train.evaluate.compose import BATCH, cases, distance_to_asked, draw, readings
+
+    models = {name: (for_sampling(net, BATCH, lab.device), info) for name, (net, info) in trained.items()}
+    by_name = {a.name: a for a in attributes}
+    test = load(lab.data_config(TEST), s.base.net.image_size)
+    labels = {a.name: label_vectors(test.labels, a) for a in attributes}
+    planned = [c for c in cases(by_name, list(by_name), labels, s.num) if not c.name.endswith(" alone")]
+    rows: dict[str, Any] = {}
+    for case in planned:
+        samples, _ = draw(models, case, s.num, s.seed, lab.device)
+        read = readings(reader, enlarged(samples, reader), case.labels or planned[-1].labels, lab.device)
+        distance = distance_to_asked(samples, case, by_name, test.images, labels, lab.device)
+        rows[case.name] = {"read": read, "distance": distance["distance"] if distance else None}
+    return {"rows": rows, "shown": samples[:16]}
+
+
+def enlarged(x: Tensor, reader: Reader) -> Tensor:
+    """Pictures uint8 ``(B, C, H, W)`` at the reader's own size, bilinearly."""
+    side = reader.config.image_size
+    return F.interpolate(x.float(), size=(side, side), mode="bilinear", antialias=True).round().byte()
+
+
+def _held_out(lab: Lab, reader: Reader, s: Settings) -> dict[str, float]:
+    """What the reader makes of real test pictures that were as small as the samples."""
+    from train.evaluate.compose import readings
+
+    test = load(lab.data_config(TEST), s.base.net.image_size)
+    labels = {a.name: label_vectors(test.labels, a) for a in map(_attribute, ATTRIBUTES)}
+    return readings(reader, enlarged(test.images, reader), labels, lab.device)
+
+
+def _findings(found: dict[str, dict[str, Any]], held_out: dict[str, float]) -> Findings:
+    table: list[dict[str, Any]] = [
+        {"variant": variant, "asked for": case, **row["read"], "distance to such faces": row["distance"]}
+        for variant, result in found.items()
+        for case, row in result["rows"].items()
+    ]
+    table.append({"variant": "the reader on real test pictures as small", **held_out})
+    plot, (axis,) = figure(1, ["Read as asked for, all at once"], width=7.0)
+    for (variant, result), colour in zip(found.items(), COLOURS, strict=False):
+        rows = {case: row["read"][TOGETHER] for case, row in result["rows"].items()}
+        cases = [case.replace(" & ", "\n& ") for case in rows]
+        axis.plot(cases, list(rows.values()), "o-", color=colour, label=variant)
+    axis.set_ylim(0, 1.05)
+    legend(axis)
+    last = {variant: list(result["rows"].values())[-1] for variant, result in found.items()}
+    together = {variant: row["read"][TOGETHER] for variant, row in last.items()}
+    nothing = next(iter(found[FULL]["rows"].values()))["read"][TOGETHER]
+    claims = [
+        Claim(
+            "all four together are there more often than where nothing is asked",
+            together[FULL] > nothing,
+            f"{together[FULL]:.2f} of the samples, where nothing is asked {nothing:.2f}.",
+        ),
+        *(
+            Claim(
+                f"the full method composes better than with {variant}",
+                together[FULL] > value,
+                f"All four at once: {together[FULL]:.2f} against {value:.2f}; distance to real faces with all four "
+                f"{last[FULL]['distance']} against {last[variant]['distance']}.",
+            )
+            for variant, value in together.items()
+            if variant != FULL
+        ),
+    ]
+    pictures = {
+        f"All four asked for; a row each: {', '.join(found)}": rows_of_pictures([r["shown"] for r in found.values()])
+    }
+    notes = [
+        "Every variant has an unconditional model and four attribute models of its own, trained with the compute that "
+        "the full method takes; only the last iterations of each are ICD, where the KL term is.",
+        "Samples are enlarged to the reader's size, and so are the real pictures in the last row.",
+    ]
+    return Findings(table, claims, plot, pictures, notes)
+
+
+EXPERIMENT = Experiment(
+    "baselines",
+    "Table 4",
+    "What are the parts of the method worth for composition?",
+    "Nothing: Table 4 has the full method alone. Table 2 has the parts' worth for samples.",
+    settings,
+    run,
+)
