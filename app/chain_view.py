@@ -14,8 +14,10 @@ CSS = """
 .chain-empty { aspect-ratio: 5 / 4; max-width: 640px; margin: auto; border-radius: 8px; display: grid;
   place-content: center; color: #6b7280; background: #f3f4f6; text-align: center; padding: 1em; }
 .pixelated img { image-rendering: pixelated; }
-.pixelated .caption-label { left: 4px; right: 4px; bottom: 4px; padding: 0 4px; font-size: 11px; line-height: 1.25;
-  max-width: none; white-space: normal; }
+.pixelated .grid-container .thumbnail-item { aspect-ratio: auto; height: auto; }
+.pixelated .grid-container .thumbnail-item img { height: auto; aspect-ratio: 1; }
+.pixelated .grid-container .caption-label { position: static; max-width: none; padding: 2px 4px; font-size: 11px;
+  line-height: 1.3; white-space: normal; text-align: left; }
 """
 EMPTY = '<div class="chain-empty"><p>Press <b>{button}</b> and watch {what}.</p></div>'
 ALT = "grid of Langevin chains"
