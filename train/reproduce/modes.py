@@ -146,6 +146,12 @@ def _findings(plunges: dict[str, dict[str, Any]], s: Settings, notes: list[str])
         f"Distance to data: median squared error of the {s.pictures} lowest of {s.chains} pictures to their nearest "
         "training picture, over that of test pictures. It is low for blurred pictures too, so look at them."
     )
+    steep = [name for name, plunge in plunges.items() if plunge["noise"]["energy"][-1] > plunge["data"]["energy"][0]]
+    if steep:
+        notes.append(
+            f"{' and '.join(steep)}: the sampler's own steps end above the energy of data. Its energy is so steep that "
+            "they jump over every valley, in training as well as here."
+        )
     return Findings(table, claims, plot, pictures, notes, curves)
 
 

@@ -110,7 +110,16 @@ def _findings(
     pictures = {
         f"Samples at the longest: {SCRATCH}; {WARM}; {BOTH}": rows_of_pictures([x for x in samples if len(x)])
     }
-    return Findings(table, claims, plot, pictures)
+    warm = [found[WARM, share][1]["distance"] for share in sorted(s.shares)]
+    notes = []
+    if not claims[1].shows and None not in warm and len(warm) > 1 and warm[-1] < warm[-2]:
+        without, both = (found[kind, max(s.shares)][1]["score"] for kind in (WARM, BOTH))
+        notes.append(
+            f"The warm start alone has not converged: the last step in compute took its distance from {warm[-2]:.1f} to "
+            f"{warm[-1]:.1f}, so what ICD takes of the compute is missed. The score, which counts variety, is "
+            f"{both:.2f} with ICD and {without:.2f} without."
+        )
+    return Findings(table, claims, plot, pictures, notes)
 
 
 def _better(one: float | None, other: float | None) -> bool:
