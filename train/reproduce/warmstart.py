@@ -115,9 +115,9 @@ def _findings(
     if not claims[1].shows and None not in warm and len(warm) > 1 and warm[-1] < warm[-2]:
         without, both = (found[kind, max(s.shares)][1]["score"] for kind in (WARM, BOTH))
         notes.append(
-            f"The warm start alone has not converged: with the last step in compute its distance fell from {warm[-2]:.1f} "
-            f"to {warm[-1]:.1f}, so what ICD takes of the compute is missed. The score, which counts variety, is "
-            f"{both:.2f} with ICD and {without:.2f} without."
+            "The warm start alone has not converged: with the last step in compute its distance fell from "
+            f"{warm[-2]:.1f} to {warm[-1]:.1f}, so what ICD takes of the compute is missed. The score, which counts "
+            f"variety, is {both:.2f} with ICD and {without:.2f} without."
         )
     return Findings(table, claims, plot, pictures, notes)
 
