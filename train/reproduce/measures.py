@@ -20,5 +20,7 @@ def median(values: Sequence[float]) -> float:
 
 
 def saturated_share(x: torch.Tensor) -> float:
-    """Share of the pixels of images in [0, 1] that are black or white in a channel: 1/256 or closer to the end."""
+    """Share of the values of images that are at an end: 0 or 255 for uint8, within 1/256 of it in [0, 1]."""
+    if x.dtype == torch.uint8:
+        x = (x.float() + 0.5) / 256
     return float(((x < 1 / 256) | (x > 255 / 256)).float().mean())

@@ -79,7 +79,7 @@ def _plunge(
         data = (test[: s.chains].to(lab.device).float() + 0.5) / 256
         down = replace(plan, rounds=0, refinement_steps=s.steps, langevin=replace(plan.langevin, noise_std=0.0))
         error_of_test = median(nearest(test[:500], train_images)[0].tolist())
-        result: dict[str, Any] = {"data_saturated": saturated_share(test.float() / 256)}
+        result: dict[str, Any] = {"data_saturated": saturated_share(test)}
         for start, x in (("noise", noise), ("data", data)):
             energies = []
             for state in sample(fast, x, down, rng):
@@ -89,7 +89,7 @@ def _plunge(
             result[start] = {
                 "energy": energies,
                 "lowest": lowest,
-                "saturated": saturated_share(lowest.float() / 256),
+                "saturated": saturated_share(lowest),
                 "error": median(nearest(lowest, train_images)[0].tolist()) / error_of_test,
             }
         result["data_shown"] = test[: s.pictures]

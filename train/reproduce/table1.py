@@ -19,8 +19,10 @@ from train.reproduce.experiment import Claim, Experiment, Findings, Size
 from train.reproduce.figures import COLOURS, bars, figure, rows_of_pictures
 from train.reproduce.judging import SHOWN, reference
 from train.reproduce.lab import Lab, NotRun
+from train.reproduce.measures import saturated_share
 from train.reproduce.quality import quality
 
+TOO_MANY = 3.0  # times the saturated pixels of data
 PAPER_FID = {"CIFAR-10": 25.1, "ImageNet 32x32": 32.48}
 # Data set, model, training and test zips; "" where the data are not among the zips.
 ROWS = {
@@ -108,7 +110,9 @@ def run(lab: Lab, s: Settings) -> Findings:
                 ),
             )
             ends = reference(lab, train_files, test, info.net.image_size, s.num_samples, model)
-            rows[name] = {"samples": drawn[:SHOWN], "ends": ends, **judged}
+            test_images = lab.images(test, info.net.image_size)
+            saturated = {"pool": saturated_share(drawn), "data": saturated_share(test_images)}
+            rows[name] = {"samples": drawn[:SHOWN], "ends": ends, "saturated": saturated, **judged}
         except NotRun as reason:
             rows[name] = {"not run": str(reason)}
     if all("not run" in row for row in rows.values()):
@@ -143,6 +147,8 @@ def _findings(rows: dict[str, dict[str, Any]], s: Settings) -> Findings:
         if "ends" in row:
             line["of training images"] = row["ends"]["training images"]["distance"]
             line["of noise"] = row["ends"]["noise"]["distance"]
+            line["saturated pixels"] = row["saturated"]["pool"]
+            line["in data"] = row["saturated"]["data"]
         table.append(line)
     claims = []
     for name, row in done.items():
@@ -155,6 +161,15 @@ def _findings(rows: dict[str, dict[str, Any]], s: Settings) -> Findings:
     notes = [
         f"{s.num_samples} samples for each row; the distance falls with their number, so it compares within a row only."
     ]
+    p = s.protocol
+    if any(row["saturated"]["pool"] > TOO_MANY * row["saturated"]["data"] for row in done.values()):
+        downhill = round(p.last_visits * p.last_visited / p.pool)
+        notes.append(
+            f"Where many more pixels are saturated than in data, the protocol goes too far downhill for the model: the "
+            f"last visits give every chain {downhill} chain lengths in a row without a transition, and what the models "
+            f"here find at the bottom has more contrast than data ([modes](../modes/README.md)). With the plan that they "
+            f"were trained for the pictures are better; their cards have that distance."
+        )
     if not is_fid:
         notes.append("Without Inception's weights (--inception) there is no FID; the distance here is another one.")
     if "CIFAR-10" in done and is_fid:

@@ -31,6 +31,8 @@ def test_the_median_and_saturated_pixels():
         median([])
     x = torch.tensor([0.0, 1 / 512, 0.5, 254.5 / 256, 255.5 / 256, 1.0]).reshape(1, 1, 2, 3)
     assert saturated_share(x) == pytest.approx(4 / 6)
+    levels = torch.tensor([0, 1, 128, 254, 255, 255], dtype=torch.uint8)
+    assert saturated_share(levels) == pytest.approx(3 / 6)
 
 
 @pytest.mark.parametrize(("angle", "cosine"), [(0.0, 1.0), (math.pi / 3, 0.5), (math.pi, -1.0)])
