@@ -165,10 +165,10 @@ def _findings(rows: dict[str, dict[str, Any]], s: Settings) -> Findings:
     if any(row["saturated"]["pool"] > TOO_MANY * row["saturated"]["data"] for row in done.values()):
         downhill = round(p.last_visits * p.last_visited / p.pool)
         notes.append(
-            f"Where many more pixels are saturated than in data, the protocol goes too far downhill for the model: the "
-            f"last visits give every chain {downhill} chain lengths in a row without a transition, and what the models "
-            f"here find at the bottom has more contrast than data ([modes](../modes/README.md)). With the plan that they "
-            f"were trained for the pictures are better; their cards have that distance."
+            "Where many more pixels are saturated than in data, the protocol goes too far downhill for the model: in "
+            f"the last visits every chain walks for {downhill} times its length without a transition, and what these "
+            "models have at the bottom has more contrast than data ([modes](../modes/README.md)). With the shorter "
+            "plan that they were trained for the pictures are better: those on their cards."
         )
     if not is_fid:
         notes.append("Without Inception's weights (--inception) there is no FID; the distance here is another one.")

@@ -70,7 +70,15 @@ def _findings(report: dict[str, Any]) -> Findings:
         for row in table
         if row["AUROC in the paper"] is not None and row["AUROC by energy"] is not None
     ]
-    return Findings(table, claims, plot)
+    notes = ["The same by other scores, with their histograms: [ood-cifar10](../ood-cifar10/README.md)."]
+    deeper = [name for name, auroc in energy.items() if auroc < 0.5]
+    if deeper:
+        notes.append(
+            f"Lower energies than CIFAR-10's own have: {', '.join(deeper)}. These are smoother than its photographs, "
+            "or flat in parts, and smooth pictures lie deep: a model that has been trained for so short a time knows "
+            "smoothness before content. Typicality asks for energies like those of data instead, and is misled less."
+        )
+    return Findings(table, claims, plot, notes=notes)
 
 
 EXPERIMENT = Experiment(
