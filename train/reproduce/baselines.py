@@ -1,5 +1,6 @@
 """Beside Table 4: what the parts of the method are worth for composition, at equal compute."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -86,7 +87,7 @@ def run(lab: Lab, s: Settings) -> Findings:
             f"{variant}, composed", about, lambda models=models: _compose(lab, models, attributes, reader, s)
         )
     held_out = lab.piece("reader", [s.base.net.image_size, reader.config.provenance], lambda: _held_out(lab, reader, s))
-    return _findings(found, held_out)
+    return _findings(found, held_out, s.num)
 
 
 def _variants(base: TrainConfig) -> dict[str, Sequence[str]]:
@@ -146,7 +147,12 @@ def _held_out(lab: Lab, reader: Reader, s: Settings) -> dict[str, float]:
     return readings(reader, enlarged(test.images, reader), labels, lab.device)
 
 
-def _findings(found: dict[str, dict[str, Any]], held_out: dict[str, float]) -> Findings:
+def _clearly_more(share: float, other: float, num: int) -> bool:
+    """Whether one share of ``num`` samples is above another by more than two standard errors of the difference."""
+    return share - other > 2 * math.sqrt((share * (1 - share) + other * (1 - other)) / num)
+
+
+def _findings(found: dict[str, dict[str, Any]], held_out: dict[str, float], num: int) -> Findings:
     table: list[dict[str, Any]] = [
         {"variant": variant, "asked for": case, **row["read"], "distance to such faces": row["distance"]}
         for variant, result in found.items()
@@ -166,13 +172,13 @@ def _findings(found: dict[str, dict[str, Any]], held_out: dict[str, float]) -> F
     claims = [
         Claim(
             "all four together are there more often than where nothing is asked",
-            together[FULL] > nothing,
+            _clearly_more(together[FULL], nothing, num),
             f"{together[FULL]:.2f} of the samples, where nothing is asked {nothing:.2f}.",
         ),
         *(
             Claim(
                 f"the full method composes better than with {variant}",
-                together[FULL] > value,
+                _clearly_more(together[FULL], value, num),
                 f"All four at once: {together[FULL]:.2f} against {value:.2f}; distance to real faces with all four "
                 f"{last[FULL]['distance']} against {last[variant]['distance']}.",
             )
@@ -186,6 +192,8 @@ def _findings(found: dict[str, dict[str, Any]], held_out: dict[str, float]) -> F
     notes = [
         "Every variant has an unconditional model and four attribute models of its own, trained with the compute that "
         "the full method takes; only the last iterations of each are ICD, where the KL term is.",
+        f"An effect counts as shown where the shares differ by more than two standard errors of {num} samples; the "
+        "distances to real faces with all four, which use more than one bit of each sample, stand beside.",
         "Samples are enlarged to the reader's size, and so are the real pictures in the last row.",
     ]
     return Findings(table, claims, plot, pictures, notes)
