@@ -56,7 +56,7 @@ def channels_last(net: EnergyNetwork) -> EnergyNetwork:
     """Weights in the order that convolutions on a CPU are fastest in, where nothing between them prefers the other.
 
     By a rule and not by a measurement, so that the same seed gives the same images after every start: without norms
-    it saves a sixth of a step (``benchmarks/README.md``), while torch's group norm loses more than that.
+    it saves up to a fifth of a step (``benchmarks/README.md``), while with torch's group norm small batches lose more.
     """
     on_cpu = next(net.parameters()).device.type == "cpu"
     return net.to(memory_format=torch.channels_last) if on_cpu and net.config.norm == "none" else net
