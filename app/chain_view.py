@@ -19,6 +19,10 @@ CSS = """
 .pixelated .grid-container .caption-label { position: static; max-width: none; padding: 2px 4px; font-size: 11px;
   line-height: 1.3; white-space: normal; text-align: left; }
 """
+# How Gradio treats events that show a walk: four at once on all tabs together, the others wait.
+CHAIN_EVENTS: dict[str, Any] = {"show_progress": "hidden", "concurrency_id": "chains", "concurrency_limit": 4}
+# A press while a walk is on begins another one, whose view takes the place of the first.
+RESTARTING_EVENTS = CHAIN_EVENTS | {"trigger_mode": "multiple"}
 EMPTY = '<div class="chain-empty"><p>Press <b>{button}</b> and watch {what}.</p></div>'
 ALT = "grid of Langevin chains"
 

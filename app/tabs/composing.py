@@ -7,7 +7,7 @@ import gradio as gr
 
 from app import composing, handlers
 from app.catalog import WARM_CHAINS, Catalog, Family
-from app.chain_view import build_chain_view
+from app.chain_view import RESTARTING_EVENTS, build_chain_view
 from app.composing import OPERATORS, Ask
 from app.handlers import Session, View
 from app.presets import COMPOSITIONS
@@ -143,10 +143,6 @@ def build_composing_tab(catalog: Catalog, session: gr.State) -> None:
         return [f"**{composing.in_words(families[name], asked)}**", composing.formula(families[name], asked)]
 
     buttons = [sample, stop, resume]
-    # "multiple": a press while a walk is on begins another one, whose view takes the place of the first.
-    wiring: dict[str, Any] = {
-        "show_progress": "hidden", "concurrency_id": "chains", "concurrency_limit": 4, "trigger_mode": "multiple",
-    }  # fmt: skip
 
     def show(views: Iterator[View]) -> Iterator[list[Any]]:
         try:
@@ -167,8 +163,8 @@ def build_composing_tab(catalog: Catalog, session: gr.State) -> None:
         yield from show(handlers.resume(current))
 
     outputs = [*view.outputs, *buttons]
-    sample.click(on_sample, [session, family, num, seed, *inputs], outputs, **wiring)
-    resume.click(on_continue, [session], outputs, **wiring)
+    sample.click(on_sample, [session, family, num, seed, *inputs], outputs, **RESTARTING_EVENTS)
+    resume.click(on_continue, [session], outputs, **RESTARTING_EVENTS)
     stop.click(handlers.stop, [session], None, queue=False, show_progress="hidden")
 
     def on_move(current: Session, name: str, *values: Any) -> list[str]:
@@ -219,7 +215,7 @@ def build_composing_tab(catalog: Catalog, session: gr.State) -> None:
         except ValueError as error:
             raise gr.Error(str(error), duration=15) from error
 
-    compare.click(on_compare, [session, family, rows, columns, seed, *inputs], [table, told], **wiring)
+    compare.click(on_compare, [session, family, rows, columns, seed, *inputs], [table, told], **RESTARTING_EVENTS)
 
     def on_drop(path: str | None) -> list[Any]:
         nothing = [gr.skip()] * (3 + len(inputs))

@@ -8,7 +8,7 @@ import gradio as gr
 
 from app import handlers
 from app.catalog import WARM_CHAINS, Catalog
-from app.chain_view import build_chain_view
+from app.chain_view import RESTARTING_EVENTS, build_chain_view
 from app.handlers import Session, View
 from app.settings import PRESET_NAMES, PRESETS, Controls, apply_preset, controls_of, controls_of_recipe
 from ebm_core.recipe import MAX_CHAINS, MAX_SEED
@@ -51,10 +51,6 @@ def build_sampling_tab(catalog: Catalog, session: gr.State) -> None:
             view = build_chain_view(session)
 
     buttons = [sample, stop, resume]
-    # "multiple": a press while a walk is on begins another one, whose view takes the place of the first.
-    wiring: dict[str, Any] = {
-        "show_progress": "hidden", "concurrency_id": "chains", "concurrency_limit": 4, "trigger_mode": "multiple",
-    }  # fmt: skip
 
     def show(views: Iterator[View]) -> Iterator[list[Any]]:
         """Views as updates of the chain view and the buttons; an error is told and leaves all as it was."""
@@ -76,8 +72,8 @@ def build_sampling_tab(catalog: Catalog, session: gr.State) -> None:
         yield from show(handlers.resume(current))
 
     outputs = [*view.outputs, *buttons]
-    sample.click(on_sample, [session, model, num, seed, *controls], outputs, **wiring)
-    resume.click(on_continue, [session], outputs, **wiring)
+    sample.click(on_sample, [session, model, num, seed, *controls], outputs, **RESTARTING_EVENTS)
+    resume.click(on_continue, [session], outputs, **RESTARTING_EVENTS)
     stop.click(handlers.stop, [session], None, queue=False, show_progress="hidden")
 
     def on_preset(model: str, name: str) -> list[Any]:

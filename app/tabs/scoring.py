@@ -9,7 +9,7 @@ import gradio as gr
 from app import handlers, scoring
 from app.board import Board
 from app.catalog import Catalog
-from app.chain_view import build_chain_view
+from app.chain_view import CHAIN_EVENTS, RESTARTING_EVENTS, build_chain_view
 from app.handlers import Session, View
 from app.limits import SCORE_LIMITS
 from app.score_style import PULL, TAKE
@@ -127,7 +127,6 @@ def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:
         )  # fmt: skip
 
     buttons = [pull, stop, resume]
-    chains: dict[str, Any] = {"show_progress": "hidden", "concurrency_id": "chains", "concurrency_limit": 4}
 
     def walk(views: Iterator[View]) -> Iterator[list[Any]]:
         with _told():
@@ -149,10 +148,9 @@ def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:
         return int(event.number)
 
     outputs = [*view.outputs, *buttons]
-    pulling = {**chains, "trigger_mode": "multiple"}
-    pull.click(on_pull, [session, picture, steps], outputs, **pulling)
-    cards.click(on_card, None, picture, **quick).then(on_pull, [session, picture, steps], outputs, **pulling)
-    resume.click(on_continue, [session], outputs, **chains)
+    pull.click(on_pull, [session, picture, steps], outputs, **RESTARTING_EVENTS)
+    cards.click(on_card, None, picture, **quick).then(on_pull, [session, picture, steps], outputs, **RESTARTING_EVENTS)
+    resume.click(on_continue, [session], outputs, **CHAIN_EVENTS)
     stop.click(handlers.stop, [session], None, queue=False, show_progress="hidden")
 
 

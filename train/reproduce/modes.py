@@ -24,7 +24,6 @@ DATA = {
 }
 SCRATCH = {"full ICD, from scratch": [], "baseline CD, from scratch": [*NO_KL, *NO_TRANSITIONS]}
 CLOSE = 2.0  # times the error of test pictures to their nearest training picture still "looks like data"
-OWN = ("objects",)  # the family whose pictures may be passed on
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,6 @@ def _plunge(
                 "saturated": saturated_share(lowest),
                 "error": median(nearest(lowest, train_images)[0].tolist()) / error_of_test,
             }
-        result["data_shown"] = test[: s.pictures]
         return result
 
     return lab.piece(f"{name}, downhill", about, compute)
@@ -111,12 +109,8 @@ def _findings(plunges: dict[str, dict[str, Any]], s: Settings, notes: list[str])
                 - plunge["data"]["energy"][0], "distance to data": plunge[start]["error"],
                 "saturated": plunge[start]["saturated"], "saturated in data": plunge["data_saturated"],
             })  # fmt: skip
-        if name not in OWN:  # what data become in the valleys still looks like them, and may not be passed on
-            pictures[f"{name}: lowest energies from noise"] = rows_of_pictures([plunge["noise"]["lowest"]])
-        else:
-            pictures[f"{name}: lowest energies from noise, from data; below, data"] = rows_of_pictures(
-                [plunge["noise"]["lowest"], plunge["data"]["lowest"], plunge["data_shown"]]
-            )
+        # Not those from data: in the valleys they still look like data, which are not this project's to pass on.
+        pictures[f"{name}: lowest energies from noise"] = rows_of_pictures([plunge["noise"]["lowest"]])
         curves[name] = {start: plunge[start]["energy"] for start in ("noise", "data")}
         if name not in SCRATCH:
             found = plunge["noise"]["error"]
