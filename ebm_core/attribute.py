@@ -28,6 +28,8 @@ class Attribute:
     values: tuple[str, ...] = ()  # of "binary" what 0 and 1 mean, of "choice" the names
     low: tuple[float, ...] = ()  # of "numbers": the range of the data, for each key
     high: tuple[float, ...] = ()
+    # Another attribute and its value, in pictures of which alone this one can be seen: ("type", "monkey") of an angle.
+    seen_on: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.name or not self.keys:
@@ -45,6 +47,8 @@ class Attribute:
             raise ValueError(f"attribute '{self.name}': low and high need {ranges} entries")
         if any(low >= high for low, high in zip(self.low, self.high, strict=True)):
             raise ValueError(f"attribute '{self.name}': low must be below high")
+        if len(self.seen_on) not in (0, 2):
+            raise ValueError(f"attribute '{self.name}': seen_on is another attribute and its value, or is left out")
 
     @property
     def label_dim(self) -> int:

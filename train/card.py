@@ -94,11 +94,11 @@ def collect(info: ModelInfo, compose: Path | None, frechet: Path | None, ood: Pa
     if compose is not None and info.attribute is not None:
         report = json.loads(compose.read_text())
         name = info.attribute.name
-        alone, nothing = (
-            next(row for row in report["rows"] if row["asked"] == asked) for asked in (f"{name} alone", "nothing")
-        )
+        nothing = next(row for row in report["rows"] if row["asked"] == "nothing")
+        # The rows in which something is asked begin with each attribute by itself, or on the kind that shows it.
+        alone = next(row for row in report["rows"] if row is not nothing and name in row["read"])
         figures["compose"] = {
-            "attribute": name, "choice": name in report["choices"], "samples": alone["num"],
+            "attribute": name, "asked": alone["asked"], "choice": name in report["choices"], "samples": alone["num"],
             "read": alone["read"][name],
             "read_where_nothing_is_asked": nothing["read"][name],
             "reader_on_real_pictures": report["reader_on_real_test_images"][name],
@@ -131,7 +131,8 @@ def write_card(name: str, info: ModelInfo, mebibytes: float, num: int, rows: lis
         f = figures["compose"]
         unit = "share read as asked" if f["choice"] else "mean error"
         lines += [
-            f"A classifier trained on real pictures alone reads {f['samples']} samples, each asked for one value.", "",
+            f"A classifier trained on real pictures alone reads {f['samples']} samples, each asked for one value "
+            f"(*{f['asked']}*).", "",
             f"| | {unit} |", "|---|---|", f"| **samples of this model** | **{f['read']:.3f}** |",
             f"| samples where nothing was asked, the same values expected | {f['read_where_nothing_is_asked']:.3f} |",
             f"| the classifier itself, on real test pictures | {f['reader_on_real_pictures']:.3f} |", "",

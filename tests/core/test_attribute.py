@@ -60,7 +60,7 @@ def test_a_label_without_the_attribute_is_refused():
     "arguments",
     [("a", "binary", ("a",), ("one",)), ("a", "choice", ("a",), ("one",)), ("a", "numbers", ("a",), (), (0.0,), ()),
      ("a", "numbers", ("a",), (), (1.0,), (0.0,)), ("a", "angle", ("a", "b")), ("a", "angle", ("a",), ("x", "y")),
-     ("", "angle", ("a",)), ("a", "numbers", ())],
+     ("", "angle", ("a",)), ("a", "numbers", ()), ("a", "angle", ("a",), (), (), (), ("type",))],
 )
 def test_attributes_that_make_no_sense_are_refused(arguments):
     with pytest.raises(ValueError, match="attribute"):

@@ -50,7 +50,8 @@ def test_the_command_writes_a_card_from_reports(tmp_path, capsys):
                  "--trained", "By hand.", "--poor", "It is tiny.", "--device", "cpu"])  # fmt: skip
     assert code == 0, capsys.readouterr().err
     card = (tmp_path / "tiny-bright" / "README.md").read_text()
-    for part in ("by its *bright*", "| **0.875** |", "| 0.500 |", "| 0.960 |", "By hand.", "It is tiny.",
+    for part in ("by its *bright*", "(*bright alone*)",
+                 "| **0.875** |", "| 0.500 |", "| 0.960 |", "By hand.", "It is tiny.",
                  "dark; bright"):  # fmt: skip
         assert part in card
     metrics = json.loads((tmp_path / "tiny-bright" / "metrics.json").read_text())

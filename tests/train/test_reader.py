@@ -93,8 +93,27 @@ def test_readings_count_all_at_once(monkeypatch):
     outputs = torch.tensor([[0.0, 1, 1, 0, 0], [1.0, 0, 1, 0, 0], [0.0, 1, 0, 1, 0], [0.0, 1, 1, 0, 0]])
     monkeypatch.setattr(Reader, "forward", lambda self, x: outputs)
     labels = {"bright": torch.tensor([[0.0, 1]] * 4), "kind": torch.tensor([[1.0, 0, 0]] * 4)}
-    figures = readings(reader, torch.zeros(4, 3, 8, 8, dtype=torch.uint8), labels, "cpu")
+    figures = readings(reader, ATTRIBUTES, torch.zeros(4, 3, 8, 8, dtype=torch.uint8), labels, "cpu")
     assert figures == {"bright": 0.75, "kind": 0.75, "all at once": 0.5}
+
+
+def test_what_shows_on_one_kind_only_is_asked_and_judged_there(monkeypatch):
+    kind, turn = ATTRIBUTES["kind"], replace(ATTRIBUTES["turn"], seen_on=("kind", "ring"))
+    attributes = {"kind": kind, "turn": turn}
+    labels = {"kind": torch.eye(3), "turn": torch.tensor([[0.0, 1]] * 3)}  # dot, bar, ring, all at 0 degrees
+    _, _, turned, _ = cases(attributes, ["kind", "turn"], labels, 3)
+    assert turned.name == "ring & turn"
+    assert torch.equal(turned.labels["kind"], torch.eye(3)[[2, 2, 2]])
+    assert torch.equal(turned.labels["turn"], labels["turn"])
+
+    reader = Reader(ReaderConfig((kind, turn), image_size=8, width=2)).eval()
+    outputs = torch.cat([torch.eye(3), torch.tensor([[0.0, -1], [0.0, -1], [1.0, 0]])], dim=1)  # 180, 180, 90 degrees
+    monkeypatch.setattr(Reader, "forward", lambda self, x: outputs)
+    pictures = torch.zeros(3, 3, 8, 8, dtype=torch.uint8)
+    assert readings(reader, attributes, pictures, labels, "cpu") == {"kind": 1.0, "turn": 90.0}  # the ring's alone
+    assert readings(reader, attributes, pictures, {"turn": labels["turn"]}, "cpu") == {"turn": 150.0}  # no kind asked
+    no_ring = {"kind": torch.eye(3)[[0, 0, 0]], "turn": labels["turn"]}
+    assert set(readings(reader, attributes, pictures, no_ring, "cpu")) == {"kind"}
 
 
 def test_the_command_writes_a_report_a_figure_and_sheets(tmp_path, monkeypatch, capsys):

@@ -126,7 +126,7 @@ def _compose(
     rows: dict[str, Any] = {}
     for case in planned:
         samples, _ = draw(models, case, s.num, s.seed, lab.device)
-        read = readings(reader, enlarged(samples, reader), case.labels or planned[-1].labels, lab.device)
+        read = readings(reader, by_name, enlarged(samples, reader), case.labels or planned[-1].labels, lab.device)
         distance = distance_to_asked(samples, case, by_name, test.images, labels, lab.device)
         rows[case.name] = {"read": read, "distance": distance["distance"] if distance else None}
     return {"rows": rows, "shown": samples[:16]}
@@ -143,8 +143,9 @@ def _held_out(lab: Lab, reader: Reader, s: Settings) -> dict[str, float]:
     from train.evaluate.compose import readings
 
     test = load(lab.data_config(TEST), s.base.net.image_size)
-    labels = {a.name: label_vectors(test.labels, a) for a in map(_attribute, ATTRIBUTES)}
-    return readings(reader, enlarged(test.images, reader), labels, lab.device)
+    by_name = {a.name: a for a in map(_attribute, ATTRIBUTES)}
+    labels = {name: label_vectors(test.labels, a) for name, a in by_name.items()}
+    return readings(reader, by_name, enlarged(test.images, reader), labels, lab.device)
 
 
 def _clearly_more(share: float, other: float, num: int) -> bool:
