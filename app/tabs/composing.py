@@ -75,6 +75,8 @@ def _inputs_of(model: str, attribute: Attribute) -> list[Any]:
             low, label, info = -1, name, "-1 {} ··· 0 off ··· {} 1".format(*attribute.opposites)
         else:
             low, label, info = 0, f"{name}: weight", "how much it counts; 0 off"
+        if attribute.seen_on:
+            info += f"; seen only on a {attribute.seen_on[1]}"
         strength = gr.Slider(
             low, 1, 0, step=0.05, label=label, info=info, scale=4, min_width=190, elem_id=f"{model}-strength"
         )

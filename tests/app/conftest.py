@@ -32,7 +32,7 @@ ATTRIBUTES = {
     "bright": Attribute("bright", "binary", ("Bright",), ("dark", "bright")),
     "kind": Attribute("kind", "choice", ("kind",), ("dot", "bar", "ring")),
     "place": Attribute("place", "numbers", ("x", "y"), low=(-1.0, 0.0), high=(1.0, 4.0)),
-    "turn": Attribute("turn", "angle", ("theta",)),
+    "turn": Attribute("turn", "angle", ("theta",), seen_on=("kind", "ring")),
 }
 
 

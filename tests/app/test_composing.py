@@ -69,6 +69,12 @@ def test_controls_mean_a_label_a_weight_and_an_operator_and_back(name, values, l
     assert write_ask(ATTRIBUTES[name], asked.term, asked.weight, asked.operator) == pytest.approx(values)
 
 
+def test_the_page_says_on_what_an_attribute_is_seen(family_catalog):
+    ids = {block.elem_id: block for block in build_ui(family_catalog).blocks.values()}
+    assert ids["tiny-turn-strength"].info.endswith("seen only on a ring")
+    assert "seen" not in ids["tiny-place-strength"].info
+
+
 def test_zero_is_off():
     assert read_ask("m", ATTRIBUTES["bright"], [0, "and"]) is None
     assert read_ask("m", ATTRIBUTES["kind"], ["dot", 0.0, "or"]) is None

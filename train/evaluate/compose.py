@@ -29,14 +29,13 @@ from train.batch import label_vectors
 from train.data import DataConfig, load
 from train.evaluate.compose_report import bars, markdown
 from train.evaluate.features import FrechetDistance
-from train.evaluate.frechet import nearest
+from train.evaluate.frechet import NEAREST_SHEET, nearest
 from train.evaluate.samples import draw_chains
 from train.provenance import provenance
 
 # The order in which attributes are added to each other; Table 4 of ICD has that of the faces.
 ORDER = {"faces": ("young", "female", "smiling", "wavy hair"), "objects": ("type", "size", "position", "rotation")}
 PAPER = {"faces": {"young": 0.92, "female": 0.63, "smiling": 0.84, "wavy hair": 0.91}}  # ICD Table 4, all four at once
-NEAREST_SHEET = "nearest-private.png"  # git ignores this name: training pictures are not this project's to pass on
 BATCH = 32
 FEWEST = 100  # pictures with all that was asked for, below which there is no distance to them
 

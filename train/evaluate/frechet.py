@@ -15,6 +15,8 @@ from ebm_core.sampling import SamplePlan
 from train.evaluate.features import FrechetDistance
 from train.evaluate.samples import draw_samples
 
+NEAREST_SHEET = "nearest-private.png"  # git ignores this name: training pictures are not this project's to pass on
+
 
 def evaluate(
     net: EnergyNetwork, plan: SamplePlan, train: Tensor, test: Tensor, *, num: int, seed: int, out: Path,
@@ -54,7 +56,7 @@ def evaluate(
     write_atomically(out / "frechet.json", json.dumps(report, indent=1).encode())
     images.grid(samples[:64], 8, zoom=3).save(out / "samples.png")
     pairs = torch.cat([samples[:8], train[neighbours[:8]]])
-    images.grid(pairs, 8, zoom=3).save(out / "nearest.png")
+    images.grid(pairs, 8, zoom=3).save(out / NEAREST_SHEET)
     return report
 
 
