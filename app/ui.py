@@ -14,8 +14,7 @@ from app.tabs.sampling import build_sampling_tab
 from app.tabs.scoring import build_scoring_tab
 from app.tabs.understanding import build_understanding_tab
 
-SESSION_SECONDS = 3600  # a walk nobody touches for so long is dropped
-FILE_SECONDS = 3600  # so are files in Gradio's own cache
+FILE_SECONDS = 3600  # files in Gradio's own cache are dropped after so long
 
 # System fonts only: the page asks no other server for anything.
 THEME = gr.themes.Soft(
@@ -72,7 +71,8 @@ def build_ui(catalog: Catalog) -> gr.Blocks:
 
 
 def _new_session() -> gr.State:
-    return gr.State(None, time_to_live=SESSION_SECONDS, delete_callback=_expire)
+    # No time to live: Gradio counts it from the opening of the page, and would end a walk in the middle of a lesson.
+    return gr.State(None, delete_callback=_expire)
 
 
 def _expire(session: Session | None) -> None:

@@ -1,10 +1,13 @@
 """The catalog of models, presets, and what the controls mean."""
 
+import datetime
 from dataclasses import astuple, replace
 
+import gradio as gr
 import pytest
 
 from app.catalog import Catalog
+from app.handlers import Session
 from app.settings import PRESET_NAMES, apply_preset, controls_of, controls_of_recipe, make_recipe
 from app.ui import build_ui
 from ebm_core.checkpoint import CheckpointError
@@ -76,3 +79,17 @@ def test_transition_strength_from_nothing_to_the_possible():
     strong = scaled(own, 4.0)
     assert (strong.crop_min_scale, strong.flip_prob, strong.jitter_strength) == (0.05, 1.0, 1.25)
     assert scaled(own, 0.5).crop_min_scale == pytest.approx(0.8)
+
+
+def test_a_page_left_open_for_a_day_keeps_its_walks(catalog):
+    from gradio.state_holder import SessionState
+
+    page = build_ui(catalog)
+    state = SessionState(page)
+    held = [key for key, block in page.blocks.items() if isinstance(block, gr.State)]
+    for key in held:
+        state[key] = Session()
+        time_to_live, opened = state._state_ttl[key]
+        state._state_ttl[key] = (time_to_live, opened - datetime.timedelta(days=1))
+    assert len(held) >= 5
+    assert not any(expired for _, _, expired in state.state_components)
