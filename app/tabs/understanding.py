@@ -7,7 +7,7 @@ import gradio as gr
 
 from app import handlers, understanding
 from app.catalog import Catalog
-from app.chain_view import CHAIN_EVENTS, build_chain_view
+from app.chain_view import CHAIN_EVENTS, RESTARTING_EVENTS, build_chain_view
 from app.handlers import Session, View
 from app.understanding import CHAINS, NOISE, Comparison
 from ebm_core.recipe import MAX_CHAINS, MAX_SEED
@@ -108,7 +108,7 @@ def build_understanding_tab(catalog: Catalog, jolted: gr.State, bare: gr.State, 
         understanding.stop_both([first, second])
 
     both = [*left.outputs, *right.outputs, plot, go_on, stop, resume]
-    go_on.click(on_part, [jolted, bare, model, num, rounds, strength, seed], both, **CHAIN_EVENTS)
+    go_on.click(on_part, [jolted, bare, model, num, rounds, strength, seed], both, **RESTARTING_EVENTS)
     resume.click(on_continue, [jolted, bare], both, **CHAIN_EVENTS)
     stop.click(on_stop, [jolted, bare], None, queue=False, show_progress="hidden")
     dice.click(handlers.new_seed, None, seed, show_progress="hidden")
@@ -125,6 +125,6 @@ def build_understanding_tab(catalog: Catalog, jolted: gr.State, bare: gr.State, 
         yield from show(handlers.resume(current))
 
     outputs = [*valley.outputs, fall, end, further]
-    fall.click(on_plunge, [falling, jolted, model, start, many, depth, seed], outputs, **CHAIN_EVENTS)
+    fall.click(on_plunge, [falling, jolted, model, start, many, depth, seed], outputs, **RESTARTING_EVENTS)
     further.click(on_further, [falling], outputs, **CHAIN_EVENTS)
     end.click(handlers.stop, [falling], None, queue=False, show_progress="hidden")
