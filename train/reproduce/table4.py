@@ -16,7 +16,7 @@ FAMILY, TRAIN, TEST = "faces", "celeba128-train.zip", "celeba128-test.zip"
 class Settings:
     """``num`` samples of each composition."""
 
-    num: int = 32
+    num: int = 48
     seed: int = 0
 
 
