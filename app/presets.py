@@ -6,11 +6,11 @@ COMPOSITIONS: dict[str, dict[str, dict[str, list[Any]]]] = {
     "faces": {
         "Young and smiling": {"faces-young": [1.0, "and"], "faces-smiling": [1.0, "and"]},
         "An old man, smiling": {
-            "faces-young": [-1.0, "and"], "faces-female": [-1.0, "and"], "faces-smiling": [1.0, "and"],
+            "faces-young": [-0.8, "and"], "faces-female": [-0.8, "and"], "faces-smiling": [0.8, "and"],
         },
         "All four: young, female, smiling, wavy hair": {
-            "faces-young": [1.0, "and"], "faces-female": [1.0, "and"], "faces-smiling": [1.0, "and"],
-            "faces-wavy_hair": [1.0, "and"],
+            "faces-young": [0.6, "and"], "faces-female": [0.6, "and"], "faces-smiling": [0.6, "and"],
+            "faces-wavy_hair": [0.6, "and"],
         },
         "Female, but not smiling": {"faces-female": [1.0, "and"], "faces-smiling": [1.0, "not"]},
         "Smiling or old": {"faces-smiling": [1.0, "or"], "faces-young": [-1.0, "or"]},

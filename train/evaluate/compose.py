@@ -49,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sum-only", action="store_true", help="add the energies as the paper does, without dividing by the base"
     )
+    parser.add_argument("--weight", type=float, default=1.0, help="of each attribute where several are asked for")
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="folder of the models, for baselines' too")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
 
@@ -94,14 +95,16 @@ def cases(attributes: dict[str, Attribute], order: Sequence[str], test: dict[str
 
 def draw(
     models: dict[str, tuple[EnergyNetwork, ModelInfo]], case: Case, num: int, seed: int, device: str,
-    sum_only: bool = False,
+    sum_only: bool = False, weight: float = 1.0,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Samples uint8 ``(num, C, H, W)`` of a case and their energies; ``models`` by attribute, "" the unconditional.
 
-    All attributes weigh one, composed as on the page; with ``sum_only`` as in the paper, without the base.
+    Composed as on the page; with ``sum_only`` as in the paper, without the base. One attribute weighs one, of several
+    each ``weight``.
     """
     names = list(case.labels)
-    weights = [1.0] * len(names) if names and sum_only else product_weights([1.0] * len(names))
+    asked = [weight if len(names) > 1 else 1.0] * len(names)
+    weights = asked if names and sum_only else product_weights(asked)
     pairs = [(name, weight) for name, weight in zip([*names, ""], weights, strict=False) if weight]
     info = models[""][1]
     langevin = replace(info.plan.langevin, step_size=info.plan.langevin.step_size / sum(weights))
@@ -154,7 +157,7 @@ def run(a: argparse.Namespace) -> None:
     rows, started = [], time.monotonic()
     planned = cases(attributes, order, labels, a.num)
     for case in planned:
-        samples, energies = draw(models, case, a.num, a.seed, a.device, a.sum_only)
+        samples, energies = draw(models, case, a.num, a.seed, a.device, a.sum_only, a.weight)
         row: dict[str, Any] = {"asked": case.name, "num": len(samples), "energy": float(energies.mean())}
         # Where nothing is asked, what the reader would find of what the last case asks: the level to beat.
         row["read"] = readings(reader, attributes, samples, case.labels or planned[-1].labels, a.device)
@@ -169,7 +172,7 @@ def run(a: argparse.Namespace) -> None:
     on_real = readings(reader, attributes, test.images, labels, a.device)
     held_out = reader.config.held_out | {n: on_real[n] for n, attribute in attributes.items() if attribute.seen_on}
     report = {
-        "family": a.family, "sum_only": a.sum_only, "rows": rows,
+        "family": a.family, "sum_only": a.sum_only, "weight": a.weight, "rows": rows,
         "reader_on_real_test_images": held_out,
         "nearest_training_image_mse_of_test_images": float(nearest(test.images, train.images)[0].median()),
         "choices": [n for n, t in attributes.items() if t.kind in ("binary", "choice")] + ["all at once"],

@@ -36,11 +36,12 @@ def markdown(report: dict[str, Any]) -> str:
     p = report["provenance"]
     return "\n".join([
         f"# Composition: {family}", "",
-        f"{rule}. A classifier that was trained on real pictures alone reads the samples: of choices the share that is "
-        "read as it was asked for, else the mean error. In the row *nothing* the unconditional model was asked for "
-        "nothing and is judged by what the last row asks for: that is the level to beat. Of a binary attribute alone "
-        "both values are asked for in turn; together the positive ones are. A rotation's error is in "
-        "degrees, and of pictures of which a kind is asked only those of the kind that shows it count.", "",
+        f"{rule}; an attribute alone weighs 1, of several each {report['weight']:g}. "
+        "A classifier that was trained on real pictures alone reads the samples: of choices the share that is read as "
+        "it was asked for, else the mean error. In the row *nothing* the unconditional model was asked for nothing and "
+        "is judged by what the last row asks for: that is the level to beat. Of a binary attribute alone both values "
+        "are asked for in turn; together the positive ones are. A rotation's error is in degrees, and of pictures of "
+        "which a kind is asked only those of the kind that shows it count.", "",
         *("| " + " | ".join(line) + " |" for line in table), "",
         "The Fréchet distance is on EfficientNet-lite0 features (not an FID), to the real test pictures that have what "
         "was asked for, and depends on the number of samples; *of real ones* is that of as many such pictures to the "
