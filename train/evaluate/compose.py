@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sum-only", action="store_true", help="add the energies as the paper does, without dividing by the base"
     )
-    parser.add_argument("--weight", type=float, default=1.0, help="of each attribute where several are asked for")
+    parser.add_argument("--weight", type=float, default=1.0, help="of each attribute that is asked for")
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="folder of the models, for baselines' too")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
 
@@ -99,11 +99,10 @@ def draw(
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Samples uint8 ``(num, C, H, W)`` of a case and their energies; ``models`` by attribute, "" the unconditional.
 
-    Composed as on the page; with ``sum_only`` as in the paper, without the base. One attribute weighs one, of several
-    each ``weight``.
+    Each attribute weighs ``weight``, composed as on the page; with ``sum_only`` as in the paper, without the base.
     """
     names = list(case.labels)
-    asked = [weight if len(names) > 1 else 1.0] * len(names)
+    asked = [weight] * len(names)
     weights = asked if names and sum_only else product_weights(asked)
     pairs = [(name, weight) for name, weight in zip([*names, ""], weights, strict=False) if weight]
     info = models[""][1]

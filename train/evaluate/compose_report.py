@@ -36,7 +36,7 @@ def markdown(report: dict[str, Any]) -> str:
     p = report["provenance"]
     return "\n".join([
         f"# Composition: {family}", "",
-        f"{rule}; an attribute alone weighs 1, of several each {report['weight']:g}. "
+        f"{rule}; each attribute weighs {report['weight']:g}. "
         "A classifier that was trained on real pictures alone reads the samples: of choices the share that is read as "
         "it was asked for, else the mean error. In the row *nothing* the unconditional model was asked for nothing and "
         "is judged by what the last row asks for: that is the level to beat. Of a binary attribute alone both values "

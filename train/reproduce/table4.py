@@ -14,10 +14,10 @@ FAMILY, TRAIN, TEST = "faces", "celeba128-train.zip", "celeba128-test.zip"
 
 @dataclass(frozen=True)
 class Settings:
-    """``num`` samples of each composition; ``weight`` of each attribute where several are asked for.
+    """``num`` samples of each composition; ``weight`` of each attribute.
 
-    At a weight of 1 the shipped models read as well or better together, but four of them push so hard that their faces
-    are speckled.
+    At a weight of 1 the shipped models are read as well or better, but push so hard that men and old people are
+    distorted, and four together speckled.
     """
 
     num: int = 48
