@@ -23,6 +23,7 @@ OPERATORS: tuple[Operator, ...] = ("and", "or", "not")
 # What is forbidden counts a third of what is asked for: the NOTs stay outweighed while nothing is turned down.
 NOT_SHARE = 0.3
 MATRIX_CHAINS = 2  # in each cell of the matrix
+MATRIX_WEIGHT = 0.6  # of its two attributes; at 1 the shipped models overdo it
 
 
 @dataclass(frozen=True)
@@ -229,14 +230,14 @@ def follow(session: Session, catalog: Catalog, family: Family, asks: Sequence[As
 def levels(attribute: Attribute) -> list[list[Any]]:
     """The values that the matrix shows of an attribute, as those of its controls without the operator."""
     if attribute.kind == "binary":
-        return [[-1.0], [0.0], [1.0]]
+        return [[-MATRIX_WEIGHT], [0.0], [MATRIX_WEIGHT]]
     if attribute.kind == "choice":
-        return [[value, 1.0] for value in attribute.values]
+        return [[value, MATRIX_WEIGHT] for value in attribute.values]
     if attribute.kind == "angle":
-        return [[degrees, 1.0] for degrees in (0.0, 90.0, 180.0, 270.0)]
+        return [[degrees, MATRIX_WEIGHT] for degrees in (0.0, 90.0, 180.0, 270.0)]
     # Three places on the diagonal of the range, a little inside it.
     ranges = list(zip(attribute.low, attribute.high, strict=True))
-    return [[*(low + share * (high - low) for low, high in ranges), 1.0] for share in (0.15, 0.5, 0.85)]
+    return [[*(low + share * (high - low) for low, high in ranges), MATRIX_WEIGHT] for share in (0.15, 0.5, 0.85)]
 
 
 def matrix(

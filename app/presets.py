@@ -2,8 +2,7 @@
 
 from typing import Any
 
-# At 0.6 the faces' models are read as asked nearly always and their faces are whole; at 1 they overdo it
-# (reports/compose-faces).
+# At a weight of 0.6 the shipped models' pictures are read as asked and whole; at 1 several of them overdo it.
 COMPOSITIONS: dict[str, dict[str, dict[str, list[Any]]]] = {
     "faces": {
         "Young and smiling": {"faces-young": [0.6, "and"], "faces-smiling": [0.6, "and"]},
@@ -18,21 +17,21 @@ COMPOSITIONS: dict[str, dict[str, dict[str, list[Any]]]] = {
         "Smiling or old": {"faces-smiling": [0.6, "or"], "faces-young": [-0.6, "or"]},
     },
     "objects": {
-        "A cube at the left": {"objects-type": ["cube", 1.0, "and"], "objects-position": [-1.0, 0.0, 1.0, "and"]},
+        "A cube at the left": {"objects-type": ["cube", 0.6, "and"], "objects-position": [-1.0, 0.0, 0.6, "and"]},
         "A big sphere at the right": {
-            "objects-type": ["sphere", 1.0, "and"], "objects-size": [1.1, 1.0, "and"],
-            "objects-position": [1.0, 0.0, 1.0, "and"],
+            "objects-type": ["sphere", 0.6, "and"], "objects-size": [1.1, 0.6, "and"],
+            "objects-position": [1.0, 0.0, 0.6, "and"],
         },
         "A small cylinder, far away": {
-            "objects-type": ["cylinder", 1.0, "and"], "objects-size": [0.6, 1.0, "and"],
-            "objects-position": [0.0, 0.7, 1.0, "and"],
+            "objects-type": ["cylinder", 0.6, "and"], "objects-size": [0.6, 0.6, "and"],
+            "objects-position": [0.0, 0.7, 0.6, "and"],
         },
         "A big monkey, turned": {
-            "objects-type": ["monkey", 1.0, "and"], "objects-size": [1.1, 1.0, "and"],
-            "objects-rotation": [270.0, 1.0, "and"],
+            "objects-type": ["monkey", 0.6, "and"], "objects-size": [1.1, 0.6, "and"],
+            "objects-rotation": [270.0, 0.6, "and"],
         },
         "Small or at the right": {
-            "objects-size": [0.5, 1.0, "or"], "objects-position": [1.2, 0.0, 1.0, "or"],
+            "objects-size": [0.5, 0.6, "or"], "objects-position": [1.2, 0.0, 0.6, "or"],
         },
     },
 }  # fmt: skip

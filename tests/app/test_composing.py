@@ -254,7 +254,8 @@ def test_the_matrix_shows_every_cell_from_one_seed(family_catalog, family, sessi
     assert table.count("<img") == 9
     assert "any bright" in table
     assert len(views) == 9
-    *_, last = composing.start(session, family_catalog, family, [turn, BRIGHT, ask("kind", "dot", 1.0, "and")], 2, 3)
+    both = [ask("bright", 0.6, "and"), ask("kind", "dot", 0.6, "and")]
+    *_, last = composing.start(session, family_catalog, family, [turn, *both], 2, 3)
     assert composing.present.encode_row(session.walk.state.x) in _pictures(table)
     assert last.phase == "finished"
 
