@@ -31,7 +31,7 @@ def markdown(report: dict[str, Any]) -> str:
                       *(f"*{paper[n]:.2f}*" if n in paper else "" for n in names), "", "", ""])  # fmt: skip
     rule = (
         "The energies are added as in the paper" if report["sum_only"] else "The energies are composed as on the page: "
-        "their sum, less the unconditional energy for each but the first"
+        "their sum, and the unconditional energy with what their weights leave of 1"
     )
     p = report["provenance"]
     return "\n".join([
