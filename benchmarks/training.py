@@ -31,7 +31,7 @@ def compare(name: str, config: TrainConfig, images: Tensor, device: str, repeats
         "fold": lambda: refold(trainer.chain_net, trainer.net),
         "chain": lambda: drain(langevin_chain(energy, x, langevin, trainer.rng)),
         "clip and optimiser": lambda: (trainer.optimiser.clip(), trainer.optimiser.step(0.0)),
-        "moving average": lambda: trainer.ema.update(trainer.net),
+        "moving average": lambda: trainer.averages.update(trainer.net),
     }
     measured = {part: seconds(action, device, repeats) for part, action in parts.items()}
     measured["losses and their gradients"] = max(0.0, ours - sum(measured.values()))
@@ -53,7 +53,7 @@ def warm_start_rate(config: TrainConfig, images: Tensor, device: str, repeats: i
         loss.backward()
         trainer.optimiser.clip()
         trainer.optimiser.step(1.0)
-        trainer.ema.update(trainer.net)
+        trainer.averages.update(trainer.net)
 
     torch.manual_seed(0)
     return 1 / seconds(iteration, device, repeats)

@@ -34,10 +34,10 @@ class CapturedEnergy:
     def scale_energies(self, x: Tensor) -> Tensor:
         return scale_energies(self.energy, x)
 
-    def energy_and_grad(self, x: Tensor) -> EnergyGradient:
-        """As ``ebm_core.energy.energy_and_grad``, without a graph to anything."""
-        if x.shape != self._x.shape:
-            return energy_and_grad(self.energy, x)
+    def energy_and_grad(self, x: Tensor, *, create_graph: bool = False) -> EnergyGradient:
+        """As ``ebm_core.energy.energy_and_grad``; with ``create_graph`` too the ordinary way."""
+        if create_graph or x.shape != self._x.shape:
+            return energy_and_grad(self.energy, x, create_graph=create_graph)
         self._x.copy_(x)
         self._graph.replay()
         return EnergyGradient(*(part.clone() for part in self._result))

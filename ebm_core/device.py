@@ -1,5 +1,7 @@
 """Which device to use and what it can do."""
 
+from functools import cache
+
 import torch
 
 
@@ -12,9 +14,18 @@ def has_bf16(device: str) -> bool:
     """Whether the device multiplies bfloat16 matrices in hardware (emulation is slower than float32)."""
     if torch.device(device).type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool({"avx512_bf16", "amx_bf16"} & _processor_flags())
+
+
+def has_amx(device: str) -> bool:
+    """Whether the device is a CPU with matrix tiles for bfloat16, ten times as fast as its float32."""
+    return torch.device(device).type == "cpu" and "amx_bf16" in _processor_flags()
+
+
+@cache
+def _processor_flags() -> frozenset[str]:
     try:
         with open("/proc/cpuinfo") as file:
-            flags = next((line for line in file if line.startswith("flags")), "").split()
+            return frozenset(next((line for line in file if line.startswith("flags")), "").split())
     except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags
+        return frozenset()

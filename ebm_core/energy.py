@@ -25,11 +25,11 @@ class MultiscaleEnergy(Protocol):
 
 @runtime_checkable
 class DifferentiatesItself(Protocol):
-    """An energy with a faster way to its own gradient, such as a CUDA graph."""
+    """An energy with a faster way to its own gradient, such as a CUDA graph or compiled code."""
 
     def __call__(self, x: Tensor) -> Tensor: ...
 
-    def energy_and_grad(self, x: Tensor) -> "EnergyGradient": ...
+    def energy_and_grad(self, x: Tensor, *, create_graph: bool = False) -> "EnergyGradient": ...
 
 
 class EnergyGradient(NamedTuple):
@@ -52,8 +52,8 @@ def energy_and_grad(energy: EnergyFn, x: Tensor, *, create_graph: bool = False) 
     With ``create_graph`` the gradient can itself be differentiated, as eq. 7 of ICD needs; otherwise nothing
     that is returned carries a graph.
     """
-    if not create_graph and isinstance(energy, DifferentiatesItself):
-        return energy.energy_and_grad(x)
+    if isinstance(energy, DifferentiatesItself):
+        return energy.energy_and_grad(x, create_graph=create_graph)
     with torch.enable_grad():
         leaf = x if create_graph and x.requires_grad else x.detach().requires_grad_()
         terms = scale_energies(energy, leaf)

@@ -9,7 +9,7 @@ from threading import Event
 
 from ebm_core.device import default_device
 from ebm_core.hub import MODEL_FILE, WEIGHTS, find_model
-from train import card, reader, render, sample, scoring_cli
+from train import card, reader, render, sample, scoring_cli, trials
 from train.evaluate import compose
 from train.reproduce import command as reproduce
 
@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("run", type=Path)
     export.add_argument("--name", required=True, help="name of the folder under weights/")
     export.add_argument("--weights", type=Path, default=WEIGHTS, help="the weights folder")
+    export.add_argument("--average", metavar="NAME", help="decay or width of one of the run's averages; else its decay's")
     export.set_defaults(command=_export)
 
     objects = commands.add_parser("render", help="make pictures of the objects data set (needs Blender's bpy)")
@@ -64,6 +65,10 @@ def _parser() -> argparse.ArgumentParser:
     cards = commands.add_parser("card", parents=[device], help="write a shipped model's card and sample sheet")
     card.add_arguments(cards)
     cards.set_defaults(command=card.run)
+
+    trial = commands.add_parser("trials", parents=[device], help="warm starts of equal core time, side by side")
+    trials.add_arguments(trial)
+    trial.set_defaults(command=trials.run)
 
     evaluate = commands.add_parser("evaluate", help="measure a model")
     kinds = evaluate.add_subparsers(required=True, metavar="WHAT")
@@ -120,7 +125,7 @@ def _fit(a: argparse.Namespace) -> None:
 def _export(a: argparse.Namespace) -> None:
     from train.export import export_run
 
-    path = export_run(a.run, a.weights / a.name / MODEL_FILE)
+    path = export_run(a.run, a.weights / a.name / MODEL_FILE, a.average)
     print(f"{path}: {path.stat().st_size / 2**20:.2f} MiB")
 
 

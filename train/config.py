@@ -8,6 +8,8 @@ from ebm_core.nets import NetConfig
 from ebm_core.sampling import SamplePlan
 from train.data import DataConfig
 
+MAX_WIDTH = 0.28  # of a power-function average; 0.289 would weight the whole run alike
+
 
 @dataclass(frozen=True)
 class OptimConfig:
@@ -17,15 +19,19 @@ class OptimConfig:
     beta1: float = 0.0
     beta2: float = 0.9
     warmup: int = 0  # iterations over which the learning rate rises from zero, in each phase
-    final_lr: float = 1.0  # the rate falls to this share of ``lr`` along a half cosine over the phase
+    final_lr: float = 1.0  # the rate falls to this share of ``lr`` along a half cosine
+    hold: float = 0.0  # share of the phase before the fall begins; a run that holds long can be lengthened
     clip_norm: float = 0.5  # the gradient's norm is cut to this (reference code)
     muon_lr: float = 0.0  # Muon's learning rate for weight matrices; 0 = Adam moves them too (paper)
+    muon_decay: float = 0.0  # of those matrices at each step, times the rate: decoupled weight decay
 
     def __post_init__(self) -> None:
         if self.lr <= 0 or self.clip_norm <= 0:
             raise ValueError("lr and clip_norm must be positive")
-        if self.muon_lr < 0:
-            raise ValueError(f"muon_lr must be 0 or more, got {self.muon_lr}")
+        if self.muon_lr < 0 or self.muon_decay < 0:
+            raise ValueError(f"muon_lr and muon_decay must be 0 or more, got {self.muon_lr} and {self.muon_decay}")
+        if not 0 <= self.hold < 1:
+            raise ValueError(f"hold is a share of the phase from 0 to below 1, got {self.hold}")
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,9 @@ class MatchingConfig:
     chain_steps: int = 60  # steps of the plan's step size that carry noise all the way to data
     decay_from: float = 0.7  # t from which the target decays to 0 at the data; 1 = never (Energy Matching)
     pairing: Literal["transport", "random"] = "transport"
+    # t is the sigmoid of a normal number of this mean and spread (Esser et al., arXiv:2403.03206); spread 0 = uniform.
+    t_mean: float = 0.0  # above 0: more often near the data
+    t_std: float = 0.0
     # Shares of the sources: plain noise, noise after a transition, data after a transition.
     noise: float = 1.0
     moved_noise: float = 0.0
@@ -45,6 +54,8 @@ class MatchingConfig:
     label_sharpness: float = 10_000.0  # of the posterior exp(-sharpness E), in 1 / energy; lower = stronger guidance
 
     def __post_init__(self) -> None:
+        if self.t_std < 0 or (self.t_mean and not self.t_std):
+            raise ValueError(f"t_std must be 0 or more, and above 0 for t_mean to act; got {self.t_std}, {self.t_mean}")
         shares = (self.noise, self.moved_noise, self.moved_data)
         if min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
             raise ValueError(f"noise, moved_noise and moved_data are shares that sum to 1, got {shares}")
@@ -118,7 +129,11 @@ class TrainConfig:
     start_from: str = ""  # a model (its name or path) whose weights the network starts with; "" = at random
     seed: int = 0
     ema_decay: float = 0.999  # paper 0.9999 over 20,000 iterations, reference code 0.99
+    # Averages of other profiles kept beside it, from which the export chooses: power functions of these relative widths
+    # (EDM2, arXiv:2312.02696), which lengthen with the run.
+    ema_widths: tuple[float, ...] = ()
     bf16: bool = True  # autocast where the hardware has bfloat16 instructions
+    compile: bool = False  # torch.compile: minutes at the start and a C++ compiler, then a quarter faster
     diverged_at: float = 1e4  # |energy gap| at which the run is stopped
 
     def __post_init__(self) -> None:
@@ -126,6 +141,8 @@ class TrainConfig:
         if self.net.label_dim != wanted:
             told = f"attribute '{self.attribute.name}'" if self.attribute else "no attribute"
             raise ValueError(f"net.label_dim is {self.net.label_dim}, but with {told} it must be {wanted}")
+        if any(not 0 < width < MAX_WIDTH for width in self.ema_widths):
+            raise ValueError(f"ema_widths are relative widths between 0 and {MAX_WIDTH}, got {self.ema_widths}")
 
     @property
     def iterations(self) -> int:

@@ -7,20 +7,20 @@ from typing import Any
 from ebm_core.checkpoint import ModelInfo, save_model
 from ebm_core.config import to_dict
 from train.provenance import commit, machine
-from train.run import load_config, load_state
+from train.run import averaged_weights, load_config, load_state
 
 
-def export_run(run: Path, path: Path) -> Path:
-    """Write the moving average of a run's last checkpoint as a model file.
+def export_run(run: Path, path: Path, average: str | None = None) -> Path:
+    """Write a moving average of a run's last checkpoint, its main one unless named, as a model file.
 
     Floating-point tensors are stored as float16, half the bytes; the loader makes them float32 again. Raises
     RunError when the run has no checkpoint, CheckpointError when the file cannot be written.
     """
     config, state = load_config(run), load_state(run)
-    averaged = {
-        name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state["ema"]["net"].items()
-    }
+    weights = averaged_weights(state, average)
+    averaged = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
     provenance: dict[str, Any] = {
+        "average": average or next(iter(state["averages"])),
         "iteration": state["iteration"],
         "warm_start_iterations": min(state["iteration"], config.warm_start.iterations),
         "date": datetime.date.today().isoformat(),

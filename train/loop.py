@@ -12,15 +12,17 @@ from torch import Tensor
 
 from ebm_core.captured import captured
 from ebm_core.compose import conditioned
-from ebm_core.device import has_bf16
+from ebm_core.device import has_amx, has_bf16
 from ebm_core.energy import EnergyFn
 from ebm_core.langevin import NonFiniteEnergyError
 from ebm_core.nets import EnergyNetwork
 from ebm_core.nets.folding import folded, refold
+from ebm_core.nets.scales import scale_spreads
 from ebm_core.sampling import sample, uniform_noise
 from train.batch import Batch, TrainingData
+from train.compiled import compiled_chain, energy_of_labels
 from train.config import OptimConfig, TrainConfig
-from train.ema import MovingAverage
+from train.ema import MovingAverages
 from train.log import RunLog
 from train.optim import Optimiser
 from train.parallel import Processes
@@ -30,6 +32,7 @@ from train.start import start_from
 from train.step import StepOutput, icd_step, matching_step
 
 ALONE = Processes()
+SPREAD_IMAGES = 32
 LEVEL_IMAGES = 256  # enough for the mean energy of data; the same ones in every process
 SEED_STRIDE = 1_000_003  # between the processes' generators; the CPU's keeps 32 bits of a seed
 
@@ -62,10 +65,13 @@ class Trainer:
         if config.start_from:
             start_from(self.net, config.start_from)
         self.net.bf16 = config.bf16 and has_bf16(device)
+        if self.net.bf16 and config.net.norm == "none" and has_amx(device):
+            self.net.to(memory_format=torch.channels_last)  # elsewhere it gains nothing (benchmarks/README.md)
+        self.energy_of = energy_of_labels(self.net, compile=config.compile)
         self.chain_net = folded(self.net)
         self.chain_labels: Tensor | None = None
         self._chain_energy: EnergyFn | None = None  # captured when the first chain's shape is known
-        self.ema = MovingAverage(self.net, config.ema_decay)
+        self.averages = self._new_averages()
         self.optimiser = Optimiser(self.net, config.warm_start.optim)
         self.rng = torch.Generator(device).manual_seed(config.seed + processes.rank * SEED_STRIDE)
         shape = (config.net.channels, config.net.image_size, config.net.image_size)
@@ -90,17 +96,19 @@ class Trainer:
         if self.iteration == warm.iterations:
             # A new phase, a new optimiser: Adam's moments belong to the other loss. The averaged network goes on, and
             # its average begins anew, or a short second phase would hardly show in it.
-            self.net.load_state_dict(self.ema.net.state_dict())
+            self.net.load_state_dict(self.averages.main.net.state_dict())
             self._set_level()
-            self.ema = MovingAverage(self.net, self.config.ema_decay)
+            self.averages = self._new_averages()
             self.optimiser = Optimiser(self.net, self.config.icd.optim)
         if in_warm_start:
-            output = matching_step(self.net, self._batch(warm.batch_size), self.config, self.rng)
+            output = matching_step(self.net, self._batch(warm.batch_size), self.config, self.rng, self.energy_of)
         else:
             icd = self.config.icd
             refold(self.chain_net, self.net)
             match, pos = self._batch(icd.matching_batch), self._batch(icd.batch_size)
-            output = icd_step(self.net, self.chain_energy, pos, match, self.buffer, self.config, self.rng)
+            output = icd_step(
+                self.net, self.chain_energy, pos, match, self.buffer, self.config, self.rng, self.energy_of
+            )
         figures = output.figures
         if measure:
             self._check(figures)
@@ -110,12 +118,23 @@ class Trainer:
         self.processes.average_gradients(self.optimiser.parameters)
         norm = self.optimiser.clip()
         figures = figures | {"grad_norm": norm}
+        if measure:
+            figures |= self.scale_figures()
         if measure and not math.isfinite(float(norm)):
             raise DivergedError(f"the gradient is not finite at iteration {self.iteration}", self.iteration)
         self.optimiser.step(schedule(self.iteration - self.phase_start, phase.iterations, phase.optim))
-        self.ema.update(self.net)
+        self.averages.update(self.net)
         self.iteration += 1
         return figures
+
+    def scale_figures(self) -> dict[str, Tensor]:
+        """For each scale the spread of its energies over the first data, and its share of the last gradient's norm."""
+        x, y = self.data.first(SPREAD_IMAGES)
+        spreads = scale_spreads(self.net, x, y)
+        norms = torch.stack([_norm([p.grad for p in scale.parameters()]) for scale in self.net.scales])
+        shares = norms / norms.norm().clamp(min=1e-30)
+        figures = {f"spread_scale{number}": value for number, value in enumerate(spreads)}
+        return figures | {f"grad_share_scale{number}": value for number, value in enumerate(shares)}
 
     def chain_energy(self, y: Tensor | None) -> EnergyFn:
         """The energy that makes the chain, for labels ``y``; it reads them where it read them first."""
@@ -124,7 +143,10 @@ class Trainer:
             c = self.config.net
             x = torch.zeros(share, c.channels, c.image_size, c.image_size, device=self.device)
             self.chain_labels = None if y is None else y.clone()
-            self._chain_energy = captured(conditioned(self.chain_net, self.chain_labels), x)
+            if self.config.compile:
+                self._chain_energy = compiled_chain(self.chain_net, self.chain_labels)
+            else:
+                self._chain_energy = captured(conditioned(self.chain_net, self.chain_labels), x)
         if self.chain_labels is not None and y is not None:
             self.chain_labels.copy_(y)
         return self._chain_energy
@@ -134,7 +156,7 @@ class Trainer:
         rng = torch.Generator(self.device).manual_seed(self.config.seed + 1)
         c = self.config.net
         x = uniform_noise((num, c.channels, c.image_size, c.image_size), rng)
-        energy = conditioned(folded(self.ema.net), self.data.label_sheet(num))
+        energy = conditioned(folded(self.averages.main.net), self.data.label_sheet(num))
         for state in sample(energy, x, self.config.plan, rng):
             pass
         return state.x, state.energy
@@ -142,7 +164,7 @@ class Trainer:
     def state_dict(self) -> dict[str, Any]:
         return {
             "net": self.net.state_dict(),
-            "ema": self.ema.state_dict(),
+            "averages": self.averages.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "iteration": self.iteration,
             "shards": self.processes.gather({"buffer": self.buffer.state_dict(), "rng": self.rng.get_state()}),
@@ -153,7 +175,7 @@ class Trainer:
         if len(state["shards"]) != self.processes.size:
             raise ValueError(f"it was written by {len(state['shards'])} processes, there are {self.processes.size}")
         self.net.load_state_dict(state["net"])
-        self.ema.load_state_dict(state["ema"])
+        self.averages.load_state_dict(state["averages"])
         self.iteration = state["iteration"]
         if self.iteration > self.config.warm_start.iterations:
             # Rates and clipping are the config's, not the checkpoint's: those of the phase that it stands in.
@@ -162,6 +184,9 @@ class Trainer:
         shard = state["shards"][self.processes.rank]
         self.buffer.load_state_dict(shard["buffer"])
         self.rng.set_state(shard["rng"].cpu())
+
+    def _new_averages(self) -> MovingAverages:
+        return MovingAverages(self.net, self.config.ema_decay, self.config.ema_widths)
 
     @torch.no_grad()
     def _set_level(self) -> None:
@@ -198,10 +223,14 @@ class Trainer:
         return figures
 
 
+def _norm(gradients: list[Tensor | None]) -> Tensor:
+    return torch.stack([g.norm() for g in gradients if g is not None] or [torch.zeros(())]).norm()
+
+
 def schedule(iteration: int, total: int, optim: OptimConfig) -> float:
-    """Share of the learning rate: linear warm-up, then a half cosine down to ``final_lr`` over the phase."""
+    """Share of the learning rate: linear warm-up, then a half cosine from ``hold`` of the phase on to ``final_lr``."""
     rise = min(1.0, (iteration + 1) / optim.warmup) if optim.warmup else 1.0
-    progress = min(1.0, iteration / max(1, total))
+    progress = max(0.0, min(1.0, iteration / max(1, total)) - optim.hold) / (1 - optim.hold)
     return rise * (optim.final_lr + (1 - optim.final_lr) * 0.5 * (1 + math.cos(math.pi * progress)))
 
 

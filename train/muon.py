@@ -1,5 +1,7 @@
 """Muon in the precision that the hardware multiplies fast."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -12,28 +14,31 @@ MOMENTUM = 0.95
 
 
 class Muon(torch.optim.Optimizer):
-    """Orthogonalised Nesterov momentum for matrices (Jordan et al., 2024), scaled to the RMS of an Adam step.
+    """Orthogonalised Nesterov momentum (Jordan et al., 2024), scaled to the RMS of an Adam step.
 
-    torch.optim.Muon does the same always in bfloat16. Where a CPU has to emulate that, this takes two fifths of a
+    For weights of two dimensions or more, each as the matrix ``(out, in * k * k)``. torch.optim.Muon takes two
+    dimensions only and does the same always in bfloat16. Where a CPU has to emulate that, this takes two fifths of a
     training step (1.15 of 3.0 s on a Zen 3 core); in float32 a tenth.
     """
 
-    def __init__(self, matrices: list[Tensor], lr: float) -> None:
-        super().__init__(matrices, {"lr": lr})
+    def __init__(self, weights: Iterable[Tensor], lr: float, weight_decay: float = 0.0) -> None:
+        super().__init__(weights, {"lr": lr, "weight_decay": weight_decay})
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Move every matrix that has a gradient."""
+        """Move every weight that has a gradient; the decay is decoupled, at the same rate."""
         for group in self.param_groups:
-            for matrix in group["params"]:
-                if matrix.grad is None:
+            for weight in group["params"]:
+                if weight.grad is None:
                     continue
-                state = self.state[matrix]
+                state = self.state[weight]
                 if not state:
-                    state["momentum_buffer"] = torch.zeros_like(matrix)
-                momentum = state["momentum_buffer"].lerp_(matrix.grad, 1 - MOMENTUM)
-                direction = orthogonalised(matrix.grad.lerp(momentum, MOMENTUM))
-                matrix.add_(direction, alpha=-group["lr"] * 0.2 * max(matrix.shape) ** 0.5)
+                    state["momentum_buffer"] = torch.zeros_like(weight)
+                momentum = state["momentum_buffer"].lerp_(weight.grad, 1 - MOMENTUM)
+                matrix = weight.grad.lerp(momentum, MOMENTUM).flatten(1)
+                weight.mul_(1 - group["lr"] * group["weight_decay"])
+                scale = group["lr"] * 0.2 * max(matrix.shape) ** 0.5
+                weight.add_(orthogonalised(matrix).view(weight.shape), alpha=-scale)
 
 
 def orthogonalised(matrix: Tensor) -> Tensor:
@@ -45,4 +50,4 @@ def orthogonalised(matrix: Tensor) -> Tensor:
     for _ in range(NUM_STEPS):
         gram = x @ x.T
         x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return (x if wide is matrix else x.T).to(matrix.dtype)
+    return (x if wide is matrix else x.T).to(matrix.dtype).contiguous()

@@ -19,16 +19,14 @@ class Optimiser:
 
     def __init__(self, net: nn.Module, config: OptimConfig) -> None:
         self.parameters = list(net.parameters())
-        self._matrices = [p for p in self.parameters if config.muon_lr and _is_matrix(p)]
-        chosen = {id(p) for p in self._matrices}
+        matrices = [p for p in self.parameters if config.muon_lr and _is_matrix(p)]
+        chosen = {id(p) for p in matrices}
         vectors = [p for p in self.parameters if id(p) not in chosen]
         self._parts: list[torch.optim.Optimizer] = [
             torch.optim.Adam(vectors, lr=config.lr, betas=(config.beta1, config.beta2), fused=True)
         ]
-        # Muon wants two dimensions: these share the parameters' memory, and get their gradients at every step.
-        self._flat = [p.detach().flatten(1).requires_grad_() for p in self._matrices]
-        if self._matrices:
-            self._parts.append(Muon(self._flat, config.muon_lr))
+        if matrices:
+            self._parts.append(Muon(matrices, config.muon_lr, config.muon_decay))
         self._rates = [config.lr, config.muon_lr][: len(self._parts)]
         self._clip_norm = config.clip_norm
 
@@ -42,8 +40,6 @@ class Optimiser:
 
     def step(self, share: float) -> None:
         """Step at ``share`` of each learning rate."""
-        for flat, p in zip(self._flat, self._matrices, strict=True):
-            flat.grad = None if p.grad is None else p.grad.flatten(1)
         for part, rate in zip(self._parts, self._rates, strict=True):
             for group in part.param_groups:
                 group["lr"] = rate * share

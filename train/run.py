@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ebm_core.checkpoint import write_atomically
 from ebm_core.config import from_dict, to_dict
@@ -41,6 +42,15 @@ def load_state(run: Path, device: str = "cpu") -> dict[str, Any]:
     except (RuntimeError, OSError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
         raise RunError(f"{path} cannot be read ({error}); start the run again without --resume") from error
     return state
+
+
+def averaged_weights(state: dict[str, Any], name: str | None = None) -> dict[str, Tensor]:
+    """The weights of one of a checkpoint's averages, the first where none is named. Raises RunError for another."""
+    averages: dict[str, Any] = state["averages"]
+    if name is not None and name not in averages:
+        raise RunError(f"the run has no average '{name}'; there are: {', '.join(averages)}")
+    weights: dict[str, Tensor] = averages[name or next(iter(averages))]["net"]
+    return weights
 
 
 def save_config(run: Path, config: TrainConfig) -> None:

@@ -1,19 +1,20 @@
 """One training step of each phase: random draws and losses, no I/O and no optimiser."""
 
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ebm_core.compose import conditioned
-from ebm_core.energy import EnergyFn, energy_and_grad
+from ebm_core.energy import energy_and_grad
 from ebm_core.langevin import differentiable_step, drain, langevin_chain
 from ebm_core.nets import EnergyNetwork
 from ebm_core.sampling import uniform_noise
 from ebm_core.transitions import TransitionConfig, transition
 from train.batch import Batch
+from train.compiled import EnergyOf
 from train.config import MatchingConfig, TrainConfig
 from train.losses import (
     contrastive_divergence,
@@ -40,30 +41,32 @@ class StepOutput(NamedTuple):
         return torch.stack(list(self.terms.values())).sum()
 
 
-def matching_step(net: EnergyNetwork, data: Batch, config: TrainConfig, rng: torch.Generator) -> StepOutput:
-    """The warm start's step."""
-    terms = _matching(net, data, config, rng)
+def matching_step(
+    net: EnergyNetwork, data: Batch, config: TrainConfig, rng: torch.Generator, energy_of: EnergyOf | None = None
+) -> StepOutput:
+    """The warm start's step; ``energy_of`` gives for labels the energy of ``net`` in its fastest differentiable form."""
+    terms = matching_terms(net, data, config, rng, energy_of or partial(conditioned, net))
     return StepOutput(terms, {name: term.detach() for name, term in terms.items()})
 
 
 def icd_step(
-    net: EnergyNetwork, chain_energy: Callable[[Tensor | None], EnergyFn], pos: Batch, match: Batch,
-    buffer: ReplayBuffer, config: TrainConfig, rng: torch.Generator,
+    net: EnergyNetwork, chain_energy: EnergyOf, pos: Batch, match: Batch,
+    buffer: ReplayBuffer, config: TrainConfig, rng: torch.Generator, energy_of: EnergyOf | None = None,
 ) -> StepOutput:  # fmt: skip
     """Algorithm 1: chains from the replay buffer, then L_CD + L_opt + L_ent + penalty (+ a share of matching).
 
     ``chain_energy`` gives for labels the energy of ``net`` in its fastest form, which makes all Langevin steps but
-    those that L_opt is differentiated through. ``pos`` are data; ``match`` is the batch of the matching loss. Adds
-    the samples to the buffer. Raises NonFiniteEnergyError when the chain leaves the finite numbers.
+    those that L_opt is differentiated through, which take ``energy_of``. ``pos`` are data; ``match`` is the batch of the
+    matching loss. Adds the samples to the buffer. Raises NonFiniteEnergyError when the chain leaves the finite numbers.
     """
-    c = config.icd
+    c, energy_of = config.icd, energy_of or partial(conditioned, net)
     start = chain_starts(buffer, pos, config, rng)
     langevin = replace(config.plan.langevin, steps=c.steps - c.kl_steps)
     x_tilde = drain(langevin_chain(chain_energy(start.y), start.x, langevin, rng))
     for step in range(c.kl_steps):
         # Freshly detached, so that the graph begins here and not in the chain before.
         x = x_tilde if step else x_tilde.detach()
-        x_tilde = differentiable_step(conditioned(net, start.y), x, langevin, rng)
+        x_tilde = differentiable_step(energy_of(start.y), x, langevin, rng)
     x_neg = x_tilde.detach()
 
     both = torch.cat([pos.x, x_neg])
@@ -79,7 +82,7 @@ def icd_step(
     if c.penalty_weight:
         terms["penalty"] = c.penalty_weight * energy_penalty(e_pos, e_neg)
     if c.matching_weight:
-        matching = _matching(net, match, config, rng)
+        matching = matching_terms(net, match, config, rng, energy_of)
         terms |= {name: c.matching_weight * term for name, term in matching.items()}
     buffer.add(Batch(x_neg, start.y), rng)
     with torch.no_grad():
@@ -114,24 +117,33 @@ def chain_starts(buffer: ReplayBuffer, data: Batch, config: TrainConfig, rng: to
 def matching_sources(x_data: Tensor, config: MatchingConfig, moves: TransitionConfig, rng: torch.Generator) -> Tensor:
     """Where the straight paths start: noise, noise after a transition, data after one, in the given shares."""
     noise = uniform_noise(tuple(x_data.shape), rng)
-    kind = torch.rand(len(x_data), generator=rng, device=x_data.device)[:, None, None, None]
-    source = noise
-    if config.moved_noise:
-        source = torch.where(kind >= config.noise, transition(noise, moves, rng), source)
-    if config.moved_data:
-        source = torch.where(kind >= config.noise + config.moved_noise, transition(x_data, moves, rng), source)
+    kind = torch.rand(len(x_data), generator=rng, device=x_data.device)
+    of_data = kind >= config.noise + config.moved_noise
+    source = torch.where(of_data[:, None, None, None], x_data, noise)
+    moved = (kind >= config.noise).nonzero()[:, 0]
+    if len(moved):
+        source[moved] = transition(source[moved], moves, rng)
     return source
 
 
-def _matching(net: EnergyNetwork, data: Batch, config: TrainConfig, rng: torch.Generator) -> dict[str, Tensor]:
+def path_times(num: int, config: MatchingConfig, rng: torch.Generator) -> Tensor:
+    """Where on their paths the pictures of a batch are, ``(num,)`` in [0, 1]: uniform or logit-normal."""
+    if not config.t_std:
+        return torch.rand(num, generator=rng, device=rng.device)
+    return torch.sigmoid(config.t_mean + config.t_std * torch.randn(num, generator=rng, device=rng.device))
+
+
+def matching_terms(
+    net: EnergyNetwork, data: Batch, config: TrainConfig, rng: torch.Generator, energy_of: EnergyOf
+) -> dict[str, Tensor]:
     """The matching loss and, where there are labels to tell apart, their contrast on the same images."""
     c, x_data = config.matching, data.x
     source = matching_sources(x_data, c, config.plan.transition, rng)
     if c.pairing == "transport":
         x_data = pair_by_transport(source, x_data, data.y)
-    t = torch.rand(len(x_data), generator=rng, device=x_data.device)
+    t = path_times(len(x_data), c, rng)
     x_t, descent = straight_path(source, x_data, t, c.decay_from)
-    at = energy_and_grad(conditioned(net, data.y), x_t.requires_grad_(), create_graph=True)
+    at = energy_and_grad(energy_of(data.y), x_t.requires_grad_(), create_graph=True)
     reach = config.plan.langevin.step_size * c.chain_steps
     terms = {"matching": matching_loss(at.grad, descent, reach)}
     if c.label_weight and data.y is not None:

@@ -16,7 +16,9 @@ from torch import Tensor, nn
 
 from ebm_core.nets.blocks import (
     ConvKind,
+    DownKind,
     Downsample,
+    LinearDownsample,
     NormKind,
     PoolingKind,
     ResidualBlock,
@@ -30,6 +32,7 @@ class NetConfig:
 
     image_size: int = 32  # side of the square images in pixels; chains start from noise of this size
     channels: int = 3
+    patch: int = 1  # squares of so many pixels become channels before the first convolution (space to depth)
     width: int = 64  # base width F; the layouts count in multiples of it
     stem: float = 1.0  # width after the first convolution, as a multiple of F
     # One layout per scale: full, half, quarter resolution. The energy is the sum of their energies.
@@ -38,15 +41,21 @@ class NetConfig:
     attention: bool = True  # False drops every "attn" of the layouts (Figure 8)
     norm: NormKind = "reference"
     conv: ConvKind = "standardised"
+    down: DownKind = "paper"  # how a "d" halves the size; "linear" = pooling first, and nothing that can die
     pooling: PoolingKind = "average"
     energy_scale: float = 1.0  # the network's output times this is the energy: sets the natural step size
 
     def __post_init__(self) -> None:
         if not self.layouts:
             raise ValueError("layouts must name at least one scale")
-        coarsest = 2 ** (len(self.layouts) - 1)
+        if self.patch < 1:
+            raise ValueError(f"patch must be 1 or more, got {self.patch}")
+        coarsest = 2 ** (len(self.layouts) - 1) * self.patch
         if self.image_size < 1 or self.image_size % coarsest:
-            raise ValueError(f"image_size {self.image_size} must be a multiple of {coarsest}: each scale halves it")
+            raise ValueError(
+                f"image_size {self.image_size} must be a multiple of {coarsest}: each scale halves it, and a patch of "
+                f"{self.patch} must divide the coarsest"
+            )
         if self.label_dim < 0:
             raise ValueError(f"label_dim must be 0 or more, got {self.label_dim}")
 
@@ -96,7 +105,8 @@ class Encoder(nn.Module):
     def __init__(self, config: NetConfig, layout: str) -> None:
         super().__init__()
         channels = _width(config, str(config.stem))
-        self.stem = nn.Conv2d(config.channels, channels, 3, padding=1)
+        self.patch = config.patch
+        self.stem = nn.Conv2d(config.channels * config.patch**2, channels, 3, padding=1)
         self.layers = nn.ModuleList()
         for token in layout.split():
             if token == "attn":
@@ -106,7 +116,8 @@ class Encoder(nn.Module):
             target = _width(config, token.removesuffix("d"))
             self.layers.append(ResidualBlock(channels, conv=config.conv, norm=config.norm, label_dim=config.label_dim))
             if token.endswith("d"):
-                self.layers.append(Downsample(channels, target, conv=config.conv, pooling=config.pooling))
+                down = LinearDownsample if config.down == "linear" else Downsample
+                self.layers.append(down(channels, target, conv=config.conv, pooling=config.pooling))
                 channels = target
             elif target != channels:
                 raise ValueError(
@@ -115,7 +126,7 @@ class Encoder(nn.Module):
         self.head = nn.Linear(channels, 1)
 
     def forward(self, x: Tensor, y: Tensor | None) -> Tensor:
-        h = self.stem(x)
+        h = self.stem(F.pixel_unshuffle(x, self.patch) if self.patch > 1 else x)
         for layer in self.layers:
             h = layer(h, y) if isinstance(layer, ResidualBlock) else layer(h)
         # Reduced in float32 at least, whatever autocast made of the blocks.

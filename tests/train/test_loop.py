@@ -115,7 +115,7 @@ def test_divergence_names_its_step_and_keeps_the_checkpoint(data, tmp_path, monk
 def test_a_non_finite_chain_stops_the_run(data, tmp_path):
     trainer = run(replace(CONFIG, icd=replace(CONFIG.icd, iterations=0)), data, tmp_path)
     state = trainer.state_dict()
-    state["ema"]["net"]["scales.0.head.bias"].fill_(math.nan)
+    state["averages"]["0.5"]["net"]["scales.0.head.bias"].fill_(math.nan)
     torch.save(state, tmp_path / "state.pt")
     with pytest.raises(DivergedError, match=r"not a finite number at step 0.*stopped at iteration 2"):
         run(CONFIG, data, tmp_path, resume=True)
@@ -182,7 +182,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(data, tmp_path, monkeypatch):
 def test_the_second_phase_begins_with_data_at_energy_zero(data):
     config = replace(CONFIG, icd=replace(CONFIG.icd, optim=OptimConfig(lr=1e-12)))
     trainer = Trainer(config, data, "cpu")
-    for head in (trainer.net.scales[0].head, trainer.ema.net.scales[0].head):
+    for head in (trainer.net.scales[0].head, trainer.averages.main.net.scales[0].head):
         torch.nn.init.constant_(head.bias, 30.0)
     for _ in range(3):
         trainer.step()
@@ -236,7 +236,7 @@ def final_parameters(config, data):
             trainer.step(measure=True)
     except DivergedError:
         return None
-    return torch.cat([v.flatten() for v in trainer.ema.net.state_dict().values()])
+    return torch.cat([v.flatten() for v in trainer.averages.main.net.state_dict().values()])
 
 
 def fields_of(cls, prefix=""):

@@ -15,7 +15,7 @@ from train.data import load
 from train.loop import DivergedError, Trainer, fit
 from train.reproduce.experiment import Size
 from train.reproduce.lab import Lab, OutOfTime
-from train.run import LOG, STATE, load_config, load_state
+from train.run import LOG, STATE, averaged_weights, load_config, load_state
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 PAPER = CONFIGS / "paper"
@@ -93,13 +93,13 @@ def _fit(lab: Lab, run: Path, config: TrainConfig) -> dict[str, Any]:
         )
         if trainer.iteration < config.iterations:
             raise OutOfTime
-        net = trainer.ema.net.state_dict()
+        net = trainer.averages.main.net.state_dict()
     except DivergedError as error:
         diverged = error.iteration
         if (run / STATE).is_file():
-            net = load_state(run)["ema"]["net"]
+            net = averaged_weights(load_state(run))
         else:
-            net = Trainer(config, data.images, lab.device, labels=labels).ema.net.state_dict()
+            net = Trainer(config, data.images, lab.device, labels=labels).averages.main.net.state_dict()
     return {"net": {key: value.cpu() for key, value in net.items()}, "log": read_log(run), "diverged": diverged}
 
 
