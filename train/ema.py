@@ -19,7 +19,8 @@ def constant(decay: float) -> Profile:
 def power(width: float) -> Profile:
     """An average weighted by ``t**gamma``, whose spread is always ``width`` times the run's length so far.
 
-    EDM2 (Karras et al., 2024, arXiv:2312.02696), equations 123 and 127: ``width = (g + 1)^(1/2) (g + 2)^-1 (g + 3)^(-1/2)``.
+    From EDM2 (Karras et al., 2024, arXiv:2312.02696), section 3.1: the width is
+    ``(gamma + 1)^(1/2) (gamma + 2)^-1 (gamma + 3)^(-1/2)``, solved here for gamma.
     """
     gamma = max(np.roots([1, 7, 16 - width**-2, 12 - width**-2]).real)
     return lambda update: float((1 - 1 / (update + 1)) ** (gamma + 1))

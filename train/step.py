@@ -44,7 +44,7 @@ class StepOutput(NamedTuple):
 def matching_step(
     net: EnergyNetwork, data: Batch, config: TrainConfig, rng: torch.Generator, energy_of: EnergyOf | None = None
 ) -> StepOutput:
-    """The warm start's step; ``energy_of`` gives for labels the energy of ``net`` in its fastest differentiable form."""
+    """The warm start's step; ``energy_of`` gives for labels the energy of ``net`` in a faster form, if there is one."""
     terms = matching_terms(net, data, config, rng, energy_of or partial(conditioned, net))
     return StepOutput(terms, {name: term.detach() for name, term in terms.items()})
 
@@ -56,8 +56,8 @@ def icd_step(
     """Algorithm 1: chains from the replay buffer, then L_CD + L_opt + L_ent + penalty (+ a share of matching).
 
     ``chain_energy`` gives for labels the energy of ``net`` in its fastest form, which makes all Langevin steps but
-    those that L_opt is differentiated through, which take ``energy_of``. ``pos`` are data; ``match`` is the batch of the
-    matching loss. Adds the samples to the buffer. Raises NonFiniteEnergyError when the chain leaves the finite numbers.
+    those that L_opt is differentiated through, which take ``energy_of``. ``pos`` are data; ``match`` is the batch of
+    the matching loss. Adds the samples to the buffer. Raises NonFiniteEnergyError when the chain leaves the finite numbers.
     """
     c, energy_of = config.icd, energy_of or partial(conditioned, net)
     start = chain_starts(buffer, pos, config, rng)

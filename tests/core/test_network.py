@@ -44,7 +44,7 @@ def test_celeba_hq_layout_of_the_paper_builds_and_runs(size):
 
 CHANGES = {
     "image_size": 16, "channels": 1, "width": 16, "stem": 2.0, "layouts": ("2d attn 2",), "label_dim": 2,
-    "attention": False, "norm": "group", "conv": "spectral", "pooling": "blur", "energy_scale": 0.2,
+    "patch": 2, "down": "linear", "attention": False, "norm": "group", "conv": "spectral", "pooling": "blur", "energy_scale": 0.2,
 }
 
 
@@ -128,6 +128,8 @@ def test_wrong_labels_are_refused(tiny_net):
         ({"layouts": ("1 x",)}, "'x' is no width"),
         ({"layouts": ()}, "at least one scale"),
         ({"image_size": 7}, "multiple of 2"),
+        ({"patch": 8}, "multiple of 16.*patch of 8 must divide"),
+        ({"patch": 0}, "patch must be 1 or more"),
         ({"width": 3, "stem": 0.5}, "not a whole number"),
         ({"width": 12, "norm": "group"}, "that 8 divides"),
         ({"label_dim": -1}, "label_dim"),

@@ -12,7 +12,7 @@ from ebm_core.checkpoint import CheckpointError
 from tests.train.conftest import CONFIG
 from train import loop
 from train.config import IcdConfig, OptimConfig, TrainConfig
-from train.ema import MovingAverage
+from train.ema import MovingAverage, constant, power
 from train.loop import DivergedError, Trainer, fit, schedule
 from train.run import LOG, RunError, load_config, load_state
 
@@ -198,10 +198,17 @@ def test_schedule_rises_and_falls():
     assert schedule(100, 100, optim) == pytest.approx(0.1)
 
 
+def test_a_held_schedule_falls_late():
+    optim = OptimConfig(hold=0.6, final_lr=0.1)
+    assert schedule(60, 100, optim) == 1.0
+    assert schedule(80, 100, optim) == pytest.approx(0.55)
+    assert schedule(100, 100, optim) == pytest.approx(0.1)
+
+
 def test_moving_average_starts_fast_and_ends_at_its_decay():
     net = torch.nn.Sequential(torch.nn.Linear(1, 1, bias=False), torch.nn.BatchNorm1d(1))
     torch.nn.init.zeros_(net[0].weight)
-    average = MovingAverage(net, 0.5)
+    average = MovingAverage(net, constant(0.5))
     torch.nn.init.ones_(net[0].weight)
     net[1].running_mean.fill_(3.0)
     average.update(net)
@@ -223,10 +230,13 @@ OTHER = {
     "icd.matching_weight": 1.0, "icd.matching_batch": 5, "icd.buffer_size": 5, "icd.buffer_kind": "reservoir",
     "icd.reinit_prob": 0.9,
     "optim.lr": 2e-2, "optim.beta1": 0.5, "optim.beta2": 0.5, "optim.warmup": 4, "optim.final_lr": 0.1,
-    "optim.clip_norm": 1e-9, "optim.muon_lr": 1e-2,
+    "optim.clip_norm": 1e-9, "optim.muon_lr": 1e-2, "optim.hold": 0.9, "optim.muon_decay": 9.0,
 }
 ELSEWHERE = {"data", "net", "plan", "matching", "log", "warm_start", "icd"}  # sections tested field by field elsewhere
 ELSEWHERE |= {"family", "attribute", "balanced", "start_from"}  # test_conditional.py
+ELSEWHERE |= {"ema_widths", "compile"}  # test_averages.py, test_compiled.py
+# Only beside another one: what a field needs in order to act.
+NEEDS = {"optim.hold": {"final_lr": 0.1}, "optim.muon_decay": {"muon_lr": 1e-2}}
 
 
 def final_parameters(config, data):
@@ -257,17 +267,20 @@ def test_every_training_field_changes_the_result(section, name, data):
     base = replace(CONFIG, icd=replace(CONFIG.icd, iterations=4), warm_start=replace(CONFIG.warm_start, iterations=2))
     if (section, name) == ("", "bf16") and not loop.has_bf16("cpu"):
         pytest.skip("this processor has no bfloat16 instructions")
-    value = OTHER[f"{section.split('.')[-1]}.{name}".lstrip(".")]
-
-    def set_in(config, path):
-        if not path:
-            return replace(config, **{name: value})
-        head, *rest = path
-        inner = getattr(config, head)
-        assert is_dataclass(inner)
-        return replace(config, **{head: set_in(inner, rest)})
-
-    changed = final_parameters(set_in(base, section.split(".") if section else []), data)
+    key = f"{section.split('.')[-1]}.{name}".lstrip(".")
+    path = section.split(".") if section else []
+    base = changed_config(base, path, NEEDS.get(key, {}))
+    changed = final_parameters(changed_config(base, path, {name: OTHER[key]}), data)
     original = final_parameters(base, data)
     assert changed is None or not torch.equal(changed, original)
     assert original is not None
+
+
+def changed_config(config, path, values):
+    """The config with values replaced in one of its sections."""
+    if not path:
+        return replace(config, **values)
+    head, *rest = path
+    inner = getattr(config, head)
+    assert is_dataclass(inner)
+    return replace(config, **{head: changed_config(inner, rest, values)})
