@@ -49,7 +49,7 @@ def markdown(report: dict[str, Any]) -> str:
         TRAINING,
         _training(report["training"]),
         WARM_START,
-        _table(
+        table(
             ("config", "iterations a second"), ((name, f"{rate:.2f}") for name, rate in report["warm_start"].items())
         ),
         PAGE,
@@ -64,7 +64,7 @@ def sampling_table(rows: Iterable[dict[str, Any]]) -> str:
         "network", "batch", "way", "precision", "ms per image and step", "images × steps a second",
         "GFLOP", "MB moved", "of peak", "speed-up", "energy error",
     )  # fmt: skip
-    return _table(
+    return table(
         columns,
         (
             (
@@ -80,7 +80,7 @@ def sampling_table(rows: Iterable[dict[str, Any]]) -> str:
 
 def _training(rows: list[dict[str, Any]]) -> str:
     columns = ("network", "batch", "chain", "iterations a second", "straightforward", "speed-up")
-    speed = _table(
+    speed = table(
         columns,
         (
             (
@@ -90,7 +90,7 @@ def _training(rows: list[dict[str, Any]]) -> str:
             for r in rows
         ),
     )  # fmt: skip
-    shares = _table(
+    shares = table(
         ("part", *(r["network"] for r in rows)),
         ((part, *(f"{r['share'][part]:.1%}" for r in rows)) for part in rows[0]["share"]),
     )
@@ -99,7 +99,7 @@ def _training(rows: list[dict[str, Any]]) -> str:
 
 def _page(rows: list[dict[str, Any]]) -> str:
     columns = ("model", "chains", "steps", "seconds alone", "watched", "overhead", "first frame, ms")
-    return _table(
+    return table(
         columns,
         (
             (
@@ -111,7 +111,7 @@ def _page(rows: list[dict[str, Any]]) -> str:
     )  # fmt: skip
 
 
-def _table(columns: Iterable[Any], rows: Iterable[Iterable[Any]]) -> str:
+def table(columns: Iterable[Any], rows: Iterable[Iterable[Any]]) -> str:
     head = tuple(columns)
     lines = [head, ("---",) * len(head), *rows]
     return "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)

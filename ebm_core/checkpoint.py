@@ -63,11 +63,21 @@ def replace_calibration(path: Path, calibration: dict[str, Any]) -> None:
 
     Raises CheckpointError when it is not a model file or the disk refuses; the old file is then untouched.
     """
+    _replace_metadata(path, {"calibration": calibration})
+
+
+def replace_plan(path: Path, plan: SamplePlan, tuning: dict[str, Any]) -> None:
+    """Give a model file another plan, and say in its provenance how it was chosen; as ``replace_calibration``."""
+    provenance = read_info(path).provenance | {"tuning": tuning}
+    _replace_metadata(path, {"plan": to_dict(plan), "provenance": provenance})
+
+
+def _replace_metadata(path: Path, changes: dict[str, Any]) -> None:
     _open(path)
     with safe_open(path, framework="pt") as file:
         metadata = dict(file.metadata())
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - the file is no dictionary
-    content = json.loads(metadata[METADATA_KEY]) | {"calibration": calibration}
+    content = json.loads(metadata[METADATA_KEY]) | changes
     write_atomically(path, save(tensors, metadata=metadata | {METADATA_KEY: json.dumps(content)}))
 
 

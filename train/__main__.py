@@ -9,7 +9,7 @@ from threading import Event
 
 from ebm_core.device import default_device
 from ebm_core.hub import MODEL_FILE, WEIGHTS, find_model
-from train import card, reader, render, sample, scoring_cli, trials
+from train import card, reader, render, sample, scoring_cli, trials, tune
 from train.evaluate import compose
 from train.reproduce import command as reproduce
 
@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("run", type=Path)
     export.add_argument("--name", required=True, help="name of the folder under weights/")
     export.add_argument("--weights", type=Path, default=WEIGHTS, help="the weights folder")
-    export.add_argument("--average", metavar="NAME", help="decay or width of one of the run's averages; else its decay's")
+    export.add_argument("--average", metavar="NAME", help="decay or width of the average to export")
     export.set_defaults(command=_export)
 
     objects = commands.add_parser("render", help="make pictures of the objects data set (needs Blender's bpy)")
@@ -69,6 +69,10 @@ def _parser() -> argparse.ArgumentParser:
     trial = commands.add_parser("trials", parents=[device], help="warm starts of equal core time, side by side")
     trials.add_arguments(trial)
     trial.set_defaults(command=trials.run)
+
+    tuning = commands.add_parser("tune", parents=[device], help="choose a model's plan on validation pictures")
+    tune.add_arguments(tuning)
+    tuning.set_defaults(command=tune.run)
 
     evaluate = commands.add_parser("evaluate", help="measure a model")
     kinds = evaluate.add_subparsers(required=True, metavar="WHAT")

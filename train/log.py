@@ -1,6 +1,7 @@
 """What a run writes while it goes on: progress bar, TensorBoard, ``log.jsonl``, sample sheets."""
 
 import json
+import sys
 import time
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +24,7 @@ class RunLog:
         self.lines = (run / LOG).open("a")
         self.bar = tqdm(total=iterations, initial=iteration, dynamic_ncols=True)
         self.started = time.monotonic()
+        self._warnings: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -44,6 +46,12 @@ class RunLog:
         self.lines.flush()
         shown = "energy_gap" if "energy_gap" in values else "matching"
         self.bar.set_postfix({shown: f"{values[shown]:.4f}"})
+
+    def warn(self, sentence: str) -> None:
+        """Above the progress bar, once for each sentence."""
+        if sentence not in self._warnings:
+            self._warnings.add(sentence)
+            self.bar.write(f"warning: {sentence}", file=sys.stderr)
 
     def sheet(self, iteration: int, x: Tensor, energy: Tensor) -> None:
         """Samples ``(B, C, H, W)`` with their energies ``(B,)``."""

@@ -16,8 +16,9 @@ from ebm_core.device import has_amx, has_bf16
 from ebm_core.energy import EnergyFn
 from ebm_core.langevin import NonFiniteEnergyError
 from ebm_core.nets import EnergyNetwork
+from ebm_core.nets.blocks import shared_weights
 from ebm_core.nets.folding import folded, refold
-from ebm_core.nets.scales import scale_spreads
+from ebm_core.nets.scales import dead_scales, describe_dead, scale_spreads
 from ebm_core.sampling import sample, uniform_noise
 from train.batch import Batch, TrainingData
 from train.compiled import compiled_chain, energy_of_labels
@@ -100,21 +101,14 @@ class Trainer:
             self._set_level()
             self.averages = self._new_averages()
             self.optimiser = Optimiser(self.net, self.config.icd.optim)
-        if in_warm_start:
-            output = matching_step(self.net, self._batch(warm.batch_size), self.config, self.rng, self.energy_of)
-        else:
-            icd = self.config.icd
-            refold(self.chain_net, self.net)
-            match, pos = self._batch(icd.matching_batch), self._batch(icd.batch_size)
-            output = icd_step(
-                self.net, self.chain_energy, pos, match, self.buffer, self.config, self.rng, self.energy_of
-            )
-        figures = output.figures
-        if measure:
-            self._check(figures)
-            figures = figures | self._gradient_figures(output)
         self.optimiser.zero_grad()
-        output.loss.backward()
+        with shared_weights(self.net):
+            output = self._matching_step() if in_warm_start else self._icd_step()
+            figures = output.figures
+            if measure:
+                self._check(figures)
+                figures = figures | self._gradient_figures(output)
+            output.loss.backward()
         self.processes.average_gradients(self.optimiser.parameters)
         norm = self.optimiser.clip()
         figures = figures | {"grad_norm": norm}
@@ -135,6 +129,10 @@ class Trainer:
         shares = norms / norms.norm().clamp(min=1e-30)
         figures = {f"spread_scale{number}": value for number, value in enumerate(spreads)}
         return figures | {f"grad_share_scale{number}": value for number, value in enumerate(shares)}
+
+    def dead_scales(self) -> list[int]:
+        """Numbers of the scales that tell the first data no longer apart."""
+        return dead_scales(self.net, *self.data.first(SPREAD_IMAGES))
 
     def chain_energy(self, y: Tensor | None) -> EnergyFn:
         """The energy that makes the chain, for labels ``y``; it reads them where it read them first."""
@@ -196,6 +194,15 @@ class Trainer:
 
     def _batch(self, num: int) -> Batch:
         return self.data.draw(self.processes.share(num, "batch size"), self.rng)
+
+    def _matching_step(self) -> StepOutput:
+        data = self._batch(self.config.warm_start.batch_size)
+        return matching_step(self.net, data, self.config, self.rng, self.energy_of)
+
+    def _icd_step(self) -> StepOutput:
+        refold(self.chain_net, self.net)
+        match, pos = self._batch(self.config.icd.matching_batch), self._batch(self.config.icd.batch_size)
+        return icd_step(self.net, self.chain_energy, pos, match, self.buffer, self.config, self.rng, self.energy_of)
 
     def _check(self, figures: dict[str, Tensor]) -> None:
         gap = float(figures.get("energy_gap", torch.zeros(())))
@@ -268,6 +275,8 @@ def fit(
                     log.bar.update()
                     if measure:
                         log.scalars(iteration, figures)
+                        if dead := trainer.dead_scales():
+                            log.warn(describe_dead(dead))
                     if trainer.iteration % every.samples_every == 0:
                         log.sheet(trainer.iteration, *trainer.sample_sheet(every.num_samples))
                 if trainer.iteration % every.checkpoint_every == 0:

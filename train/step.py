@@ -57,9 +57,11 @@ def icd_step(
 
     ``chain_energy`` gives for labels the energy of ``net`` in its fastest form, which makes all Langevin steps but
     those that L_opt is differentiated through, which take ``energy_of``. ``pos`` are data; ``match`` is the batch of
-    the matching loss. Adds the samples to the buffer. Raises NonFiniteEnergyError when the chain leaves the finite numbers.
+    the matching loss. Adds the samples to the buffer. Raises NonFiniteEnergyError when the chain leaves the finite
+    numbers.
     """
-    c, energy_of = config.icd, energy_of or partial(conditioned, net)
+    c = config.icd
+    energy_of = energy_of or partial(conditioned, net)
     start = chain_starts(buffer, pos, config, rng)
     langevin = replace(config.plan.langevin, steps=c.steps - c.kl_steps)
     x_tilde = drain(langevin_chain(chain_energy(start.y), start.x, langevin, rng))

@@ -1,5 +1,7 @@
 """Layers of the energy network. All can be differentiated twice, and none looks across the batch."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -22,9 +24,13 @@ class StandardisedConv2d(nn.Conv2d):
     that follows it makes no difference, and without a norm it keeps activations from growing.
     """
 
+    _shared: tuple[Tensor, Tensor] | None = None  # a weight and its standardised form, while ``shared_weights`` lasts
+
     def standardised_weight(self) -> Tensor:
         """The weight that multiplies, ``(out, in, 3, 3)``."""
         w = self.weight
+        if self._shared is not None and self._shared[0] is w:  # and not a stand-in for it
+            return self._shared[1]
         centred = w - w.mean(dim=(1, 2, 3), keepdim=True)
         std = centred.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
         standardised: Tensor = centred / ((std + 1e-5) * w[0].numel() ** 0.5)
@@ -32,6 +38,19 @@ class StandardisedConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.conv2d(x, self.standardised_weight(), self.bias, padding=self.padding)
+
+
+@contextmanager
+def shared_weights(net: nn.Module) -> Iterator[None]:
+    """Inside, each weight of ``net`` is standardised once for all passes, and its gradient once for a ``backward``."""
+    convs = [module for module in net.modules() if isinstance(module, StandardisedConv2d)]
+    for conv in convs:
+        conv._shared = (conv.weight, conv.standardised_weight())
+    try:
+        yield
+    finally:
+        for conv in convs:
+            conv._shared = None
 
 
 def conv3x3(kind: ConvKind, channels_in: int, channels_out: int) -> nn.Module:

@@ -4,9 +4,10 @@ from dataclasses import fields, replace
 
 import pytest
 import torch
+from torch.func import functional_call
 
 from ebm_core.nets import EnergyNetwork, NetConfig
-from ebm_core.nets.blocks import SelfAttention
+from ebm_core.nets.blocks import SelfAttention, StandardisedConv2d, shared_weights
 from tests.conftest import TINY
 
 
@@ -44,7 +45,8 @@ def test_celeba_hq_layout_of_the_paper_builds_and_runs(size):
 
 CHANGES = {
     "image_size": 16, "channels": 1, "width": 16, "stem": 2.0, "layouts": ("2d attn 2",), "label_dim": 2,
-    "patch": 2, "down": "linear", "attention": False, "norm": "group", "conv": "spectral", "pooling": "blur", "energy_scale": 0.2,
+    "patch": 2, "down": "linear", "attention": False, "norm": "group", "conv": "spectral", "pooling": "blur",
+    "energy_scale": 0.2,
 }
 
 
@@ -80,6 +82,21 @@ def test_a_conditional_network_starts_as_the_unconditional_one(rng):
         if ".labels." in name:
             parameter.data.normal_(generator=rng)
     assert not torch.allclose(conditional(x, y), conditional(x, -y))
+
+
+def test_shared_weights_are_standardised_once_and_change_no_gradient(tiny_net, rng):
+    x = torch.rand(2, 3, 8, 8, generator=rng)
+    plain = torch.autograd.grad(tiny_net(x).sum() + tiny_net(x / 2).sum(), list(tiny_net.parameters()))
+    with shared_weights(tiny_net):
+        conv = next(m for m in tiny_net.modules() if isinstance(m, StandardisedConv2d))
+        assert conv.standardised_weight() is conv.standardised_weight()
+        shared = torch.autograd.grad(tiny_net(x).sum() + tiny_net(x / 2).sum(), list(tiny_net.parameters()))
+        # L_opt's parameters are stand-ins that must get no gradient.
+        fixed = {name: p.detach() for name, p in tiny_net.named_parameters()}
+        assert not functional_call(tiny_net, fixed, (x,)).requires_grad
+    assert conv.standardised_weight() is not conv.standardised_weight()
+    for a, b in zip(plain, shared, strict=True):
+        torch.testing.assert_close(a, b)
 
 
 def test_spectral_norm_bounds_the_convolutions():

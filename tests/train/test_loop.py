@@ -12,7 +12,7 @@ from ebm_core.checkpoint import CheckpointError
 from tests.train.conftest import CONFIG
 from train import loop
 from train.config import IcdConfig, OptimConfig, TrainConfig
-from train.ema import MovingAverage, constant, power
+from train.ema import MovingAverage, constant
 from train.loop import DivergedError, Trainer, fit, schedule
 from train.run import LOG, RunError, load_config, load_state
 

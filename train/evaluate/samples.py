@@ -1,6 +1,6 @@
 """Samples for evaluations and files: Algorithm 2 in batches that can each be made again alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import torch
 from torch import Tensor
@@ -31,6 +31,22 @@ def draw_chains(
         drawn.append(images.quantise(final.x).cpu())
         energies.append(final.energy.cpu())
     return torch.cat(drawn), torch.cat(energies)
+
+
+def draw_walks(
+    net: EnergyNetwork, plan: SamplePlan, num: int, seed: int, *, at: Collection[int], batch: int = 100,
+    device: str = "cpu",
+) -> dict[int, Tensor]:
+    """As ``draw_samples``, the images at several steps of the same chains: ``{step: uint8 (num, C, H, W)}``."""
+    fast, c = for_sampling(net, min(batch, num, 16), device), net.config
+    parts: dict[int, list[Tensor]] = {step: [] for step in at}
+    for number, start in enumerate(tqdm(range(0, num, batch), "walks", leave=False)):
+        rng = torch.Generator(device).manual_seed(seed + number)
+        x = uniform_noise((min(batch, num - start), c.channels, c.image_size, c.image_size), rng)
+        for state in sample(fast, x, plan, rng):
+            if state.step in parts:
+                parts[state.step].append(images.quantise(state.x).cpu())
+    return {step: torch.cat(drawn) for step, drawn in parts.items()}
 
 
 def draw_samples(

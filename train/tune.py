@@ -1,0 +1,81 @@
+"""``python -m train tune NAME --data VALIDATION``: how long a model walks and whether with jolts, kept in its file."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ebm_core.sampling import SamplePlan
+
+STEPS = (80, 120, 160, 200, 240, 320)
+REFINEMENT = 40  # of a plan without jolts: its last steps, so that the page's presets know what to halve and lengthen
+LEAST_PICTURES = 50  # fewer make a distance that says nothing
+BATCH = 50
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help="a name under weights/, or a path")
+    parser.add_argument("--data", required=True, help="validation pictures; never those that the model is reported on")
+    parser.add_argument("--num", type=int, default=250, help="samples for each plan")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, nargs="+", default=list(STEPS), help="lengths to try without jolts")
+
+
+def run(a: argparse.Namespace) -> None:
+    """Writes the best plan and the whole comparison into the model file; prints it."""
+    from ebm_core.checkpoint import load_model, replace_plan
+    from ebm_core.hub import find_model
+    from train.data import DataConfig, load
+    from train.provenance import provenance
+
+    path = find_model(a.model)
+    net, info = load_model(path, a.device)
+    images = load(DataConfig("zip", a.data), info.net.image_size, info.net.channels).images
+    if len(images) < LEAST_PICTURES:
+        raise ValueError(f"{a.data} has {len(images)} pictures; a plan is chosen on {LEAST_PICTURES} or more of them")
+    if info.attribute is not None:
+        raise ValueError(f"{a.model} is conditional and walks with its family's plan; tune the unconditional model")
+    rows = compare(net, info.plan, images, a.steps, num=a.num, seed=a.seed, device=a.device)
+    best = min(rows, key=lambda row: row["distance"])
+    plan = best.pop("plan")
+    for row in rows:
+        row.pop("plan", None)
+    tuning = {"chosen": best["name"], "plans": rows, "num": a.num, "seed": a.seed, "file": Path(a.data).name}
+    replace_plan(path, plan, tuning | provenance())
+    print(json.dumps(tuning, indent=1))
+
+
+def compare(
+    net: Any, plan: SamplePlan, images: Tensor, steps: Sequence[int], *, num: int, seed: int, device: str
+) -> list[dict[str, Any]]:
+    """The Fréchet distance to ``images`` uint8 ``(N, 3, H, W)`` of samples by the model's own plan and without jolts.
+
+    Without jolts one walk is all lengths: it is looked at on its way.
+    """
+    from train.evaluate.features import FrechetDistance
+    from train.evaluate.samples import draw_walks
+
+    distance = FrechetDistance(images, device=device)
+    rows = []
+    own, lengths = {plan.num_steps: plan}, {length: straight(plan, length) for length in sorted(set(steps))}
+    for name, plans in (("the model's own", own), ("no jolts", lengths)):
+        longest = plans[max(plans)]
+        walks = draw_walks(net, longest, num, seed, at=tuple(plans), batch=BATCH, device=device)
+        for length, samples in walks.items():
+            rows.append({
+                "name": f"{name}, {length} steps", "steps": length, "distance": round(distance(samples), 2),
+                "plan": plans[length],
+            })  # fmt: skip
+    return rows
+
+
+def straight(plan: SamplePlan, steps: int) -> SamplePlan:
+    """The plan that walks ``steps`` steps from noise with no transition. Raises ValueError for too few."""
+    if steps <= REFINEMENT:
+        raise ValueError(f"a plan to try has more than {REFINEMENT} steps, got {steps}")
+    langevin = replace(plan.langevin, steps=steps - REFINEMENT)
+    return replace(plan, rounds=1, refinement_steps=REFINEMENT, move_noise=False, langevin=langevin)
