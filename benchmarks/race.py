@@ -76,7 +76,7 @@ def work_tree(commit: str) -> Iterator[Path]:
 
 
 def race(before: Side, after: Side, minutes: float) -> dict[str, Any]:
-    """Train the earlier trainer for ``minutes`` of a core and this one for half of them, in turns of ``TURN`` seconds."""
+    """Train the earlier trainer for ``minutes`` of a core, this one for half of them, in turns of ``TURN`` seconds."""
     before.ask(60 * minutes)
     after.ask(30 * minutes)
     for number in range(round(60 * minutes / TURN)):
@@ -137,7 +137,8 @@ def markdown(report: dict[str, Any]) -> str:
     )  # fmt: skip
     text = (
         f"# The trainer before and after\n\n```sh\n{report['command']}\n```\n\n{report['machine']}, {report['date']}; "
-        f"before: commit {report['before']}, after: {report['commit']}. One thread each, time of the process.\n\n{rates}\n"
+        f"before: commit {report['before']}, after: {report['commit']}. One thread each, time of the process.\n\n"
+        f"{rates}\n"
     )
     for one in report["races"]:
         text += (

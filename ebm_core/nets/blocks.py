@@ -11,7 +11,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 ConvKind = Literal["standardised", "spectral", "plain"]
 NormKind = Literal["reference", "group", "none"]
-DownKind = Literal["paper", "linear"]
+TrunkKind = Literal["paper", "linear"]
 PoolingKind = Literal["average", "blur"]
 
 GROUP_WIDTH = 8  # channels in a group of norm "group"

@@ -16,13 +16,13 @@ from torch import Tensor, nn
 
 from ebm_core.nets.blocks import (
     ConvKind,
-    DownKind,
     Downsample,
     LinearDownsample,
     NormKind,
     PoolingKind,
     ResidualBlock,
     SelfAttention,
+    TrunkKind,
 )
 
 
@@ -41,7 +41,8 @@ class NetConfig:
     attention: bool = True  # False drops every "attn" of the layouts (Figure 8)
     norm: NormKind = "reference"
     conv: ConvKind = "standardised"
-    down: DownKind = "paper"  # how a "d" halves the size; "linear" = pooling first, and nothing that can die
+    # "linear" = pooling before a convolution without a SiLU, none at the head: an unbroken path that cannot die.
+    trunk: TrunkKind = "paper"
     pooling: PoolingKind = "average"
     energy_scale: float = 1.0  # the network's output times this is the energy: sets the natural step size
 
@@ -100,12 +101,12 @@ class EnergyNetwork(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Energy ``(B,)`` at one resolution: the layout's blocks, then SiLU, spatial mean and a linear layer."""
+    """Energy ``(B,)`` at one resolution: the layout's blocks, SiLU (of a "paper" trunk), spatial mean, linear layer."""
 
     def __init__(self, config: NetConfig, layout: str) -> None:
         super().__init__()
         channels = _width(config, str(config.stem))
-        self.patch = config.patch
+        self.patch, self.trunk = config.patch, config.trunk
         self.stem = nn.Conv2d(config.channels * config.patch**2, channels, 3, padding=1)
         self.layers = nn.ModuleList()
         for token in layout.split():
@@ -116,7 +117,7 @@ class Encoder(nn.Module):
             target = _width(config, token.removesuffix("d"))
             self.layers.append(ResidualBlock(channels, conv=config.conv, norm=config.norm, label_dim=config.label_dim))
             if token.endswith("d"):
-                down = LinearDownsample if config.down == "linear" else Downsample
+                down = LinearDownsample if config.trunk == "linear" else Downsample
                 self.layers.append(down(channels, target, conv=config.conv, pooling=config.pooling))
                 channels = target
             elif target != channels:
@@ -132,7 +133,8 @@ class Encoder(nn.Module):
         # Reduced in float32 at least, whatever autocast made of the blocks.
         h = h.to(torch.promote_types(h.dtype, torch.float32))
         with torch.autocast(x.device.type, enabled=False):
-            energy: Tensor = self.head(F.silu(h).mean(dim=(2, 3)))[:, 0]
+            h = F.silu(h) if self.trunk == "paper" else h
+            energy: Tensor = self.head(h.mean(dim=(2, 3)))[:, 0]
         return energy
 
 

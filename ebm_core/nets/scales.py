@@ -26,5 +26,5 @@ def describe_dead(scales: list[int]) -> str:
     names = " and ".join(RESOLUTIONS[number] if number < len(RESOLUTIONS) else f"1/{2**number}" for number in scales)
     return (
         f"the {names} resolution gives every picture the same energy: that part of the network is dead and will learn "
-        "nothing more; start anew with net.down = 'linear' or lower rates"
+        "nothing more; start anew with net.trunk = 'linear' or lower rates"
     )

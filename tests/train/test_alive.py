@@ -1,0 +1,42 @@
+"""No part of a network dies at the rates that the shipped configs train with."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import train
+from ebm_core.config import load_toml
+from ebm_core.nets.scales import dead_scales
+from train.config import TrainConfig
+from train.loop import Trainer
+
+CONFIGS = Path(train.__file__).parent / "configs"
+ITERATIONS = 40
+
+
+def trained(config):
+    """A small run of three scales at the config's rates, which the schedule keeps high to the end."""
+    torch.manual_seed(0)
+    net = replace(config.net, image_size=16, width=4, patch=1, layouts=("1 2d 2", "1 2d 2", "1 2d"))
+    warm = replace(config.warm_start, iterations=10 * ITERATIONS, batch_size=8)
+    warm = replace(warm, optim=replace(warm.optim, warmup=0))
+    # Flat colours: the lower resolutions have as much to say as the full one.
+    colours = torch.randint(256, (64, 3, 1, 1), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    config = replace(config, net=net, warm_start=warm, attribute=None, balanced=False, start_from="", bf16=False)
+    trainer = Trainer(config, colours.expand(-1, -1, 16, 16).contiguous(), "cpu")
+    for _ in range(ITERATIONS):
+        trainer.step()
+    return trainer
+
+
+@pytest.mark.parametrize("name", [path.stem for path in sorted(CONFIGS.glob("*.toml"))])
+def test_every_scale_is_alive_at_the_configured_rates(name):
+    config = load_toml(TrainConfig, CONFIGS / f"{name}.toml")
+    if config.attribute is not None:
+        pytest.skip("starts from its family's network")
+    trainer = trained(config)
+    assert trainer.dead_scales() == []
+    shares = [float(value) for key, value in trainer.scale_figures().items() if key.startswith("grad_share")]
+    assert min(shares) > 1e-3
