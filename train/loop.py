@@ -29,7 +29,7 @@ from train.optim import Optimiser
 from train.parallel import Processes
 from train.replay import ReplayBuffer
 from train.run import RunError, load_state, save_config, save_state
-from train.start import start_from
+from train.start import check_same_network, start_from
 from train.step import StepOutput, icd_step, matching_step
 
 ALONE = Processes()
@@ -169,7 +169,8 @@ class Trainer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Raises ValueError or RuntimeError for the state of another config or number of processes."""
+        """Raises ValueError, in a sentence, for the state of another network or number of processes."""
+        check_same_network(self.net, state["net"])
         if len(state["shards"]) != self.processes.size:
             raise ValueError(f"it was written by {len(state['shards'])} processes, there are {self.processes.size}")
         self.net.load_state_dict(state["net"])

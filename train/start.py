@@ -1,8 +1,18 @@
 """A run that starts with the weights of a model that is there already."""
 
+from torch import Tensor
+
 from ebm_core.checkpoint import load_model
 from ebm_core.hub import find_model
 from ebm_core.nets import EnergyNetwork
+
+
+def check_same_network(net: EnergyNetwork, weights: dict[str, Tensor]) -> None:
+    """Raises ValueError, in a sentence, when ``weights`` are those of another network."""
+    own = net.state_dict()
+    for name in sorted(own.keys() | weights.keys()):
+        if name not in own or name not in weights or own[name].shape != weights[name].shape:
+            raise ValueError(f"it is of another network: '{name}' is not the same in both; give it its own [net]")
 
 
 def start_from(net: EnergyNetwork, model: str) -> None:

@@ -8,7 +8,6 @@ import torch
 
 import train
 from ebm_core.config import load_toml
-from ebm_core.nets.scales import dead_scales
 from train.config import TrainConfig
 from train.loop import Trainer
 
