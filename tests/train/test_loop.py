@@ -157,7 +157,7 @@ def test_unusable_runs_are_refused_in_a_sentence(data, tmp_path):
     with pytest.raises(RunError, match="cannot be read"):
         run(CONFIG, data, tmp_path / "cut", resume=True)
     run(replace(CONFIG, icd=replace(CONFIG.icd, iterations=0)), data, tmp_path / "other")
-    with pytest.raises(RunError, match=r"does not fit this config \(it is of another network: 'scales\S+' is not the same"):
+    with pytest.raises(RunError, match=r"it is of another network: .scales\S+. is not the same in both"):
         run(replace(CONFIG, net=replace(CONFIG.net, width=16)), data, tmp_path / "other", resume=True)
 
 
