@@ -14,9 +14,10 @@ from benchmarks.live_view import live_view_alone
 from benchmarks.report import markdown, sampling_table
 from benchmarks.sampling import rows
 from benchmarks.training import compare, warm_start_rate
-from ebm_core.checkpoint import load_model, write_atomically
+from ebm_core.checkpoint import load_model
 from ebm_core.config import load_toml
 from ebm_core.device import default_device
+from ebm_core.files import write_atomically
 from ebm_core.hub import find_model, shipped_models
 from ebm_core.nets import EnergyNetwork, NetConfig
 from train.config import IcdConfig, TrainConfig

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from ebm_core import images
 from ebm_core.attribute import Attribute
-from ebm_core.checkpoint import ModelInfo, load_model, write_atomically
+from ebm_core.checkpoint import ModelInfo, load_model
 from ebm_core.compose import conditioned
+from ebm_core.files import write_atomically
 from ebm_core.hub import MODEL_FILE, WEIGHTS
 from ebm_core.nets import EnergyNetwork
 from ebm_core.precision import for_sampling

@@ -8,8 +8,6 @@ import argparse
 import io
 import json
 import math
-import os
-import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +18,7 @@ import numpy.typing as npt
 from PIL import Image
 from tqdm import tqdm
 
+from ebm_core.files import check_new, replacing
 from train.data.archive import LABEL_FILE
 from train.render_objects import OBJECT_TYPES, ObjectRenderer
 
@@ -78,35 +77,21 @@ def write_zip(out: Path, labels: Sequence[Label], draw: Draw, name: str) -> None
     Raises ValueError when ``out`` exists or cannot be written.
     """
     _check_free(out)
-    temporary: str | None = None
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=out.parent, prefix=out.name, suffix=".tmp")
-        with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-            entries = []
-            for i, label in enumerate(tqdm(labels, "rendering", unit="image")):
-                path = f"{i // IMAGES_PER_FOLDER:05d}/img{i:08d}.webp"
-                # ZipInfo's own date is fixed: same seed, same file.
-                archive.writestr(zipfile.ZipInfo(path), _webp(draw(label)))
-                entries.append([path, label])
-            text = json.dumps({"name": name, "labels": entries})
-            archive.writestr(zipfile.ZipInfo(LABEL_FILE), text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, out)
-    except OSError as error:
-        raise ValueError(
-            f"could not write {out}: {error.strerror or error}; free some space or choose another folder"
-        ) from error
-    finally:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
+    with replacing(out) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        entries = []
+        for i, label in enumerate(tqdm(labels, "rendering", unit="image")):
+            path = f"{i // IMAGES_PER_FOLDER:05d}/img{i:08d}.webp"
+            # ZipInfo's own date is fixed: same seed, same file.
+            archive.writestr(zipfile.ZipInfo(path), _webp(draw(label)))
+            entries.append([path, label])
+        text = json.dumps({"name": name, "labels": entries})
+        archive.writestr(zipfile.ZipInfo(LABEL_FILE), text)
 
 
 def _check_free(out: Path) -> None:
     if out.suffix != ".zip":
         raise ValueError(f"--out must be the name of a .zip file, got {out}")
-    if out.exists():
-        raise ValueError(f"{out} exists already; delete it or choose another name")
+    check_new(out)
 
 
 def _webp(pixels: npt.NDArray[np.uint8]) -> bytes:

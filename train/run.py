@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from ebm_core.checkpoint import write_atomically
 from ebm_core.config import from_dict, to_dict
+from ebm_core.files import write_atomically
 from train.config import TrainConfig
 
 STATE, CONFIG, LOG = "state.pt", "config.json", "log.jsonl"

@@ -6,9 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from ebm_core import images
-from ebm_core.checkpoint import load_model, write_atomically
+from ebm_core.checkpoint import load_model
 from ebm_core.composition import Composition, Term
 from ebm_core.config import to_dict
+from ebm_core.files import write_atomically
 from ebm_core.hub import WEIGHTS, find_model
 from ebm_core.images import PNG_SIGNATURE
 from ebm_core.precision import for_sampling

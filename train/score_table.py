@@ -13,7 +13,7 @@ import pyarrow.csv
 import pyarrow.parquet
 from torch import Tensor
 
-from ebm_core.checkpoint import replacing, write_atomically
+from ebm_core.files import replacing, write_atomically
 
 IN, OUT = "in-distribution", "out-of-distribution"
 SUFFIXES = (".parquet", ".csv")

@@ -8,7 +8,7 @@ from threading import Event
 import pytest
 import torch
 
-from ebm_core.checkpoint import CheckpointError
+from ebm_core.files import FileError
 from tests.train.conftest import CONFIG
 from train import loop
 from train.config import IcdConfig, OptimConfig, TrainConfig
@@ -162,19 +162,19 @@ def test_unusable_runs_are_refused_in_a_sentence(data, tmp_path):
 
 
 def test_a_full_disk_keeps_the_last_checkpoint(data, tmp_path, monkeypatch):
-    from ebm_core import checkpoint
+    from ebm_core import files
 
     run(replace(CONFIG, icd=replace(CONFIG.icd, iterations=0)), data, tmp_path)
     before = (tmp_path / "state.pt").read_bytes()
-    original = checkpoint.os.replace
+    original = files.os.replace
 
     def full(source, target):
         if str(target).endswith("state.pt"):
             raise OSError(28, "No space left on device")
         original(source, target)
 
-    monkeypatch.setattr(checkpoint.os, "replace", full)
-    with pytest.raises(CheckpointError, match="No space left"):
+    monkeypatch.setattr(files.os, "replace", full)
+    with pytest.raises(FileError, match="No space left"):
         run(CONFIG, data, tmp_path, resume=True)
     assert (tmp_path / "state.pt").read_bytes() == before
 

@@ -13,7 +13,7 @@ import pyarrow.parquet
 import pytest
 import torch
 
-from ebm_core import checkpoint, images
+from ebm_core import files, images
 from ebm_core.checkpoint import ModelInfo, load_model, replace_calibration, save_model
 from ebm_core.ood import calibrate, scores
 from ebm_core.pictures import Limits
@@ -267,7 +267,7 @@ def test_a_full_disk_is_one_sentence_and_keeps_the_parts(folder, model, tmp_path
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         fsync(handle)
 
-    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(ValueError, match="No space left on device; free some space"):
         score_all(folder, model, out)
     parts = tmp_path / "scores.parquet.parts"

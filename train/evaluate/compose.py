@@ -18,9 +18,10 @@ from torch import Tensor
 
 from ebm_core import images
 from ebm_core.attribute import Attribute
-from ebm_core.checkpoint import ModelInfo, load_model, write_atomically
+from ebm_core.checkpoint import ModelInfo, load_model
 from ebm_core.compose import Product, conditioned, product_weights
 from ebm_core.energy import EnergyFn
+from ebm_core.files import write_atomically
 from ebm_core.hub import WEIGHTS, find_model
 from ebm_core.nets import EnergyNetwork
 from ebm_core.precision import for_sampling
