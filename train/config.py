@@ -1,12 +1,21 @@
 """A training run as one file: every field changes what happens, and its comment says whose value it is."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
+from ebm_core.arguments import COUNT, POSITIVE, Bounds, whole
 from ebm_core.attribute import Attribute
+from ebm_core.files import safe_name
 from ebm_core.nets import NetConfig
+from ebm_core.recipe import SEED
 from ebm_core.sampling import SamplePlan
 from train.data import DataConfig
+
+
+def check(config: Any, bounds: Bounds, *names: str) -> None:
+    """Raises ValueError for the first of the fields that is out of bounds."""
+    for name in names:
+        bounds.check(getattr(config, name), name)
 
 
 @dataclass(frozen=True)
@@ -22,10 +31,10 @@ class OptimConfig:
     muon_lr: float = 0.0  # Muon's learning rate for weight matrices; 0 = Adam moves them too (paper)
 
     def __post_init__(self) -> None:
-        if self.lr <= 0 or self.clip_norm <= 0:
-            raise ValueError("lr and clip_norm must be positive")
-        if self.muon_lr < 0:
-            raise ValueError(f"muon_lr must be 0 or more, got {self.muon_lr}")
+        check(self, POSITIVE, "lr", "clip_norm")
+        check(self, Bounds(0), "muon_lr", "final_lr")
+        check(self, Bounds(0, 1), "beta1", "beta2")
+        check(self, whole(0), "warmup")
 
 
 @dataclass(frozen=True)
@@ -58,6 +67,10 @@ class WarmStartConfig:
     batch_size: int = 64
     optim: OptimConfig = field(default_factory=OptimConfig)
 
+    def __post_init__(self) -> None:
+        check(self, whole(0), "iterations")
+        check(self, COUNT, "batch_size")
+
 
 @dataclass(frozen=True)
 class IcdConfig:
@@ -85,6 +98,9 @@ class IcdConfig:
     reinit_prob: float = 0.01  # a replayed image is noise instead (algorithm box; section 3.1 says 0.001)
 
     def __post_init__(self) -> None:
+        check(self, whole(0), "iterations", "entropy_past")
+        check(self, COUNT, "batch_size", "matching_batch", "buffer_size")
+        check(self, Bounds(0, 1), "reinit_prob")
         if not 1 <= self.kl_steps <= self.steps:
             raise ValueError(f"kl_steps must be from 1 to steps ({self.steps}), got {self.kl_steps}")
         if self.batch_size > self.buffer_size:
@@ -99,6 +115,9 @@ class LogConfig:
     samples_every: int = 500  # full Algorithm 2 chains from noise, drawn as a sheet
     num_samples: int = 36
     checkpoint_every: int = 250
+
+    def __post_init__(self) -> None:
+        check(self, COUNT, "scalars_every", "samples_every", "num_samples", "checkpoint_every")
 
 
 @dataclass(frozen=True)
@@ -122,6 +141,11 @@ class TrainConfig:
     diverged_at: float = 1e4  # |energy gap| at which the run is stopped
 
     def __post_init__(self) -> None:
+        check(self, SEED, "seed")
+        check(self, Bounds(0, 1), "ema_decay")
+        check(self, POSITIVE, "diverged_at")
+        if self.family:
+            safe_name(self.family)
         wanted = self.attribute.label_dim if self.attribute else 0
         if self.net.label_dim != wanted:
             told = f"attribute '{self.attribute.name}'" if self.attribute else "no attribute"

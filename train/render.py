@@ -18,7 +18,9 @@ import numpy.typing as npt
 from PIL import Image
 from tqdm import tqdm
 
+from ebm_core.arguments import COUNT, whole
 from ebm_core.files import check_new, replacing
+from ebm_core.recipe import SEED
 from train.data.archive import LABEL_FILE
 from train.render_objects import OBJECT_TYPES, ObjectRenderer
 
@@ -26,6 +28,7 @@ from train.render_objects import OBJECT_TYPES, ObjectRenderer
 RANGES = {"size": (0.45, 1.15), "x": (-1.5, 1.5), "y": (-0.8, 0.8), "theta": (0.0, 2 * math.pi), "hue": (0.0, 1.0)}
 DECIMALS = 4  # labels are rounded before they are drawn, so that they say exactly what is in the picture
 IMAGES_PER_FOLDER = 1000
+NUMBERS = {"num": COUNT, "size": whole(4), "samples": COUNT, "seed": SEED}
 WEBP_QUALITY = 95  # lossy, about 900 bytes at 64x64
 
 Label = dict[str, Any]
@@ -34,10 +37,10 @@ Draw = Callable[[Label], npt.NDArray[np.uint8]]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument("--num", type=int, default=1000, help="how many images (default %(default)s)")
-    parser.add_argument("--size", type=int, default=64, help="width and height in pixels (default %(default)s)")
-    parser.add_argument("--samples", type=int, default=24, help="light paths per pixel (default %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the labels; same seed, same images")
+    parser.add_argument("--num", type=COUNT, default=1000, help="how many images (default %(default)s)")
+    parser.add_argument("--size", type=NUMBERS["size"], default=64, help="pixels a side (default %(default)s)")
+    parser.add_argument("--samples", type=COUNT, default=24, help="light paths per pixel (default %(default)s)")
+    parser.add_argument("--seed", type=SEED, default=0, help="of the labels; same seed, same images")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.zip", help="the zip to write")
 
 
@@ -52,9 +55,8 @@ def render(num: int, size: int, samples: int, seed: int, out: Path) -> None:
     Raises ValueError for numbers that make no sense, when ``out`` exists or cannot be written, and when Blender's
     Python module is missing.
     """
-    for name, value, least in (("num", num, 1), ("size", size, 4), ("samples", samples, 1), ("seed", seed, 0)):
-        if value < least:
-            raise ValueError(f"{name} must be at least {least}, got {value}")
+    for name, value in {"num": num, "size": size, "samples": samples, "seed": seed}.items():
+        NUMBERS[name].check(value, name)
     _check_free(out)
     write_zip(out, draw_labels(num, np.random.default_rng(seed)), ObjectRenderer(size, samples), f"objects{size}")
 

@@ -121,7 +121,7 @@ def test_the_percentile_of_a_threshold_is_one_less_the_rate_and_verdicts_agree(n
 
 @pytest.mark.parametrize("rate", [0, 1, -0.1, 1.5, math.nan])
 def test_rates_are_between_0_and_1(to_200, rate):
-    with pytest.raises(ValueError, match="false-alarm rate must be between 0 and 1"):
+    with pytest.raises(ValueError, match="false-alarm rate must be a number between 0 and 1"):
         to_200.threshold("energy", rate)
 
 
