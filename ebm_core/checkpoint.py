@@ -1,11 +1,13 @@
 """One safetensors file is a model: weights, and JSON metadata that say how to build, sample and trust it."""
 
+import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -36,6 +38,7 @@ class ModelInfo:
     calibration: dict[str, Any] = field(default_factory=dict)  # quantiles of held-out energies; may be empty
     family: str = ""  # models of one family were trained on the same data and may be mixed; "" = with none
     attribute: Attribute | None = None  # what the labels of a conditional model mean
+    weights: str = field(default="", compare=False)  # digest of the weights it came with; "" = they were not read
 
 
 def save_model(path: Path, state: dict[str, Tensor], info: ModelInfo) -> None:
@@ -65,7 +68,9 @@ def replace_calibration(path: Path, calibration: dict[str, Any]) -> None:
     """
     file = read_safetensors(path, METADATA_KEY)
     _parse_info(path, file.text)
-    content = json.loads(file.text) | {"calibration": calibration}
+    # A calibration is of these very weights: rounded or trained further, they give other scores.
+    of_these = calibration | {"weights": digest(file.tensors)} if calibration else {}
+    content = json.loads(file.text) | {"calibration": of_these}
     write_atomically(path, save(file.tensors, metadata=file.metadata | {METADATA_KEY: json.dumps(content)}))
 
 
@@ -87,7 +92,16 @@ def load_model(path: Path, device: str = "cpu") -> tuple[EnergyNetwork, ModelInf
     except ValueError as error:
         raise CheckpointError(f"{path}: its network configuration is not valid: {error}") from error
     net.load_state_dict(fitting(path, file.tensors, net.state_dict()))
-    return net.requires_grad_(False).eval().to(device), info
+    return net.requires_grad_(False).eval().to(device), replace(info, weights=digest(file.tensors))
+
+
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """First 16 hexadecimal digits of a hash that differs when any tensor's name, type, shape or value does."""
+    whole = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        whole.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        whole.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return whole.hexdigest()[:16]
 
 
 class SafetensorsFile(NamedTuple):

@@ -104,10 +104,15 @@ class Calibration:
         return asdict(self) | {"quantiles": {name: list(values) for name, values in self.quantiles.items()}}
 
     @classmethod
-    def from_plain(cls, value: Mapping[str, Any]) -> "Calibration | None":
-        """The inverse of ``to_plain``; None for an empty one. Raises ValueError when it cannot be understood."""
+    def from_plain(cls, value: Mapping[str, Any], weights: str = "") -> "Calibration | None":
+        """The inverse of ``to_plain``; None for an empty one.
+
+        Raises ValueError when it cannot be understood, or was made of other ``weights`` (``ModelInfo.weights``).
+        """
         if not value:
             return None
+        if weights and value.get("weights", weights) != weights:
+            raise ValueError("the model's calibration is of other weights than it has now; calibrate it again")
         try:
             found = cls(
                 str(value["data"]), int(value["num"]), float(value["energy_median"]), float(value["bits_slope"]),

@@ -87,7 +87,7 @@ def _calibrate(a: argparse.Namespace) -> None:
     from train.scorer import load_scorer
 
     config = DataConfig(a.source, a.data, "train" if a.source in UNSPLIT else a.split)
-    scorer = load_scorer(a.model, a.device)
+    scorer = load_scorer(a.model, a.device, calibrated=False)
     calibration = calibrate(scorer, config, skip=a.skip, first=a.first, batch=a.batch, name=a.name)
     print(
         f"{scorer.path}: calibrated on {calibration.num} pictures ({calibration.data}), median energy "

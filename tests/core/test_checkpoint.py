@@ -194,14 +194,19 @@ def test_a_calibration_is_replaced_and_nothing_else(path, tiny_net):
     save_model(path, {name: tensor.half() for name, tensor in tiny_net.state_dict().items()}, INFO)
     before, raw = read_info(path), load_file(path)
     replace_calibration(path, {"num": 3})
-    assert read_info(path) == replace(before, calibration={"num": 3})
+    weights = load_model(path)[1].weights
+    assert read_info(path) == replace(before, calibration={"num": 3, "weights": weights})
     after = load_file(path)
     assert after.keys() == raw.keys()
     for name, tensor in after.items():
         assert tensor.dtype == raw[name].dtype == torch.float16
         assert torch.equal(tensor, raw[name])
-    replace_calibration(path, INFO.calibration)
-    assert read_info(path) == before
+    replace_calibration(path, {})
+    assert read_info(path) == replace(before, calibration={})
+    assert load_model(path)[1].weights == weights
+    for number in (torch.bfloat16, torch.float32):  # the same weights, rounded or stored otherwise, are others
+        save_model(path, {name: tensor.to(number) for name, tensor in raw.items()}, INFO)
+        assert load_model(path)[1].weights not in ("", weights)
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(CheckpointError, match="cut off"):
         replace_calibration(path, {})

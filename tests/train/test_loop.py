@@ -187,7 +187,7 @@ def test_unusable_runs_are_refused_in_a_sentence(data, tmp_path):
         run(replace(CONFIG, net=replace(CONFIG.net, width=16)), data, tmp_path / "other", resume=True)
     assert len(str(error.value).splitlines()) == 1
     before = (tmp_path / "other" / "state.pt").read_bytes()
-    with pytest.raises(FileError, match=r"is in use, it has config\.json.*go on with --resume, or choose another folder"):
+    with pytest.raises(FileError, match=r"is in use, it has config\.json.*go on with --resume, or choose another"):
         run(CONFIG, data, tmp_path / "other")
     assert (tmp_path / "other" / "state.pt").read_bytes() == before
     (tmp_path / "other" / "state.pt").unlink()

@@ -136,6 +136,38 @@ def test_folder_zip_and_list_as_parquet_and_csv_are_alike(folder, model, tmp_pat
                 assert line[name] == value
 
 
+def test_no_cell_of_a_csv_is_a_formula(model, tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    names = ["=1+1.png", "+1.png", "-1.png", "@x.png", "plain.png"]
+    for number, name in enumerate(names):
+        (folder / name).write_bytes(png(number))
+    score_all(folder, model, tmp_path / "scores.csv")
+    score_all(folder, model, tmp_path / "scores.parquet")
+    with (tmp_path / "scores.csv").open(newline="") as file:
+        cells = [line["file"] for line in csv.DictReader(file)]
+    assert sorted(cells) == ["'+1.png", "'-1.png", "'=1+1.png", "'@x.png", "plain.png"]
+    assert sorted(row["file"] for row in table(tmp_path / "scores.parquet")) == sorted(names)
+
+
+def test_a_calibration_that_is_damaged_or_of_other_weights_is_refused_and_made_anew(folder, model, tmp_path, capsys):
+    command = ["score", str(folder), "--model", str(model), "--out", str(tmp_path / "a.csv"), "--device", "cpu"]
+    again = ["calibrate", str(model), "--source", "folder", "--data", str(tmp_path / "held-out"), "--device", "cpu"]
+    (tmp_path / "held-out").mkdir()
+    for number in range(3):
+        (tmp_path / "held-out" / f"{number}.png").write_bytes(png(number))
+    net, info = load_model(model)
+    for change, message in [
+        (lambda: replace_calibration(model, {"data": "x"}), "calibration cannot be read"),
+        (lambda: save_model(model, {k: v.bfloat16() for k, v in net.state_dict().items()}, info), "of other weights"),
+    ]:
+        change()
+        assert main(command) == 2
+        assert message in capsys.readouterr().err
+        assert main(again) == 0
+        assert load_scorer(str(model), "cpu").calibration.num == 3
+
+
 def test_lists_name_what_they_like_in_their_own_order(model, tmp_path):
     os.mkfifo(tmp_path / "pipe.png")  # reading one would wait without end
     names = [os.fsencode(tmp_path) + b"/" + name for name in (b"b.picture", b"caf\xe9.png", b"a.png")]
