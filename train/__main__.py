@@ -141,6 +141,8 @@ def _frechet(a: argparse.Namespace) -> None:
     from train.data import DataConfig, load
     from train.evaluate.frechet import evaluate
 
+    if a.inception is not None and not a.inception.is_file():
+        raise ValueError(f"{a.inception} is not there; give torch-fidelity's Inception weights or no --inception")
     net, info = load_model(find_model(a.model), a.device)
     train, test = (
         load(DataConfig("zip", path), info.net.image_size, info.net.channels).images for path in (a.train, a.test)
