@@ -73,7 +73,7 @@ class Board:
                 return
             self.runner, self.model, self.calibration, self.problem = None, model, None, ""
             try:
-                self.calibration = Calibration.from_plain(model.info.calibration)
+                self.calibration = Calibration.from_plain(model.info.calibration, model.info.weights)
             except ValueError as error:
                 self.problem = str(error)
             self.entries = [e if e.source is None else Entry(e.name, e.source) for e in self.entries]

@@ -91,10 +91,7 @@ def build_chain_view(
         film = gr.DownloadButton("The walk as GIF", interactive=False, elem_id=f"{page}download-film")
 
     def show(current: Session, position: float) -> tuple[str, str]:
-        try:
-            frame, caption = scrub(current, int(position))
-        except ValueError as error:
-            raise gr.Error(str(error)) from error
+        frame, caption = scrub(current, int(position))
         return present.image_tag(frame, ALT), f"**Looking back** · {caption}"
 
     scrubber.input(

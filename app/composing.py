@@ -16,7 +16,7 @@ from ebm_core.attribute import Attribute
 from ebm_core.checkpoint import CheckpointError, ModelInfo
 from ebm_core.composition import And, Composition, CompositionError, Node, Or, Term, conjunction
 from ebm_core.hub import find_model
-from ebm_core.recipe import Recipe, fingerprint, from_png
+from ebm_core.recipe import CHAINS, SEED, Recipe, fingerprint, from_png
 
 Operator = Literal["and", "or", "not"]
 OPERATORS: tuple[Operator, ...] = ("and", "or", "not")
@@ -180,7 +180,8 @@ def prepare(catalog: Catalog, family: Family, asks: Sequence[Ask], num: int, see
     plan = composition.plan(infos)
     energy = composition.energy({name: model.net for name, model in models.items()})
     files = [find_model(name, catalog.weights) for name in models]
-    recipe = Recipe(family.name, fingerprint(*files), plan, int(seed), int(num), composition=composition)
+    seed, num = SEED.check(seed, "'Seed'"), CHAINS.check(num, "'Chains'")
+    recipe = Recipe(family.name, fingerprint(*files), plan, seed, num, composition=composition)
     try:
         captions = catalog.captions(family.name)
     except CheckpointError:  # the page says so; chains walk without a reader too
@@ -249,6 +250,7 @@ def matrix(
     """
     if rows == columns:
         raise ValueError(f"'{family.attributes[rows].name}' against itself shows nothing: choose two attributes.")
+    seed = SEED.check(seed, "'Seed'")
     others = [ask for ask in asks if ask.model not in (rows, columns)]
     down, across = family.attributes[rows], family.attributes[columns]
     cells: list[list[bytes | None]] = [[None] * len(levels(across)) for _ in levels(down)]

@@ -14,13 +14,13 @@ from app.limits import MAX_CARDS, MAX_PICTURES
 from app.present import image_tag
 from app.score_plots import Mark, score_plot
 from app.verdicts import Verdict, judge_of, judges_of, threshold_of, verdict_of
+from ebm_core.files import spreadsheet_text
 
 MAX_NAME = 60  # characters of a file's name that are shown
 LEGEND = (
     "Left, the picture as the model sees it. Right, its energy's gradient: where it is bright, a change of the pixels "
     "changes the energy most."
 )
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a cell that begins so is a program to some spreadsheets
 
 
 @dataclass
@@ -191,14 +191,9 @@ def csv_text(board: Board) -> str:
         rate = board.rate if board.calibration is not None else ""
         notes = "; ".join(scored.picture.notes) if scored else entry.problem
         model = board.model
-        writer.writerow([number, _plain(entry.name), model.name, model.fingerprint, judge, rate, verdict, *values,
-                         _plain(notes)])  # fmt: skip
+        row = [number, entry.name, model.name, model.fingerprint, judge, rate, verdict, *values, notes]
+        writer.writerow([spreadsheet_text(cell) if isinstance(cell, str) else cell for cell in row])
     return out.getvalue()
-
-
-def _plain(text: str) -> str:
-    """Text that no spreadsheet takes for a formula: behind an apostrophe where it begins like one."""
-    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def csv_link(board: Board) -> str:

@@ -19,11 +19,13 @@ from app.score_plots import heat_map
 from app.score_view import Shown, show
 from app.verdicts import is_constant, judges_of
 from app.walk import Walk
+from ebm_core.arguments import Bounds, whole
 from ebm_core.ood import Calibration, Measured, measure, scores
 from ebm_core.pictures import Picture, PictureError, read_picture
-from ebm_core.recipe import Recipe
+from ebm_core.recipe import MAX_STEPS, Recipe
 
 BATCH = 16  # pictures between two looks at whether somebody still waits; the page's other walks take turns with them
+PERCENT = Bounds(0, 100, open=True)
 SHOW_EVERY = 0.7  # seconds between two updates of the page
 SAMPLING = "**Scoring**, once the model has walked from noise to a sample of its own"
 
@@ -162,29 +164,28 @@ def judge(session: Session, name: str, percent: float) -> Shown:
     """
     board = session.board
     assert board.model is not None
-    judges = [judge.name for judge in judges_of(board.model, board.calibration).values() if not judge.constant]
+    known = judges_of(board.model, board.calibration).values()
+    judges = {judge.name: judge.label for judge in known if not judge.constant}
     if name not in judges:
-        raise ValueError(f"'{name}' cannot judge here; choose one of {', '.join(judges)}")
-    rate = float(percent) / 100
-    if board.calibration is not None:
-        board.calibration.threshold(name, rate)
-    board.judge, board.rate = name, rate
+        raise ValueError(f"'{name}' cannot judge here; choose one of {', '.join(judges.values())}")
+    board.judge, board.rate = name, PERCENT.check(percent, "'False alarms in percent'") / 100
     return replace(show(board), choices=None)
 
 
-def pull_back(session: Session, number: int, steps: int) -> Iterator[View]:
+def pull_back(session: Session, number: int | None, steps: int) -> Iterator[View]:
     """Langevin dynamics from picture ``number``, counted from 1, by the model's own steps and without transitions.
 
     Raises ValueError, in a sentence, when there is no such picture or no such walk.
     """
     board = session.board
     entries = board.entries
-    scored = entries[number - 1].scored if 1 <= number <= len(entries) else None
+    scored = entries[number - 1].scored if number is not None and 1 <= number <= len(entries) else None
     if board.model is None or scored is None:
         raise ValueError("Choose a picture that has been scored, then pull it back.")
     model = board.model
     own = model.info.plan
-    plan = replace(own, rounds=0, refinement_steps=int(steps), move_noise=False)
+    steps = whole(1, MAX_STEPS).check(steps, "'Langevin steps'")
+    plan = replace(own, rounds=0, refinement_steps=steps, move_noise=False)
     recipe = Recipe(model.name, model.fingerprint, plan, seed=0, num=1)
     landscape = replace(model.landscape, levels=_levels(board))
     session.begin(Walk(landscape, recipe, (scored.picture.u8[None].float() + 0.5) / 256))

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 
 from app.catalog import Model
-from ebm_core.langevin import LangevinConfig
-from ebm_core.recipe import Recipe
+from ebm_core.arguments import POSITIVE, Bounds, whole
+from ebm_core.recipe import CHAINS, SEED, Recipe
 from ebm_core.sampling import SamplePlan
 from ebm_core.transitions import scaled
 
@@ -19,6 +19,17 @@ class Controls:
     step_size: float
     noise_std: float
     transition_strength: float
+
+
+# What each is called on the page and may be; the recipe bounds the steps together.
+INPUTS: dict[str, tuple[str, Bounds]] = {
+    "rounds": ("Rounds N", whole(0)),
+    "steps": ("Steps K in each round", whole(0)),
+    "refinement_steps": ("Refinement steps", whole(0)),
+    "step_size": ("Step size", POSITIVE),
+    "noise_std": ("Noise", Bounds(0)),
+    "transition_strength": ("Strength of the jolts", Bounds(0, 4)),
+}
 
 
 @dataclass(frozen=True)
@@ -62,17 +73,15 @@ def apply_preset(model: Model, name: str) -> tuple[Controls, str]:
 
 
 def make_recipe(model: Model, controls: Controls, num: int, seed: int) -> Recipe:
-    """The recipe that the controls ask for. Raises ValueError, in a sentence, for values that make none."""
+    """The recipe that the controls ask for. Raises ValueError, in the page's words, for values that make none."""
     own = model.info.plan
-    langevin = LangevinConfig(
-        int(controls.steps), float(controls.step_size), float(controls.noise_std),
-        own.langevin.clamp, own.langevin.noise_before_gradient,
-    )  # fmt: skip
-    strength = float(controls.transition_strength)
-    plan = SamplePlan(
-        int(controls.rounds), int(controls.refinement_steps), own.move_noise, langevin, scaled(own.transition, strength)
-    )
-    return Recipe(model.name, model.fingerprint, plan, int(seed), int(num), transition_strength=strength)
+    values = {name: bounds.check(getattr(controls, name), f"'{label}'") for name, (label, bounds) in INPUTS.items()}
+    c = Controls(**values)
+    langevin = replace(own.langevin, steps=c.steps, step_size=float(c.step_size), noise_std=float(c.noise_std))
+    strength = float(c.transition_strength)
+    plan = SamplePlan(c.rounds, c.refinement_steps, own.move_noise, langevin, scaled(own.transition, strength))
+    num, seed = CHAINS.check(num, "'Chains'"), SEED.check(seed, "'Seed'")
+    return Recipe(model.name, model.fingerprint, plan, seed, num, transition_strength=strength)
 
 
 def controls_of_recipe(recipe: Recipe) -> Controls:

@@ -1,6 +1,8 @@
 """Layout of the page."""
 
+import html
 from collections.abc import Callable
+from typing import Any
 
 import gradio as gr
 
@@ -13,7 +15,9 @@ from app.tabs.composing import build_composing_tab
 from app.tabs.sampling import build_sampling_tab
 from app.tabs.scoring import build_scoring_tab
 from app.tabs.understanding import build_understanding_tab
+from ebm_core.files import one_line
 
+TELL_SECONDS = 15
 FILE_SECONDS = 3600  # files in Gradio's own cache are dropped after so long
 
 # System fonts only: the page asks no other server for anything.
@@ -25,12 +29,30 @@ THEME = gr.themes.Soft(
 PAGE_CSS = CSS + COMPOSING_CSS + SCORE_CSS + ".gradio-container { max-width: 1180px !important; margin: auto; }"
 
 
+class Page(gr.Blocks):
+    """A page on which bad input, a ValueError, is a sentence for its visitor and no traceback in the server's log."""
+
+    async def preprocess_data(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await super().preprocess_data(*args, **kwargs)
+        except Exception as error:  # whatever a browser sends that its component does not take
+            text = error.message if isinstance(error, gr.Error) else one_line(error)
+            raise ValueError(f"what was entered cannot be used: {text}") from error
+
+    async def process_api(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        try:
+            return await super().process_api(*args, **kwargs)
+        except ValueError as error:
+            text = html.escape(str(error), quote=False)  # Gradio takes it for HTML, and a file's name is in it
+            raise gr.Error(text, duration=TELL_SECONDS, print_exception=False) from error
+
+
 def build_ui(catalog: Catalog) -> gr.Blocks:
     """The whole page for the models of a catalog. Raises ValueError when there is none that can be used."""
     if not catalog.names() and not catalog.families():
         reasons = " ".join(catalog.problems()) or "There are none."
         raise ValueError(f"No model in {catalog.weights} can be used. {reasons} Give another folder with --weights.")
-    with gr.Blocks(title="EBM Studio", delete_cache=(600, FILE_SECONDS), analytics_enabled=False) as page:
+    with Page(title="EBM Studio", delete_cache=(600, FILE_SECONDS), analytics_enabled=False) as page:
         gr.Markdown("# EBM Studio")
         for problem in catalog.problems():
             gr.Markdown(f"⚠️ {problem}")

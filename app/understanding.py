@@ -14,8 +14,9 @@ from app.catalog import Catalog, Model
 from app.handlers import FRAME_INTERVAL, Session, View, resume, stop
 from app.settings import controls_of, make_recipe
 from app.walk import Walk
+from ebm_core.arguments import COUNT, whole
 from ebm_core.diversity import mean_pairwise_distance
-from ebm_core.recipe import Recipe
+from ebm_core.recipe import MAX_CHAINS, Recipe
 
 NAMES = ("with jolts", "without")
 NOISE, CHAINS = "noise", "the chains with jolts"
@@ -40,10 +41,8 @@ def mixing_recipe(model: Model, num: int, rounds: int, strength: float, seed: in
 
     Raises ValueError, in a sentence, for numbers that make no comparison.
     """
-    if num < 2:
-        raise ValueError(f"A distance needs two chains or more, got {num}.")
-    if rounds < 1:
-        raise ValueError("Without a round there is no jolt to compare with: raise the rounds.")
+    whole(2, MAX_CHAINS).check(num, "'Chains on each side'")
+    COUNT.check(rounds, "'Rounds'")
     controls = replace(controls_of(model), rounds=rounds, transition_strength=strength)
     recipe = make_recipe(model, controls, num, seed)
     return replace(recipe, plan=replace(recipe.plan, move_noise=True))
@@ -114,6 +113,7 @@ def plunge(
         if chains.state is None or chains.recipe.model != name:
             raise ValueError(f"There are no chains of '{name}' to start from: let some part, or start from noise.")
         start, num = chains.state.x, chains.recipe.num
+    steps = COUNT.check(steps, "'Noiseless steps'")
     down = {"rounds": 0, "refinement_steps": steps, "noise_std": 0.0, "transition_strength": 0.0}
     controls = replace(controls_of(model), **down)
     session.begin(Walk(model.landscape, make_recipe(model, controls, num, seed), start))

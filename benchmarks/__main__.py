@@ -1,6 +1,5 @@
 """``python -m benchmarks``: write ``results.json`` and ``README.md``; takes minutes and wants an idle machine."""
 
-import argparse
 import json
 import shlex
 import sys
@@ -14,9 +13,11 @@ from benchmarks.live_view import live_view_alone
 from benchmarks.report import markdown, sampling_table
 from benchmarks.sampling import rows
 from benchmarks.training import compare, warm_start_rate
-from ebm_core.checkpoint import load_model, write_atomically
+from ebm_core.arguments import COUNT, ArgumentError, Parser, device
+from ebm_core.checkpoint import load_model
 from ebm_core.config import load_toml
 from ebm_core.device import default_device
+from ebm_core.files import write_atomically
 from ebm_core.hub import find_model, shipped_models
 from ebm_core.nets import EnergyNetwork, NetConfig
 from train.config import IcdConfig, TrainConfig
@@ -28,16 +29,20 @@ CONFIGS = Path(__file__).resolve().parent.parent / "train" / "configs"
 ICD_ON = {"cuda": IcdConfig(batch_size=128, steps=40), "cpu": IcdConfig(batch_size=16, steps=5, entropy_past=16)}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--device", default=default_device())
-    parser.add_argument("--batches", type=int, nargs="+", default=[1, 16, 64])
-    parser.add_argument("--repeats", type=int, default=3, help="of the training steps and walks; the median counts")
+def main() -> int:
+    parser = Parser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--device", type=device, default=default_device())
+    parser.add_argument("--batches", type=COUNT, nargs="+", default=[1, 16, 64])
+    parser.add_argument("--repeats", type=COUNT, default=3, help="of the training steps and walks; the median counts")
     parser.add_argument(
-        "--compile", type=int, nargs="*", default=[], metavar="BATCH", help="also torch.compile's rows, minutes each"
+        "--compile", type=COUNT, nargs="*", default=[], metavar="BATCH", help="also torch.compile's rows, minutes each"
     )
     parser.add_argument("--out", type=Path, default=Path("benchmarks"), help="folder of both files")
-    a = parser.parse_args()
+    try:
+        a = parser.parse_args()
+    except ArgumentError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     torch.manual_seed(0)
     paper = EnergyNetwork(NetConfig()).to(a.device)
     shipped = _distinct({name: load_model(find_model(name), a.device)[0] for name in shipped_models()})
@@ -61,6 +66,7 @@ def main() -> None:
     write_atomically(a.out / "results.json", (json.dumps(report, indent=1) + "\n").encode())
     write_atomically(a.out / "README.md", markdown(report).encode())
     print(a.out / "README.md")
+    return 0
 
 
 def _distinct(nets: dict[str, EnergyNetwork]) -> dict[str, EnergyNetwork]:
@@ -70,4 +76,4 @@ def _distinct(nets: dict[str, EnergyNetwork]) -> dict[str, EnergyNetwork]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -16,8 +16,9 @@ import torch
 
 from benchmarks.measure import matmul_peak
 from benchmarks.report import table
-from ebm_core.checkpoint import write_atomically
+from ebm_core.arguments import POSITIVE
 from ebm_core.device import has_bf16
+from ebm_core.files import write_atomically
 from train.provenance import provenance
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -91,7 +92,7 @@ def race(before: Side, after: Side, minutes: float) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.race", description=__doc__)
     parser.add_argument("configs", nargs="+", metavar="CONFIG=TRAIN:VAL[:SET]", help="faces.toml=train.zip:val.zip")
-    parser.add_argument("--minutes", type=float, default=12.0, help="of one core, for the earlier trainer")
+    parser.add_argument("--minutes", type=POSITIVE, default=12.0, help="of one core, for the earlier trainer")
     parser.add_argument("--out", type=Path, default=Path("benchmarks"), help="folder of race.json and race.md")
     a = parser.parse_args()
     dtypes = {"float32": torch.float32} | ({"bfloat16": torch.bfloat16} if has_bf16("cpu") else {})

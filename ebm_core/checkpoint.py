@@ -1,26 +1,27 @@
 """One safetensors file is a model: weights, and JSON metadata that say how to build, sample and trust it."""
 
+import hashlib
 import json
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, NamedTuple
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from ebm_core.attribute import Attribute
 from ebm_core.config import ConfigError, from_dict, to_dict
+from ebm_core.files import describe, one_line, safe_name, write_atomically
 from ebm_core.nets import EnergyNetwork, NetConfig
 from ebm_core.sampling import SamplePlan
 
 FORMAT_VERSION = 1
 DATA_RANGE = [0.0, 1.0]
 METADATA_KEY = "ebm_studio"
+FLOATS = ("F16", "BF16", "F32", "F64")  # of weights, as safetensors calls them; in narrower ones they are others
 
 
 class CheckpointError(ValueError):
@@ -37,12 +38,13 @@ class ModelInfo:
     calibration: dict[str, Any] = field(default_factory=dict)  # quantiles of held-out energies; may be empty
     family: str = ""  # models of one family were trained on the same data and may be mixed; "" = with none
     attribute: Attribute | None = None  # what the labels of a conditional model mean
+    weights: str = field(default="", compare=False)  # digest of the weights it came with; "" = they were not read
 
 
 def save_model(path: Path, state: dict[str, Tensor], info: ModelInfo) -> None:
     """Write a model in one piece: a reader sees the old file or the whole new one, never half of it.
 
-    Raises CheckpointError when the disk refuses; the old file is then untouched.
+    Raises FileError when the disk refuses; the old file is then untouched.
     """
     metadata = {
         "format_version": FORMAT_VERSION,
@@ -61,107 +63,126 @@ def save_model(path: Path, state: dict[str, Tensor], info: ModelInfo) -> None:
 def replace_calibration(path: Path, calibration: dict[str, Any]) -> None:
     """Give a model file a calibration, in one piece; its weights and all else that it says stay as they are.
 
-    Raises CheckpointError when it is not a model file or the disk refuses; the old file is then untouched.
+    Raises CheckpointError when it is not a model file and FileError when the disk refuses; the old file is then
+    untouched.
     """
-    _replace_metadata(path, {"calibration": calibration})
+    # A calibration is of these very weights: rounded or trained further, they give other scores.
+    _replace_metadata(
+        path, lambda tensors: {"calibration": calibration | {"weights": digest(tensors)} if calibration else {}}
+    )
 
 
 def replace_plan(path: Path, plan: SamplePlan, tuning: dict[str, Any]) -> None:
     """Give a model file another plan, and say in its provenance how it was chosen; as ``replace_calibration``."""
     provenance = read_info(path).provenance | {"tuning": tuning}
-    _replace_metadata(path, {"plan": to_dict(plan), "provenance": provenance})
+    _replace_metadata(path, lambda _: {"plan": to_dict(plan), "provenance": provenance})
 
 
-def _replace_metadata(path: Path, changes: dict[str, Any]) -> None:
-    _open(path)
-    with safe_open(path, framework="pt") as file:
-        metadata = dict(file.metadata())
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - the file is no dictionary
-    content = json.loads(metadata[METADATA_KEY]) | changes
-    write_atomically(path, save(tensors, metadata=metadata | {METADATA_KEY: json.dumps(content)}))
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write ``data`` to ``path`` in one piece. Raises CheckpointError as ``replacing`` does."""
-    with replacing(path) as file:
-        file.write(data)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write to, a temporary neighbour of ``path`` that is flushed to disk and takes its name in the end.
-
-    Raises CheckpointError when the disk refuses. After any error the temporary file is gone and ``path`` untouched.
-    """
-    temporary: str | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-        temporary = None
-    except OSError as error:
-        raise CheckpointError(
-            f"could not write {path}: {error.strerror or error}; free some space or choose another folder "
-            "(what was there before is untouched)"
-        ) from error
-    finally:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
+def _replace_metadata(path: Path, changes: Callable[[dict[str, Tensor]], dict[str, Any]]) -> None:
+    file = read_safetensors(path, METADATA_KEY)
+    _parse_info(path, file.text)
+    content = json.loads(file.text) | changes(file.tensors)
+    write_atomically(path, save(file.tensors, metadata=file.metadata | {METADATA_KEY: json.dumps(content)}))
 
 
 def read_info(path: Path) -> ModelInfo:
     """Only the metadata of a model file. Raises CheckpointError as ``load_model`` does."""
-    return _open(path)[0]
+    return _parse_info(path, read_safetensors(path, METADATA_KEY, only_metadata=True).text)
 
 
 def load_model(path: Path, device: str = "cpu") -> tuple[EnergyNetwork, ModelInfo]:
     """The frozen float32 network of a model file, in evaluation mode, and what the file says of it.
 
-    Raises CheckpointError, in one sentence, for a file that is missing, truncated, not safetensors, of another
-    program, of a newer format, or whose tensors are missing, foreign, misshapen or not finite.
+    Raises CheckpointError, in one sentence, for a file that is missing, cut off, not safetensors, of another program,
+    of a newer format, or whose tensors are missing, foreign, misshapen, no floating-point numbers or not finite.
     """
-    info, tensors = _open(path, with_tensors=True)
+    file = read_safetensors(path, METADATA_KEY)
+    info = _parse_info(path, file.text)
     try:
         net = EnergyNetwork(info.net)
     except ValueError as error:
         raise CheckpointError(f"{path}: its network configuration is not valid: {error}") from error
-    wanted = net.state_dict()
-    for name in wanted.keys() | tensors.keys():
-        if name not in tensors:
-            raise CheckpointError(f"{path}: tensor '{name}' is missing; export the model again")
-        if name not in wanted:
-            raise CheckpointError(f"{path}: unexpected tensor '{name}'; the file does not fit its own configuration")
-        if tensors[name].shape != wanted[name].shape:
-            raise CheckpointError(
-                f"{path}: tensor '{name}' has shape {tuple(tensors[name].shape)}, its configuration asks for "
-                f"{tuple(wanted[name].shape)}"
-            )
-        if not bool(tensors[name].isfinite().all()):
-            raise CheckpointError(f"{path}: tensor '{name}' has values that are not finite; use another checkpoint")
-    net.load_state_dict(tensors)
-    return net.requires_grad_(False).eval().to(device), info
+    net.load_state_dict(fitting(path, file.tensors, net.state_dict()))
+    return net.requires_grad_(False).eval().to(device), replace(info, weights=digest(file.tensors))
 
 
-def _open(path: Path, with_tensors: bool = False) -> tuple[ModelInfo, dict[str, Tensor]]:
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """First 16 hexadecimal digits of a hash that differs when any tensor's name, type, shape or value does."""
+    whole = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        whole.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        whole.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return whole.hexdigest()[:16]
+
+
+class SafetensorsFile(NamedTuple):
+    """``text`` is the metadata under the key that was asked for; ``tensors`` are as they lie in the file."""
+
+    text: str
+    metadata: dict[str, str]
+    tensors: dict[str, Tensor]
+
+
+def read_safetensors(
+    path: Path, key: str, types: tuple[str, ...] = FLOATS, *, only_metadata: bool = False
+) -> SafetensorsFile:
+    """A safetensors file of this program: its metadata have ``key``, and its tensors numbers of these types.
+
+    Raises CheckpointError, in one sentence that says what the file is and what to do, for anything else.
+    """
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a folder; give the model file (.safetensors) in it")
     if not path.is_file():
         raise CheckpointError(f"{path} is not there; give a model file (.safetensors) or the name of a shipped model")
     try:
         with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(METADATA_KEY)
-            names = list(file.keys()) if with_tensors else []
-            tensors = {name: file.get_tensor(name).float() for name in names}
+            metadata: dict[str, str] = file.metadata() or {}
+            names = list(file.keys())
+            if key not in metadata:
+                kind = "of another program" if metadata else "with tensors alone (a bare state dict)"
+                raise CheckpointError(
+                    f"{path} is a safetensors file {kind}: it has no '{key}' metadata to say what they are; "
+                    "python -m train export writes files that do"
+                )
+            for name in names:
+                if (number := file.get_slice(name).get_dtype()) not in types:
+                    raise CheckpointError(
+                        f"{path}: tensor '{name}' has numbers of the type {number}, none of {', '.join(types)}: these "
+                        "are no longer the weights that were trained and calibrated; use the file from before they "
+                        "were converted"
+                    )
+            tensors = {} if only_metadata else {name: file.get_tensor(name) for name in names}
+            return SafetensorsFile(metadata[key], metadata, tensors)
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"{path} is not a whole safetensors file ({error}); it may be truncated: fetch or export it again"
-        ) from error
-    if text is None:
-        raise CheckpointError(f"{path} is a safetensors file of another program: it has no '{METADATA_KEY}' metadata")
-    return _parse_info(path, text), tensors
+        try:
+            what = describe(path)
+        except OSError:
+            what = one_line(error)
+        raise CheckpointError(f"{path} is no safetensors file that can be used: it is {what}") from error
+
+
+def fitting(path: Path, tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a file in the types of a network's own state, ``wanted``.
+
+    Raises CheckpointError for the first that is missing, foreign, misshapen, of another kind or not finite.
+    """
+    for name in sorted(wanted.keys() | tensors.keys()):
+        if name not in tensors:
+            raise CheckpointError(f"{path}: tensor '{name}' is missing; export the model again")
+        if name not in wanted:
+            raise CheckpointError(f"{path}: unexpected tensor '{name}'; the file does not fit its own configuration")
+        tensor, own = tensors[name], wanted[name]
+        if tensor.shape != own.shape:
+            raise CheckpointError(
+                f"{path}: tensor '{name}' has shape {tuple(tensor.shape)}, its configuration asks for "
+                f"{tuple(own.shape)}"
+            )
+        if tensor.is_floating_point() != own.is_floating_point():
+            raise CheckpointError(f"{path}: tensor '{name}' has {tensor.dtype} numbers, weights are floating-point "
+                                  "ones; use the file from before it was converted")  # fmt: skip
+        if not bool(tensor.isfinite().all()):
+            raise CheckpointError(f"{path}: tensor '{name}' has values that are not finite; use another checkpoint")
+    return {name: tensor.to(wanted[name].dtype) for name, tensor in tensors.items()}
 
 
 def _parse_info(path: Path, text: str) -> ModelInfo:
@@ -180,7 +201,7 @@ def _parse_info(path: Path, text: str) -> ModelInfo:
             plan=from_dict(SamplePlan, metadata["plan"], "plan"),
             provenance=dict(metadata["provenance"]),
             calibration=dict(metadata["calibration"]),
-            family=str(metadata.get("family", "")),
+            family=safe_name(str(family)) if (family := metadata.get("family")) else "",
             attribute=from_dict(Attribute, attribute, "attribute") if attribute else None,
         )
     except CheckpointError:

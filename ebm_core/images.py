@@ -13,6 +13,8 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 from torchvision.utils import make_grid
 
+from ebm_core.files import HEAD, kind_of, one_line
+
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 RECIPE_KEY = "ebm-studio"  # name of the PNG text chunk that says how a picture was made
 
@@ -82,7 +84,8 @@ def read_recipe(data: bytes) -> dict[str, Any]:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             text = getattr(image, "text", {}).get(RECIPE_KEY)  # chunks before the pixels; nothing is decoded
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"this is not a PNG file that can be read ({error})") from error
+        what = kind_of(data[:HEAD]) if not data.startswith(PNG_SIGNATURE) else f"damaged ({one_line(error)})"
+        raise ValueError(f"this is not a PNG file that can be read: it is {what}") from error
     if text is None:
         raise ValueError("this PNG has no settings in it; only pictures saved by EBM Studio do")
     try:

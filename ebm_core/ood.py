@@ -27,9 +27,11 @@ import torch
 from torch import Tensor
 
 from ebm_core import images
+from ebm_core.arguments import Bounds
 from ebm_core.energy import EnergyFn, energy_and_grad
 
 NUM_QUANTILES = 201  # from 0 to 1 in equal steps
+RATE = Bounds(0, 1, open=True)  # of false alarms
 CALIBRATED = ("typicality", "complexity")  # scores that exist only beside held-out pictures
 
 
@@ -91,8 +93,7 @@ class Calibration:
 
         Raises ValueError for a rate that is not between 0 and 1.
         """
-        if not 0 < false_alarm_rate < 1:
-            raise ValueError(f"the false-alarm rate must be between 0 and 1, got {false_alarm_rate}")
+        RATE.check(false_alarm_rate, "the false-alarm rate")
         grid = self._of(name)
         place = (1 - false_alarm_rate) * (len(grid) - 1)
         low = min(int(place), len(grid) - 2)
@@ -103,10 +104,15 @@ class Calibration:
         return asdict(self) | {"quantiles": {name: list(values) for name, values in self.quantiles.items()}}
 
     @classmethod
-    def from_plain(cls, value: Mapping[str, Any]) -> "Calibration | None":
-        """The inverse of ``to_plain``; None for an empty one. Raises ValueError when it cannot be understood."""
+    def from_plain(cls, value: Mapping[str, Any], weights: str = "") -> "Calibration | None":
+        """The inverse of ``to_plain``; None for an empty one.
+
+        Raises ValueError when it cannot be understood, or was made of other ``weights`` (``ModelInfo.weights``).
+        """
         if not value:
             return None
+        if weights and value.get("weights", weights) != weights:
+            raise ValueError("the model's calibration is of other weights than it has now; calibrate it again")
         try:
             found = cls(
                 str(value["data"]), int(value["num"]), float(value["energy_median"]), float(value["bits_slope"]),

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from ebm_core.files import one_line
 from ebm_core.images import from_pil
 
 # Raster formats whose decoders come with Pillow; not those that run other programs or are programs (EPS, PDF, SVG).
@@ -83,7 +84,7 @@ def read_picture(data: bytes, size: int, channels: int = 3, limits: Limits | Non
         raise PictureError("the picture unpacks to far too many pixels; make it smaller") from error
     # Decoders meet hostile bytes with errors of every class, and one file must not end a folder of a million.
     except Exception as error:
-        what = " ".join(f"{type(error).__name__}: {error}".split())
+        what = f"{type(error).__name__}: {one_line(error)}"
         raise PictureError(f"the image is damaged or cut off ({what}); save it again") from error
 
 

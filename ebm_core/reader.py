@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
 
 from ebm_core.attribute import Attribute
-from ebm_core.checkpoint import CheckpointError, write_atomically
-from ebm_core.config import ConfigError, from_dict, to_dict
+from ebm_core.checkpoint import FLOATS, CheckpointError, fitting, read_safetensors
+from ebm_core.config import from_dict, to_dict
+from ebm_core.files import write_atomically
 
 READER_FILE = "reader.safetensors"
 METADATA_KEY = "ebm_studio_reader"
@@ -87,27 +87,21 @@ def _told(attribute: Attribute, output: Tensor) -> str:
 
 
 def save_reader(path: Path, reader: Reader) -> None:
-    """Write a reader's weights, as float16, and config in one piece. Raises CheckpointError when the disk refuses."""
+    """Write a reader's weights, as float16, and config in one piece. Raises FileError when the disk refuses."""
     tensors = {n: (t.half() if t.is_floating_point() else t).contiguous() for n, t in reader.state_dict().items()}
     write_atomically(path, save(tensors, metadata={METADATA_KEY: json.dumps(to_dict(reader.config))}))
 
 
 def load_reader(path: Path, device: str = "cpu") -> Reader:
     """A frozen reader in evaluation mode. Raises CheckpointError, in one sentence, for a file that is none."""
+    if not path.exists():
+        raise CheckpointError(f"{path} is not there; python -m train reader trains it")
+    file = read_safetensors(path, METADATA_KEY, (*FLOATS, "I64"))  # BatchNorm counts its batches
     try:
-        with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(METADATA_KEY)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if text is None:
-            raise CheckpointError(f"{path} is a safetensors file of another kind: it has no '{METADATA_KEY}' metadata")
-        reader = Reader(from_dict(ReaderConfig, json.loads(text), "reader"))
-        reader.load_state_dict({n: t.float() if t.is_floating_point() else t for n, t in tensors.items()})
-    except CheckpointError:
-        raise
-    except (SafetensorError, OSError, ConfigError, ValueError, RuntimeError, KeyError) as error:
+        reader = Reader(from_dict(ReaderConfig, json.loads(file.text), "reader"))
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is not a reader that can be used ({error}); train it again") from error
-    if not all(bool(t.isfinite().all()) for t in reader.state_dict().values()):
-        raise CheckpointError(f"{path} has values that are not finite; train it again")
+    reader.load_state_dict(fitting(path, file.tensors, reader.state_dict()))
     return reader.requires_grad_(False).eval().to(device)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from ebm_core import images
+from ebm_core.arguments import whole
 from ebm_core.composition import Composition, CompositionError
 from ebm_core.config import ConfigError, from_dict, to_dict
 from ebm_core.sampling import SamplePlan
@@ -14,6 +15,7 @@ from ebm_core.sampling import SamplePlan
 MAX_CHAINS = 64
 MAX_STEPS = 5000
 MAX_SEED = 2**32 - 1
+CHAINS, SEED = whole(1, MAX_CHAINS), whole(0, MAX_SEED)
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,8 @@ class Recipe:
     from_picture: bool = False  # it began at a given picture, not at noise: the seed alone does not make it again
 
     def __post_init__(self) -> None:
-        if not 1 <= self.num <= MAX_CHAINS:
-            raise ValueError(f"the number of chains must be from 1 to {MAX_CHAINS}, got {self.num}")
-        if not 0 <= self.seed <= MAX_SEED:
-            raise ValueError(f"the seed must be a whole number from 0 to {MAX_SEED}, got {self.seed}")
+        CHAINS.check(self.num, "the number of chains")
+        SEED.check(self.seed, "the seed")
         if self.plan.num_steps > MAX_STEPS:
             raise ValueError(f"{self.plan.num_steps} Langevin steps are more than {MAX_STEPS}; take fewer of them")
         if self.plan.num_steps < 1:

@@ -1,6 +1,7 @@
 """app -> ebm_core <- train: the core imports neither, and app and train never import each other."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,11 @@ def test_imports_follow_the_design(package, forbidden):
 def test_only_hub_touches_the_network():
     users = [p.name for p in (ROOT / "ebm_core").rglob("*.py") if "huggingface_hub" in p.read_text()]
     assert users == ["hub.py"]
+
+
+def test_only_files_replaces_files():
+    modules = [p for package in ("ebm_core", "train", "app", "benchmarks") for p in (ROOT / package).rglob("*.py")]
+    assert [p.name for p in modules if re.search(r"mkstemp|os\.replace\(", p.read_text())] == ["files.py"]
 
 
 def test_nothing_is_unpickled_freely():

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from ebm_core import images
+from ebm_core.arguments import folder_name
 from ebm_core.attribute import Attribute
-from ebm_core.checkpoint import ModelInfo, load_model, write_atomically
+from ebm_core.checkpoint import ModelInfo, load_model
 from ebm_core.compose import conditioned
+from ebm_core.files import write_atomically
 from ebm_core.hub import MODEL_FILE, WEIGHTS
 from ebm_core.nets import EnergyNetwork
 from ebm_core.precision import for_sampling
@@ -33,7 +35,7 @@ TERMS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="a folder under weights/")
+    parser.add_argument("name", type=folder_name, help="a folder under weights/")
     parser.add_argument("--compose", type=Path, help="compose.json of the model's family: what a classifier reads")
     parser.add_argument("--frechet", type=Path, help="frechet.json of the model")
     parser.add_argument("--ood", type=Path, help="ood.json of the model")

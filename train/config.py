@@ -1,14 +1,23 @@
 """A training run as one file: every field changes what happens, and its comment says whose value it is."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
+from ebm_core.arguments import COUNT, POSITIVE, Bounds, whole
 from ebm_core.attribute import Attribute
+from ebm_core.files import safe_name
 from ebm_core.nets import NetConfig
+from ebm_core.recipe import SEED
 from ebm_core.sampling import SamplePlan
 from train.data import DataConfig
 
 MAX_WIDTH = 0.28  # of a power-function average; 0.289 would weight the whole run alike
+
+
+def check(config: Any, bounds: Bounds, *names: str) -> None:
+    """Raises ValueError for the first of the fields that is out of bounds."""
+    for name in names:
+        bounds.check(getattr(config, name), name)
 
 
 @dataclass(frozen=True)
@@ -26,10 +35,10 @@ class OptimConfig:
     muon_decay: float = 0.0  # of those matrices at each step, times the rate: decoupled weight decay
 
     def __post_init__(self) -> None:
-        if self.lr <= 0 or self.clip_norm <= 0:
-            raise ValueError("lr and clip_norm must be positive")
-        if self.muon_lr < 0 or self.muon_decay < 0:
-            raise ValueError(f"muon_lr and muon_decay must be 0 or more, got {self.muon_lr} and {self.muon_decay}")
+        check(self, POSITIVE, "lr", "clip_norm")
+        check(self, Bounds(0), "muon_lr", "muon_decay", "final_lr")
+        check(self, Bounds(0, 1), "beta1", "beta2")
+        check(self, whole(0), "warmup")
         if not 0 <= self.hold < 1:
             raise ValueError(f"hold is a share of the phase from 0 to below 1, got {self.hold}")
 
@@ -69,6 +78,10 @@ class WarmStartConfig:
     batch_size: int = 64
     optim: OptimConfig = field(default_factory=OptimConfig)
 
+    def __post_init__(self) -> None:
+        check(self, whole(0), "iterations")
+        check(self, COUNT, "batch_size")
+
 
 @dataclass(frozen=True)
 class IcdConfig:
@@ -96,6 +109,9 @@ class IcdConfig:
     reinit_prob: float = 0.01  # a replayed image is noise instead (algorithm box; section 3.1 says 0.001)
 
     def __post_init__(self) -> None:
+        check(self, whole(0), "iterations", "entropy_past")
+        check(self, COUNT, "batch_size", "matching_batch", "buffer_size")
+        check(self, Bounds(0, 1), "reinit_prob")
         if not 1 <= self.kl_steps <= self.steps:
             raise ValueError(f"kl_steps must be from 1 to steps ({self.steps}), got {self.kl_steps}")
         if self.batch_size > self.buffer_size:
@@ -110,6 +126,9 @@ class LogConfig:
     samples_every: int = 500  # full Algorithm 2 chains from noise, drawn as a sheet
     num_samples: int = 36
     checkpoint_every: int = 250
+
+    def __post_init__(self) -> None:
+        check(self, COUNT, "scalars_every", "samples_every", "num_samples", "checkpoint_every")
 
 
 @dataclass(frozen=True)
@@ -137,6 +156,11 @@ class TrainConfig:
     diverged_at: float = 1e4  # |energy gap| at which the run is stopped
 
     def __post_init__(self) -> None:
+        check(self, SEED, "seed")
+        check(self, Bounds(0, 1), "ema_decay")
+        check(self, POSITIVE, "diverged_at")
+        if self.family:
+            safe_name(self.family)
         wanted = self.attribute.label_dim if self.attribute else 0
         if self.net.label_dim != wanted:
             told = f"attribute '{self.attribute.name}'" if self.attribute else "no attribute"

@@ -14,7 +14,7 @@ def export_run(run: Path, path: Path, average: str | None = None) -> Path:
     """Write a moving average of a run's last checkpoint, its main one unless named, as a model file.
 
     Floating-point tensors are stored as float16, half the bytes; the loader makes them float32 again. Raises
-    RunError when the run has no checkpoint, CheckpointError when the file cannot be written.
+    RunError when the run has no checkpoint, FileError when the file cannot be written.
     """
     config, state = load_config(run), load_state(run)
     weights = averaged_weights(state, average)

@@ -12,15 +12,17 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from ebm_core import images
-from train.run import LOG
+from ebm_core.files import write_atomically
+from train.run import LOG, SHEETS, cut_back
 
 
 class RunLog:
-    """A context manager; a resumed log goes on in the same files."""
+    """A context manager; a resumed log goes on in the same files, from ``iteration`` on."""
 
     def __init__(self, run: Path, iteration: int, iterations: int) -> None:
         self.run = run
         self.board = SummaryWriter(str(run / "tensorboard"), purge_step=iteration)
+        cut_back(run, iteration)
         self.lines = (run / LOG).open("a")
         self.bar = tqdm(total=iterations, initial=iteration, dynamic_ncols=True)
         self.started = time.monotonic()
@@ -55,8 +57,6 @@ class RunLog:
 
     def sheet(self, iteration: int, x: Tensor, energy: Tensor) -> None:
         """Samples ``(B, C, H, W)`` with their energies ``(B,)``."""
-        folder = self.run / "sheets"
-        folder.mkdir(exist_ok=True)
-        images.grid(x, zoom=2).save(folder / f"{iteration:06d}.png")
+        write_atomically(self.run / SHEETS / f"{iteration:06d}.png", images.encode(images.grid(x, zoom=2), "PNG"))
         self.board.add_images("samples", x, iteration)
         self.board.add_scalar("e_chain", float(energy.mean()), iteration)

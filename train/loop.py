@@ -14,6 +14,7 @@ from ebm_core.captured import captured
 from ebm_core.compose import conditioned
 from ebm_core.device import has_amx, has_bf16
 from ebm_core.energy import EnergyFn
+from ebm_core.files import one_line
 from ebm_core.langevin import NonFiniteEnergyError
 from ebm_core.nets import EnergyNetwork
 from ebm_core.nets.blocks import shared_weights
@@ -28,7 +29,7 @@ from train.log import RunLog
 from train.optim import Optimiser
 from train.parallel import Processes
 from train.replay import ReplayBuffer
-from train.run import RunError, load_state, save_config, save_state
+from train.run import RunError, check_run, load_state, save_config, save_state
 from train.start import check_same_network, start_from
 from train.step import StepOutput, icd_step, matching_step
 
@@ -248,17 +249,22 @@ def fit(
 ) -> Trainer:
     """Train until the config's iterations or ``minutes`` are over or ``stop`` is set; each leaves a checkpoint.
 
-    All processes of a group call it alike; only the first one writes.
+    All processes of a group call it alike; only the first one writes. Raises FileError for a used folder when not
+    resuming, RunError for one without a checkpoint that fits when resuming.
     """
+    if processes.is_first:
+        check_run(run, resume)
     trainer = Trainer(config, data, device, processes, labels)
     if resume:
+        state = load_state(run, device)
         try:
-            trainer.load_state_dict(load_state(run, device))
-        except (RuntimeError, ValueError, KeyError) as error:
-            raise RunError(f"the checkpoint in {run} does not fit this config ({error}); give the run's own") from error
+            trainer.load_state_dict(state)
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            why = one_line(error)
+            raise RunError(f"the checkpoint in {run} does not fit this config ({why}); give the run's own") from error
     if processes.is_first:
         save_config(run, config)
-    deadline = time.monotonic() + 60 * minutes if minutes else math.inf
+    deadline = time.monotonic() + 60 * minutes if minutes is not None else math.inf
     every = config.log
     with RunLog(run, trainer.iteration, config.iterations) if processes.is_first else nullcontext() as log:
         saved_at = trainer.iteration

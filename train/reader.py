@@ -11,11 +11,14 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
+from ebm_core.arguments import COUNT, folder_name
 from ebm_core.attribute import Attribute
 from ebm_core.config import load_toml
+from ebm_core.files import check_new
 from ebm_core.hub import WEIGHTS
 from ebm_core.images import dequantise
 from ebm_core.reader import READER_FILE, Reader, ReaderConfig, reading_error, save_reader
+from ebm_core.recipe import SEED
 from ebm_core.transitions import TransitionConfig, transition
 from train.batch import label_vectors
 from train.config import TrainConfig
@@ -28,16 +31,22 @@ COLOURS = TransitionConfig(1.0, 0.0, jitter_strength=0.3, jitter_prob=0.8, grays
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("family", help="such as faces: its attributes are those of train/configs/FAMILY-*.toml")
+    parser.add_argument(
+        "family", type=folder_name, help="such as faces: its attributes are those of train/configs/FAMILY-*.toml"
+    )
     parser.add_argument("--train", required=True, help="zip of the training images")
     parser.add_argument("--test", required=True, help="zip of images that only its accuracy is measured on")
-    parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--width", type=int, default=ReaderConfig.width, help="of the first stage; ResNet-18 has 64")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--epochs", type=COUNT, default=12)
+    parser.add_argument("--width", type=COUNT, default=ReaderConfig.width, help="of the first stage; ResNet-18 has 64")
+    parser.add_argument("--seed", type=SEED, default=0)
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="folder whose FAMILY folder gets the reader")
+    parser.add_argument("--force", action="store_true", help="replace the reader that is there")
 
 
 def run(a: argparse.Namespace) -> None:
+    path = a.weights / a.family / READER_FILE
+    if not a.force:
+        check_new(path, "--force replaces it")
     config = ReaderConfig(family_attributes(a.family), width=a.width)
     started = time.monotonic()
     (x, y), (x_test, y_test) = (_load(path, config) for path in (a.train, a.test))
@@ -49,7 +58,6 @@ def run(a: argparse.Namespace) -> None:
         **provenance(),
     }  # fmt: skip
     reader.config = replace(config, held_out=figures, provenance=origin)
-    path = a.weights / a.family / READER_FILE
     save_reader(path, reader)
     print("\n".join(f"{name}: {value:.4f}" for name, value in figures.items()))
     print(f"{path}: {path.stat().st_size / 2**20:.2f} MiB, {origin['seconds']} s")

@@ -8,8 +8,6 @@ import argparse
 import io
 import json
 import math
-import os
-import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +18,9 @@ import numpy.typing as npt
 from PIL import Image
 from tqdm import tqdm
 
+from ebm_core.arguments import COUNT, whole
+from ebm_core.files import check_new, replacing
+from ebm_core.recipe import SEED
 from train.data.archive import LABEL_FILE
 from train.render_objects import OBJECT_TYPES, ObjectRenderer
 
@@ -27,6 +28,7 @@ from train.render_objects import OBJECT_TYPES, ObjectRenderer
 RANGES = {"size": (0.45, 1.15), "x": (-1.5, 1.5), "y": (-0.8, 0.8), "theta": (0.0, 2 * math.pi), "hue": (0.0, 1.0)}
 DECIMALS = 4  # labels are rounded before they are drawn, so that they say exactly what is in the picture
 IMAGES_PER_FOLDER = 1000
+NUMBERS = {"num": COUNT, "size": whole(4), "samples": COUNT, "seed": SEED}
 WEBP_QUALITY = 95  # lossy, about 900 bytes at 64x64
 
 Label = dict[str, Any]
@@ -35,10 +37,10 @@ Draw = Callable[[Label], npt.NDArray[np.uint8]]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument("--num", type=int, default=1000, help="how many images (default %(default)s)")
-    parser.add_argument("--size", type=int, default=64, help="width and height in pixels (default %(default)s)")
-    parser.add_argument("--samples", type=int, default=24, help="light paths per pixel (default %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the labels; same seed, same images")
+    parser.add_argument("--num", type=COUNT, default=1000, help="how many images (default %(default)s)")
+    parser.add_argument("--size", type=NUMBERS["size"], default=64, help="pixels a side (default %(default)s)")
+    parser.add_argument("--samples", type=COUNT, default=24, help="light paths per pixel (default %(default)s)")
+    parser.add_argument("--seed", type=SEED, default=0, help="of the labels; same seed, same images")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.zip", help="the zip to write")
 
 
@@ -53,9 +55,8 @@ def render(num: int, size: int, samples: int, seed: int, out: Path) -> None:
     Raises ValueError for numbers that make no sense, when ``out`` exists or cannot be written, and when Blender's
     Python module is missing.
     """
-    for name, value, least in (("num", num, 1), ("size", size, 4), ("samples", samples, 1), ("seed", seed, 0)):
-        if value < least:
-            raise ValueError(f"{name} must be at least {least}, got {value}")
+    for name, value in {"num": num, "size": size, "samples": samples, "seed": seed}.items():
+        NUMBERS[name].check(value, name)
     _check_free(out)
     write_zip(out, draw_labels(num, np.random.default_rng(seed)), ObjectRenderer(size, samples), f"objects{size}")
 
@@ -78,35 +79,21 @@ def write_zip(out: Path, labels: Sequence[Label], draw: Draw, name: str) -> None
     Raises ValueError when ``out`` exists or cannot be written.
     """
     _check_free(out)
-    temporary: str | None = None
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=out.parent, prefix=out.name, suffix=".tmp")
-        with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-            entries = []
-            for i, label in enumerate(tqdm(labels, "rendering", unit="image")):
-                path = f"{i // IMAGES_PER_FOLDER:05d}/img{i:08d}.webp"
-                # ZipInfo's own date is fixed: same seed, same file.
-                archive.writestr(zipfile.ZipInfo(path), _webp(draw(label)))
-                entries.append([path, label])
-            text = json.dumps({"name": name, "labels": entries})
-            archive.writestr(zipfile.ZipInfo(LABEL_FILE), text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, out)
-    except OSError as error:
-        raise ValueError(
-            f"could not write {out}: {error.strerror or error}; free some space or choose another folder"
-        ) from error
-    finally:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
+    with replacing(out) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        entries = []
+        for i, label in enumerate(tqdm(labels, "rendering", unit="image")):
+            path = f"{i // IMAGES_PER_FOLDER:05d}/img{i:08d}.webp"
+            # ZipInfo's own date is fixed: same seed, same file.
+            archive.writestr(zipfile.ZipInfo(path), _webp(draw(label)))
+            entries.append([path, label])
+        text = json.dumps({"name": name, "labels": entries})
+        archive.writestr(zipfile.ZipInfo(LABEL_FILE), text)
 
 
 def _check_free(out: Path) -> None:
     if out.suffix != ".zip":
         raise ValueError(f"--out must be the name of a .zip file, got {out}")
-    if out.exists():
-        raise ValueError(f"{out} exists already; delete it or choose another name")
+    check_new(out)
 
 
 def _webp(pixels: npt.NDArray[np.uint8]) -> bytes:

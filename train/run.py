@@ -14,15 +14,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ebm_core.checkpoint import write_atomically
 from ebm_core.config import from_dict, to_dict
+from ebm_core.files import check_new_folder, write_atomically
 from train.config import TrainConfig
 
-STATE, CONFIG, LOG = "state.pt", "config.json", "log.jsonl"
+STATE, CONFIG, LOG, SHEETS = "state.pt", "config.json", "log.jsonl", "sheets"
 
 
 class RunError(ValueError):
     """A run folder that cannot be used; the message says what to do."""
+
+
+def check_run(run: Path, resume: bool) -> None:
+    """Raises RunError for a folder without a run to resume, FileError for one in use that a new run would spoil."""
+    if not resume:
+        otherwise = "go on with --resume, or" if (run / STATE).is_file() else "delete it, or"
+        check_new_folder(run, f"{otherwise} choose another folder for a new run")
+    elif not (run / STATE).is_file():
+        raise RunError(f"{run} has no checkpoint to go on from; start it without --resume in a new folder")
 
 
 def save_state(run: Path, state: dict[str, Any]) -> None:
@@ -33,14 +42,21 @@ def save_state(run: Path, state: dict[str, Any]) -> None:
 
 
 def load_state(run: Path, device: str = "cpu") -> dict[str, Any]:
-    """The run's checkpoint; only tensors and plain containers are unpickled."""
+    """The run's checkpoint; only tensors and plain containers are unpickled. Raises RunError when there is none."""
+    check_run(run, resume=True)
     path = run / STATE
-    if not path.is_file():
-        raise RunError(f"{run} has no checkpoint to go on from; start it without --resume")
     try:
-        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    except (RuntimeError, OSError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        raise RunError(f"{path} cannot be read ({error}); start the run again without --resume") from error
+        state: Any = torch.load(path, map_location=device, weights_only=True)
+    except (RuntimeError, OSError, EOFError, KeyError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        # Not in torch's words, which advise to unpickle whatever there is.
+        raise RunError(
+            f"{path} is no whole checkpoint that can be read ({type(error).__name__}): it is damaged or holds more "
+            "than tensors; start the run again in a new folder"
+        ) from error
+    parts = {"net", "averages", "optimiser", "iteration", "shards"}
+    if not isinstance(state, dict) or not parts <= state.keys():
+        what = "a bare state dict" if isinstance(state, dict) else f"a {type(state).__name__}"
+        raise RunError(f"{path} is {what} and no checkpoint of a run, which has {', '.join(sorted(parts))}")
     return state
 
 
@@ -58,7 +74,30 @@ def save_config(run: Path, config: TrainConfig) -> None:
 
 
 def load_config(run: Path) -> TrainConfig:
+    """What the run was started with. Raises RunError when there is no such file or it is damaged."""
     path = run / CONFIG
     if not path.is_file():
         raise RunError(f"{run} is not a run: it has no {CONFIG}")
-    return from_dict(TrainConfig, json.loads(path.read_text()))
+    try:
+        return from_dict(TrainConfig, json.loads(path.read_bytes()))
+    except ValueError as error:
+        raise RunError(f"{path} cannot be read: {error}") from error
+
+
+def cut_back(run: Path, iteration: int) -> None:
+    """Forget what the log and the sheets say of iterations that a resumed run makes again, and half a last line."""
+    path = run / LOG
+    if path.is_file():
+        kept = [line for line in path.read_bytes().splitlines() if _iteration_of(line) < iteration]
+        write_atomically(path, b"".join(line + b"\n" for line in kept))
+    for sheet in (run / SHEETS).glob("*.png"):
+        if sheet.stem.isdecimal() and int(sheet.stem) > iteration:
+            sheet.unlink()
+
+
+def _iteration_of(line: bytes) -> float:
+    """Infinity for a line that a kill cut off."""
+    try:
+        return float(json.loads(line)["iteration"])
+    except (ValueError, KeyError, TypeError):
+        return float("inf")

@@ -6,13 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from ebm_core import images
-from ebm_core.checkpoint import load_model, write_atomically
+from ebm_core.checkpoint import load_model
 from ebm_core.composition import Composition, Term
 from ebm_core.config import to_dict
+from ebm_core.files import check_new_folder, write_atomically
 from ebm_core.hub import WEIGHTS, find_model
 from ebm_core.images import PNG_SIGNATURE
 from ebm_core.precision import for_sampling
-from ebm_core.recipe import Recipe, fingerprint, from_png, to_png
+from ebm_core.recipe import CHAINS, SEED, Recipe, fingerprint, from_png, to_png
 from train.evaluate.samples import draw_chains
 
 
@@ -21,15 +22,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--recipe", type=Path, metavar="FILE", help="instead of a model: a composition as JSON, or a PNG of the page"
     )
-    parser.add_argument("--num", type=int, help="default 16, or that of the PNG")
-    parser.add_argument("--seed", type=int, help="default 0, or that of the PNG")
+    parser.add_argument("--num", type=CHAINS, help="default 16, or that of the PNG")
+    parser.add_argument("--seed", type=SEED, help="default 0, or that of the PNG")
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="the weights folder")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new or empty folder")
+    parser.add_argument("--force", action="store_true", help="replace the pictures that are in the folder")
 
 
 def run(a: argparse.Namespace) -> None:
     if (a.model is None) == (a.recipe is None):
         raise ValueError("give either a model's name or --recipe FILE")
+    if not a.force:
+        check_new_folder(a.out, "choose another folder, or --force replaces its pictures")
     composition, saved = (Composition(Term(a.model)), None) if a.recipe is None else read_recipe(a.recipe)
     files = {name: find_model(name, a.weights) for name in composition.models()}
     loaded = {name: load_model(path, a.device) for name, path in files.items()}
@@ -37,7 +41,7 @@ def run(a: argparse.Namespace) -> None:
     plan = composition.plan(infos)
     if saved is not None:
         plan = saved.plan
-    num = a.num or (saved.num if saved else 16)
+    num = a.num if a.num is not None else (saved.num if saved else 16)
     seed = a.seed if a.seed is not None else (saved.seed if saved else 0)
     mixed = a.model is None and not isinstance(composition.root, Term)
     first = infos[composition.models()[0]]
@@ -48,6 +52,8 @@ def run(a: argparse.Namespace) -> None:
     energy = composition.energy({name: for_sampling(net, min(num, 16), a.device) for name, (net, _) in loaded.items()})
     shape = (first.net.channels, first.net.image_size, first.net.image_size)
     drawn, energies = draw_chains(lambda part: energy, shape, plan, num, seed, batch=num, device=a.device)
+    for old in a.out.glob("[0-9]" * 5 + ".png"):
+        old.unlink()
     listing = []
     for number, (image, value) in enumerate(zip(drawn, energies.tolist(), strict=True)):
         name = f"{number:05d}.png"

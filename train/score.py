@@ -17,8 +17,8 @@ import torch
 from tqdm import tqdm
 
 from ebm_core import ood
-from ebm_core.checkpoint import write_atomically
 from ebm_core.config import to_dict
+from ebm_core.files import check_new, write_atomically
 from ebm_core.pictures import Limits, Picture, PictureError, read_picture
 from train.parallel import Processes
 from train.score_files import Files
@@ -58,8 +58,7 @@ def score(files: Files, scorer: Scorer, out: Path, options: Options, processes: 
     """
     if out.suffix not in SUFFIXES:
         raise ValueError(f"the output must be the name of a .parquet or .csv file, got {out}")
-    if out.exists():
-        raise ValueError(f"{out} exists already; delete it or choose another name")
+    check_new(out)
     threshold = scorer.calibration.threshold(options.by, options.false_alarm_rate) if scorer.calibration else None
     columns = schema(scorer.score_names, scorer.calibration is not None)
     folder = out.with_name(out.name + ".parts")

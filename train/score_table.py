@@ -13,7 +13,7 @@ import pyarrow.csv
 import pyarrow.parquet
 from torch import Tensor
 
-from ebm_core.checkpoint import replacing, write_atomically
+from ebm_core.files import replacing, spreadsheet_text, write_atomically
 
 IN, OUT = "in-distribution", "out-of-distribution"
 SUFFIXES = (".parquet", ".csv")
@@ -60,16 +60,25 @@ def write_part(path: Path, content: Sequence[Mapping[str, Any]], columns: pa.Sch
 def assemble(parts: Sequence[Path], out: Path, columns: pa.Schema) -> Iterator[tuple[str, str | None]]:
     """Write the whole table, parquet or CSV by its suffix, one part in memory at a time.
 
-    Yields every file with its error, None where there is none; ``out`` appears when the last has been taken. Raises
-    ValueError when the disk refuses or a part is damaged.
+    In a CSV no text is a formula (``spreadsheet_text``). Yields every file with its error, None where there is none;
+    ``out`` appears when the last has been taken. Raises ValueError when the disk refuses or a part is damaged.
     """
     with replacing(out) as file:
         make = pa.csv.CSVWriter if out.suffix == ".csv" else pa.parquet.ParquetWriter
         with make(file, columns) as writer:
             for part in parts:
                 table = _read_part(part, columns)
-                writer.write_table(table)
+                writer.write_table(_plain(table) if out.suffix == ".csv" else table)
                 yield from zip(table["file"].to_pylist(), table["error"].to_pylist(), strict=True)
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    columns = [
+        pa.array([None if text is None else spreadsheet_text(text) for text in column.to_pylist()], pa.string())
+        if pa.types.is_string(column.type) else column
+        for column in table.columns
+    ]  # fmt: skip
+    return pa.table(columns, schema=table.schema)
 
 
 def _read_part(path: Path, columns: pa.Schema) -> pa.Table:

@@ -48,8 +48,11 @@ class Scorer(NamedTuple):
         return joined(parts)
 
 
-def load_scorer(model: str, device: str) -> Scorer:
-    """The model of a name or path. Raises ValueError when there is none or when it needs labels."""
+def load_scorer(model: str, device: str, *, calibrated: bool = True) -> Scorer:
+    """The model of a name or path; without ``calibrated`` what its calibration says does not matter.
+
+    Raises ValueError when there is none, when it needs labels, or when its calibration cannot be used.
+    """
     path = find_model(model)
     net, info = load_model(path, device)
     if info.net.label_dim:
@@ -57,5 +60,5 @@ def load_scorer(model: str, device: str) -> Scorer:
             f"'{model}' is a conditional model, whose energy is of a picture and a label; only unconditional models "
             "score pictures"
         )
-    calibration = Calibration.from_plain(info.calibration)
+    calibration = Calibration.from_plain(info.calibration, info.weights) if calibrated else None
     return Scorer(folded(net), info.net, calibration, path, fingerprint(path), device)

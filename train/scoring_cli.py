@@ -7,7 +7,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, get_args
 
+from ebm_core.arguments import COUNT, whole
+from ebm_core.ood import RATE
 from ebm_core.pictures import Limits
+from ebm_core.recipe import SEED
 from train.data.config import DataConfig, Source
 
 UNREADABLE = 3  # exit code
@@ -22,9 +25,9 @@ def add_commands(commands: Any, evaluations: Any, device: argparse.ArgumentParse
     calibrate.add_argument("--data", required=True, metavar="PATH", help="held-out pictures, never those trained on")
     calibrate.add_argument("--source", choices=get_args(Source), default="zip", help="default: %(default)s")
     calibrate.add_argument("--split", default="test", help="of a source with official splits (default: %(default)s)")
-    calibrate.add_argument("--skip", type=int, default=0, metavar="N", help="leave the first N pictures out")
-    calibrate.add_argument("--first", type=int, metavar="N", help="then take only N, and leave the rest for a test")
-    calibrate.add_argument("--batch", type=int, default=64, help="pictures measured at once (default: %(default)s)")
+    calibrate.add_argument("--skip", type=whole(0), default=0, metavar="N", help="leave the first N pictures out")
+    calibrate.add_argument("--first", type=COUNT, metavar="N", help="then take only N, and leave the rest for a test")
+    calibrate.add_argument("--batch", type=COUNT, default=64, help="pictures measured at once (default: %(default)s)")
     calibrate.add_argument("--name", help='what the pictures are, such as "CIFAR-10 test, first 5,000"')
     calibrate.set_defaults(command=_calibrate)
 
@@ -40,10 +43,10 @@ def add_commands(commands: Any, evaluations: Any, device: argparse.ArgumentParse
         "--in", dest="inside", default="cifar10", metavar="SET",
         help="the in-distribution set: cifar10, objects, celeba, ..., or the path of a zip (default: %(default)s)",
     )  # fmt: skip
-    ood.add_argument("--skip", type=int, metavar="N", help="leave its first N pictures out (default: half of them)")
-    ood.add_argument("--num", type=int, help="pictures of each set, drawn by the seed (default: all)")
-    ood.add_argument("--seed", type=int, default=0)
-    ood.add_argument("--batch", type=int, default=64, help="pictures measured at once (default: %(default)s)")
+    ood.add_argument("--skip", type=whole(0), metavar="N", help="leave its first N pictures out (default: half)")
+    ood.add_argument("--num", type=whole(2), help="pictures of each set, drawn by the seed (default: all)")
+    ood.add_argument("--seed", type=SEED, default=0)
+    ood.add_argument("--batch", type=COUNT, default=64, help="pictures measured at once (default: %(default)s)")
     ood.add_argument("--out", type=Path, required=True, metavar="DIR", help="ood.json, README.md, histograms.png")
     ood.set_defaults(command=_evaluate_ood)
 
@@ -64,18 +67,18 @@ def add_commands(commands: Any, evaluations: Any, device: argparse.ArgumentParse
     score.add_argument("--model", required=True, help="a name under weights/, a path, or hf:owner/repo")
     score.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .parquet or .csv file to write")
     score.add_argument(
-        "--false-alarm-rate", type=float, default=0.05, metavar="RATE",
+        "--false-alarm-rate", type=RATE, default=0.05, metavar="RATE",
         help="share of held-out pictures that the verdict may call out-of-distribution (default: %(default)s)",
     )  # fmt: skip
     score.add_argument(
         "--by", default="energy",
         help="the score of percentile and verdict: energy, grad_norm, typicality, ... (default: %(default)s)",
     )  # fmt: skip
-    score.add_argument("--batch", type=int, default=64, help="pictures scored at once (default: %(default)s)")
-    score.add_argument("--save-every", type=int, default=1024, metavar="N", help="files (default: %(default)s)")
+    score.add_argument("--batch", type=COUNT, default=64, help="pictures scored at once (default: %(default)s)")
+    score.add_argument("--save-every", type=COUNT, default=1024, metavar="N", help="files (default: %(default)s)")
     mib, megapixels = limits.max_bytes // 2**20, limits.max_pixels // 10**6
-    score.add_argument("--max-mib", type=int, default=mib, help="of a file (default: %(default)s)")
-    score.add_argument("--max-megapixels", type=int, default=megapixels, help="of a picture (default: %(default)s)")
+    score.add_argument("--max-mib", type=COUNT, default=mib, help="of a file (default: %(default)s)")
+    score.add_argument("--max-megapixels", type=COUNT, default=megapixels, help="of a picture (default: %(default)s)")
     score.set_defaults(command=_score)
 
 
@@ -83,10 +86,8 @@ def _calibrate(a: argparse.Namespace) -> None:
     from train.calibrate import calibrate
     from train.scorer import load_scorer
 
-    _at_least(0, skip=a.skip)
-    _at_least(1, batch=a.batch, first=a.first)
     config = DataConfig(a.source, a.data, "train" if a.source in UNSPLIT else a.split)
-    scorer = load_scorer(a.model, a.device)
+    scorer = load_scorer(a.model, a.device, calibrated=False)
     calibration = calibrate(scorer, config, skip=a.skip, first=a.first, batch=a.batch, name=a.name)
     print(
         f"{scorer.path}: calibrated on {calibration.num} pictures ({calibration.data}), median energy "
@@ -99,9 +100,6 @@ def _evaluate_ood(a: argparse.Namespace) -> None:
     from train.evaluate.ood_report import markdown
     from train.scorer import load_scorer
 
-    _at_least(0, skip=a.skip)
-    _at_least(1, batch=a.batch)
-    _at_least(2, num=a.num)
     scorer = load_scorer(a.model, a.device)
     setting = prepare(scorer, a.data, a.inside, a.skip)
     print(markdown(evaluate(scorer, setting, num=a.num, seed=a.seed, batch=a.batch, out=a.out, model=a.model)))
@@ -116,7 +114,6 @@ def _score(a: argparse.Namespace) -> int:
     from train.score_files import open_files
     from train.scorer import load_scorer
 
-    _at_least(1, batch=a.batch, save_every=a.save_every, max_mib=a.max_mib, max_megapixels=a.max_megapixels)
     limits = Limits(a.max_mib * 2**20, a.max_megapixels * 10**6)
     options = Options(a.by, a.false_alarm_rate, a.batch, a.save_every, limits)
     warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, once for each of a million files
@@ -147,8 +144,3 @@ def _score(a: argparse.Namespace) -> int:
     print(f"{tally.num_unreadable} files could not be read{rest}", file=sys.stderr)
     return UNREADABLE
 
-
-def _at_least(least: int, **values: int | None) -> None:
-    for name, value in values.items():
-        if value is not None and value < least:
-            raise ValueError(f"--{name.replace('_', '-')} must be at least {least}, got {value}")

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ebm_core.arguments import POSITIVE, whole
 from train.config import TrainConfig
 
 TIMED = 6  # iterations that tell how many fit into the time
@@ -30,15 +31,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("configs", type=Path, nargs="+", help="TOML files; a trial is named as its file")
     parser.add_argument("--data", required=True, help="training pictures")
     parser.add_argument("--val", required=True, help="validation pictures, for both figures")
-    parser.add_argument("--core-minutes", type=float, default=6.0, help="of training, for each")
-    parser.add_argument("--num", type=int, default=250, help="samples for the Fréchet distance; 0 = the loss alone")
+    parser.add_argument("--core-minutes", type=POSITIVE, default=6.0, help="of training, for each")
+    parser.add_argument("--num", type=whole(0), default=250, help="samples for the Fréchet distance; 0 = the loss alone")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="one JSON a trial, and a table of all")
 
 
 def run(a: argparse.Namespace) -> None:
     """A trial whose JSON is there already is not made again; the table has all that are in the folder."""
-    from ebm_core.checkpoint import write_atomically
     from ebm_core.config import load_toml
+    from ebm_core.files import write_atomically
     from train.data import DataConfig, load
     from train.provenance import provenance
 

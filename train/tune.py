@@ -9,6 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
+from ebm_core.arguments import whole
+from ebm_core.recipe import SEED
 from ebm_core.sampling import SamplePlan
 
 STEPS = (80, 120, 160, 200, 240, 320)
@@ -20,9 +22,9 @@ BATCH = 50
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="a name under weights/, or a path")
     parser.add_argument("--data", required=True, help="validation pictures; never those that the model is reported on")
-    parser.add_argument("--num", type=int, default=250, help="samples for each plan")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, nargs="+", default=list(STEPS), help="lengths to try without jolts")
+    parser.add_argument("--num", type=whole(2), default=250, help="samples for each plan")
+    parser.add_argument("--seed", type=SEED, default=0)
+    parser.add_argument("--steps", type=whole(REFINEMENT + 1), nargs="+", default=list(STEPS), help="lengths to try without jolts")
 
 
 def run(a: argparse.Namespace) -> None:
@@ -74,8 +76,6 @@ def compare(
 
 
 def straight(plan: SamplePlan, steps: int) -> SamplePlan:
-    """The plan that walks ``steps`` steps from noise with no transition. Raises ValueError for too few."""
-    if steps <= REFINEMENT:
-        raise ValueError(f"a plan to try has more than {REFINEMENT} steps, got {steps}")
+    """The plan that walks ``steps`` steps, more than ``REFINEMENT``, from noise with no transition."""
     langevin = replace(plan.langevin, steps=steps - REFINEMENT)
     return replace(plan, rounds=1, refinement_steps=REFINEMENT, move_noise=False, langevin=langevin)

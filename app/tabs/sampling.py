@@ -1,5 +1,6 @@
 """The tab that samples: controls on the left, the live chains on the right."""
 
+import html
 from collections.abc import Iterator
 from dataclasses import astuple
 from typing import Any
@@ -10,8 +11,8 @@ from app import handlers
 from app.catalog import WARM_CHAINS, Catalog
 from app.chain_view import RESTARTING_EVENTS, build_chain_view
 from app.handlers import Session, View
-from app.settings import PRESET_NAMES, PRESETS, Controls, apply_preset, controls_of, controls_of_recipe
-from ebm_core.recipe import MAX_CHAINS, MAX_SEED
+from app.settings import INPUTS, PRESET_NAMES, PRESETS, Controls, apply_preset, controls_of, controls_of_recipe
+from ebm_core.recipe import MAX_CHAINS
 
 SHOWN_FIRST = "objects"  # of the shipped models the one whose pictures are the clearest
 INTRO = """An energy-based model gives every picture one number, its energy: **low
@@ -36,9 +37,7 @@ def build_sampling_tab(catalog: Catalog, session: gr.State) -> None:
                 stop = gr.Button("Stop", interactive=False, min_width=90, elem_id="stop")
                 resume = gr.Button("Continue", interactive=False, min_width=90, elem_id="continue")
             with gr.Row(equal_height=True):
-                seed = gr.Number(
-                    0, label="Seed", precision=0, minimum=0, maximum=MAX_SEED, min_width=120, elem_id="seed"
-                )
+                seed = gr.Number(0, label="Seed", min_width=120, elem_id="seed")
                 dice = gr.Button("⚄ New", min_width=80, elem_id="dice")
                 again = gr.Button("↺ Last", min_width=80, elem_id="reuse")
             with gr.Accordion("All settings", open=False, elem_id="advanced"):
@@ -53,17 +52,14 @@ def build_sampling_tab(catalog: Catalog, session: gr.State) -> None:
     buttons = [sample, stop, resume]
 
     def show(views: Iterator[View]) -> Iterator[list[Any]]:
-        """Views as updates of the chain view and the buttons; an error is told and leaves all as it was."""
-        try:
-            for item in views:
-                running = item.phase == "running"
-                yield view.updates(item) + [
-                    gr.Button(interactive=True),
-                    gr.Button(interactive=running),
-                    gr.Button(interactive=item.phase == "stopped"),
-                ]
-        except ValueError as error:
-            raise gr.Error(str(error), duration=15) from error
+        """Views as updates of the chain view and the buttons."""
+        for item in views:
+            running = item.phase == "running"
+            yield view.updates(item) + [
+                gr.Button(interactive=True),
+                gr.Button(interactive=running),
+                gr.Button(interactive=item.phase == "stopped"),
+            ]
 
     def on_sample(current: Session, model: str, num: float, seed: float, *values: float) -> Iterator[list[Any]]:
         yield from show(_start(current, catalog, model, num, seed, values))
@@ -91,7 +87,7 @@ def build_sampling_tab(catalog: Catalog, session: gr.State) -> None:
         try:
             recipe, sentence = handlers.read_settings(catalog, path)
         except ValueError as error:
-            gr.Warning(str(error), duration=15)
+            gr.Warning(html.escape(str(error), quote=False), duration=15)
             return [None, *[gr.skip()] * (4 + len(controls))]
         gr.Info(sentence)
         return [None, recipe.model, recipe.num, recipe.seed, sentence, *astuple(controls_of_recipe(recipe))]
@@ -101,14 +97,18 @@ def build_sampling_tab(catalog: Catalog, session: gr.State) -> None:
 
 def _build_controls(own: Controls) -> list[Any]:
     """Inputs for every field of ``Controls``, in its order."""
+    label = {name: words for name, (words, _) in INPUTS.items()}
     return [
-        gr.Slider(0, 20, own.rounds, step=1, label="Rounds N", info="each begins with a random jolt", elem_id="rounds"),
-        gr.Slider(1, 300, own.steps, step=1, label="Steps K in each round", elem_id="steps"),
-        gr.Slider(0, 500, own.refinement_steps, step=1, label="Refinement steps", info="at the end, without jolts",
-                  elem_id="refinement"),
-        gr.Number(own.step_size, label="Step size", info="how far a step follows the slope", elem_id="step-size"),
-        gr.Number(own.noise_std, label="Noise", info="standard deviation added in each step", elem_id="noise"),
-        gr.Slider(0, 4, own.transition_strength, step=0.05, label="Strength of the jolts",
+        gr.Slider(0, 20, own.rounds, step=1, label=label["rounds"], info="each begins with a random jolt",
+                  elem_id="rounds"),
+        gr.Slider(1, 300, own.steps, step=1, label=label["steps"], elem_id="steps"),
+        gr.Slider(0, 500, own.refinement_steps, step=1, label=label["refinement_steps"],
+                  info="at the end, without jolts", elem_id="refinement"),
+        gr.Number(own.step_size, label=label["step_size"], info="how far a step follows the slope",
+                  elem_id="step-size"),
+        gr.Number(own.noise_std, label=label["noise_std"], info="standard deviation added in each step",
+                  elem_id="noise"),
+        gr.Slider(0, 4, own.transition_strength, step=0.05, label=label["transition_strength"],
                   info="crop, colour and blur of the chain; 1 = as trained, 0 = none", elem_id="strength"),
     ]  # fmt: skip
 
@@ -116,6 +116,4 @@ def _build_controls(own: Controls) -> list[Any]:
 def _start(
     current: Session, catalog: Catalog, model: str, num: float | None, seed: float | None, values: tuple[Any, ...]
 ) -> Iterator[View]:
-    if num is None or seed is None or any(value is None for value in values):
-        raise ValueError("A setting is empty: fill it in, or choose a preset to have them all back.")
-    yield from handlers.start(current, catalog, model, Controls(*values), int(num), int(seed))
+    yield from handlers.start(current, catalog, model, Controls(*values), num, seed)

@@ -1,7 +1,6 @@
 """The tab that scores a person's own pictures: model and pictures on the left, histogram and judge on the right."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import gradio as gr
@@ -81,14 +80,12 @@ def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:
     quick: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "trigger_mode": "multiple"}
 
     def on_score(current: Session) -> Iterator[list[Any]]:
-        with _told():
-            for item in scoring.score(current):
-                yield _updates(item)
+        for item in scoring.score(current):
+            yield _updates(item)
 
     def taking(take: Callable[[Board, Any], None]) -> Callable[..., None]:
         def handler(current: Session, name: str, given: Any = None) -> None:
-            with _told():
-                scoring.choose(current.board, catalog, name)
+            scoring.choose(current.board, catalog, name)
             take(current.board, given)
 
         return handler
@@ -97,17 +94,15 @@ def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:
         taking(scoring.take_refused)(current, name, event.kept)
 
     def on_model(current: Session, name: str) -> list[Any]:
-        with _told():
-            scoring.choose(current.board, catalog, name)
+        scoring.choose(current.board, catalog, name)
         judging = judge_of(current.board)
         calibrated = current.board.calibration is not None
         offered = gr.Dropdown(_judges(current.board), value=judging.name)
         return [about(current.board), offered, judging.purpose, gr.Slider(interactive=calibrated)]
 
     def on_judge(current: Session, model: str, name: str, percent: float) -> list[Any]:
-        with _told():
-            scoring.choose(current.board, catalog, model)
-            item = scoring.judge(current, name, percent)
+        scoring.choose(current.board, catalog, model)
+        item = scoring.judge(current, name, percent)
         return [judge_of(current.board).purpose, *_updates(item)]
 
     events = [
@@ -129,17 +124,16 @@ def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:
     buttons = [pull, stop, resume]
 
     def walk(views: Iterator[View]) -> Iterator[list[Any]]:
-        with _told():
-            for item in views:
-                running = item.phase == "running"
-                yield view.updates(item) + [
-                    gr.Button(interactive=True),
-                    gr.Button(interactive=running),
-                    gr.Button(interactive=item.phase == "stopped"),
-                ]
+        for item in views:
+            running = item.phase == "running"
+            yield view.updates(item) + [
+                gr.Button(interactive=True),
+                gr.Button(interactive=running),
+                gr.Button(interactive=item.phase == "stopped"),
+            ]
 
     def on_pull(current: Session, number: int | None, steps: float) -> Iterator[list[Any]]:
-        yield from walk(scoring.pull_back(current, number or 0, int(steps)))
+        yield from walk(scoring.pull_back(current, number, steps))
 
     def on_continue(current: Session) -> Iterator[list[Any]]:
         yield from walk(handlers.resume(current))
@@ -168,11 +162,3 @@ def _updates(shown: Shown) -> list[Any]:
         return [*updates, gr.skip()]
     return [*updates, gr.Dropdown(shown.choices, value=shown.choices[0][1] if shown.choices else None)]
 
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """An error is told in its sentence, and leaves all as it was."""
-    try:
-        yield
-    except ValueError as error:
-        raise gr.Error(str(error), duration=15) from error

@@ -10,7 +10,7 @@ from app.catalog import Catalog
 from app.chain_view import CHAIN_EVENTS, RESTARTING_EVENTS, build_chain_view
 from app.handlers import Session, View
 from app.understanding import CHAINS, NOISE, Comparison
-from ebm_core.recipe import MAX_CHAINS, MAX_SEED
+from ebm_core.recipe import MAX_CHAINS
 
 INTRO = """Two things that the energy of a picture decides, shown on the shipped models as they happen."""
 MIXING = """### Do chains find more than one picture?
@@ -30,9 +30,7 @@ def build_understanding_tab(catalog: Catalog, jolted: gr.State, bare: gr.State, 
     gr.Markdown(INTRO)
     with gr.Row(equal_height=True):
         model = gr.Dropdown(names, value=names[0], label="Model", elem_id="understand-model", min_width=160)
-        seed = gr.Number(
-            0, label="Seed", precision=0, minimum=0, maximum=MAX_SEED, min_width=110, elem_id="understand-seed"
-        )
+        seed = gr.Number(0, label="Seed", min_width=110, elem_id="understand-seed")
         dice = gr.Button("⚄ New", min_width=80, elem_id="understand-dice")
     gr.Markdown(MIXING)
     with gr.Row(equal_height=True):
@@ -76,30 +74,22 @@ def build_understanding_tab(catalog: Catalog, jolted: gr.State, bare: gr.State, 
         ]  # fmt: skip
 
     def show_both(comparisons: Iterator[Comparison]) -> Iterator[list[Any]]:
-        try:
-            for item in comparisons:
-                updates = [
-                    part
-                    for side, view in zip((left, right), item.views, strict=True)
-                    for part in ([gr.skip()] * len(side.outputs) if view is None else side.updates(view))
-                ]
-                yield [*updates, gr.skip() if item.plot is None else item.plot, *buttons(item.phase)]
-        except ValueError as error:
-            raise gr.Error(str(error), duration=15) from error
+        for item in comparisons:
+            updates = [
+                part
+                for side, view in zip((left, right), item.views, strict=True)
+                for part in ([gr.skip()] * len(side.outputs) if view is None else side.updates(view))
+            ]
+            yield [*updates, gr.skip() if item.plot is None else item.plot, *buttons(item.phase)]
 
     def show(views: Iterator[View]) -> Iterator[list[Any]]:
-        try:
-            for item in views:
-                yield [*valley.updates(item), *buttons(item.phase)]
-        except ValueError as error:
-            raise gr.Error(str(error), duration=15) from error
+        for item in views:
+            yield [*valley.updates(item), *buttons(item.phase)]
 
     def on_part(
         first: Session, second: Session, name: str, num: float, rounds: float, strength: float, seed: float | None
     ) -> Iterator[list[Any]]:
-        yield from show_both(
-            understanding.part([first, second], catalog, name, int(num), int(rounds), strength, int(seed or 0))
-        )
+        yield from show_both(understanding.part([first, second], catalog, name, num, rounds, strength, seed))
 
     def on_continue(first: Session, second: Session) -> Iterator[list[Any]]:
         yield from show_both(understanding.watch([first, second]))
@@ -118,8 +108,8 @@ def build_understanding_tab(catalog: Catalog, jolted: gr.State, bare: gr.State, 
     ) -> Iterator[list[Any]]:
         walk = chains.walk if start == CHAINS else None
         if start == CHAINS and walk is None:
-            raise gr.Error("There are no chains to start from yet: let some part above, or start from noise.")
-        yield from show(understanding.plunge(current, catalog, name, int(num), int(steps), int(seed or 0), walk))
+            raise ValueError("There are no chains to start from yet: let some part above, or start from noise.")
+        yield from show(understanding.plunge(current, catalog, name, num, steps, seed, walk))
 
     def on_further(current: Session) -> Iterator[list[Any]]:
         yield from show(handlers.resume(current))

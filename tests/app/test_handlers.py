@@ -229,20 +229,24 @@ def test_hostile_recipes_are_sentences(session, catalog, tmp_path):
     refused(lambda r: r.update(index=3), "no chain 3 among 3")
     refused(lambda r: r.update(model="../alpha"), "which is not here")
     (tmp_path / "text.png").write_text("not a picture")
-    with pytest.raises(ValueError, match="not a PNG file"):
+    with pytest.raises(ValueError, match="not a PNG file that can be read: it is text"):
         read_settings(catalog, str(tmp_path / "text.png"))
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"step_size": 0.0}, "step_size must be a positive number"),
-        ({"noise_std": -1.0}, "noise_std must be 0 or more"),
+        ({"step_size": 0.0}, "'Step size' must be a number above 0, got 0.0"),
+        ({"noise_std": -1.0}, "'Noise' must be a number of 0 or more, got -1.0"),
         ({"rounds": 0, "refinement_steps": 0}, "at least one step"),
         ({"rounds": 20, "steps": 300}, "more than 5000"),
-        ({"transition_strength": 9.0}, "transition strength must be from 0 to 4"),
-        ({"num": 0}, "number of chains"),
-        ({"seed": MAX_SEED + 1}, "seed must be"),
+        ({"transition_strength": 9.0}, "'Strength of the jolts' must be a number from 0 to 4, got 9.0"),
+        ({"rounds": 1.5}, "'Rounds N' must be a whole number of 0 or more, got 1.5"),
+        ({"steps": None}, "'Steps K in each round' is empty"),
+        ({"num": 0}, "'Chains' must be a whole number from 1 to 64, got 0"),
+        ({"seed": MAX_SEED + 1}, "'Seed' must be a whole number from 0 to 4294967295, got 4294967296"),
+        ({"seed": 1.5}, "'Seed' must be a whole number .*, got 1.5"),
+        ({"seed": None}, "'Seed' is empty"),
     ],
 )
 def test_impossible_settings_are_refused_and_the_old_walk_is_kept(session, catalog, changes, message):

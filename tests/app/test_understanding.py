@@ -128,9 +128,9 @@ def test_another_comparison_takes_the_place_of_the_first(pair, catalog, gate):  
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"num": 1}, "two chains or more, got 1"),
-        ({"rounds": 0}, "Without a round there is no jolt"),
-        ({"strength": 9.0}, "strength must be from 0 to 4"),
+        ({"num": 1}, "'Chains on each side' must be a whole number from 2 to 64, got 1"),
+        ({"rounds": 0}, "'Rounds' must be a whole number of 1 or more, got 0"),
+        ({"strength": 9.0}, "'Strength of the jolts' must be a number from 0 to 4"),
         ({"num": 65}, "from 1 to 64, got 65"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ebm_core import images, ood
-from ebm_core.checkpoint import ModelInfo, read_info, replace_calibration, save_model
+from ebm_core.checkpoint import ModelInfo, load_model, read_info, replace_calibration, save_model
 from ebm_core.ood import Calibration, Measured, calibrate, complexity, joined, measure, scores
 from ebm_core.sampling import SamplePlan
 from tests.conftest import TINY, Quadratic
@@ -121,7 +121,7 @@ def test_the_percentile_of_a_threshold_is_one_less_the_rate_and_verdicts_agree(n
 
 @pytest.mark.parametrize("rate", [0, 1, -0.1, 1.5, math.nan])
 def test_rates_are_between_0_and_1(to_200, rate):
-    with pytest.raises(ValueError, match="false-alarm rate must be between 0 and 1"):
+    with pytest.raises(ValueError, match="false-alarm rate must be a number between 0 and 1"):
         to_200.threshold("energy", rate)
 
 
@@ -170,6 +170,13 @@ def test_a_calibration_survives_a_model_file(to_200, tiny_net, tmp_path):
     assert Calibration.from_plain(read_info(path).calibration) is None
     replace_calibration(path, to_200.to_plain())
     assert Calibration.from_plain(read_info(path).calibration) == to_200
+    info = load_model(path)[1]
+    assert Calibration.from_plain(info.calibration, info.weights) == to_200
+    # Converted with their metadata kept, as tools do, the weights are no longer those that were calibrated.
+    save_model(path, {name: tensor.bfloat16() for name, tensor in tiny_net.state_dict().items()}, info)
+    info = load_model(path)[1]
+    with pytest.raises(ValueError, match="is of other weights than it has now; calibrate it again"):
+        Calibration.from_plain(info.calibration, info.weights)
 
 
 def broken(change):

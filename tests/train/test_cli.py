@@ -63,7 +63,15 @@ def test_fit_resume_export_sample_evaluate(config, data, tmp_path, capsys, monke
     fit = ["fit", str(config), "--data", str(data), "--out", run, "--device", "cpu"]
     assert main([*fit, "--set", "icd.iterations=1"]) == 0
     assert main([*fit, "--resume"]) == 0
-    assert main(["export", run, "--name", "tiny", "--weights", weights]) == 0
+    export = ["export", run, "--name", "tiny", "--weights", weights]
+    assert main(export) == 0
+    assert main(export) == 2
+    assert "exists already; choose another --name, or --force replaces it" in capsys.readouterr().err
+    (tmp_path / "weights" / "tiny" / "README.md").touch()
+    assert main([*export, "--force"]) == 0
+    assert "README.md is still of the model before" in capsys.readouterr().err
+    assert main(fit) == 2
+    assert "go on with --resume, or choose another folder" in capsys.readouterr().err
     net, info = load_model(tmp_path / "weights" / "tiny" / "model.safetensors")
     assert info.provenance["iteration"] == 4
     assert info.provenance["warm_start_iterations"] == 2
@@ -78,6 +86,10 @@ def test_fit_resume_export_sample_evaluate(config, data, tmp_path, capsys, monke
         png = (tmp_path / "a" / entry["file"]).read_bytes()
         assert png == (tmp_path / "b" / entry["file"]).read_bytes()
     assert from_png(png).index == 2
+    again = ["sample", model, "--num", "2", "--seed", "5", "--out", str(tmp_path / "b"), "--device", "cpu"]
+    assert main(again) == 2
+    assert main([*again, "--force"]) == 0
+    assert sorted(p.name for p in (tmp_path / "b").iterdir()) == ["00000.png", "00001.png", "energies.json"]
     assert from_png(png).plan == info.plan
     # The energy beside a picture is the energy of that very picture, to the byte the PNG keeps of it.
     with torch.no_grad():
@@ -121,18 +133,45 @@ class Means(torch.nn.Module):
         (["fit", "CONFIG", "--out", "x", "--data", "no.zip"], "no.zip"),
         (["fit", "CONFIG", "--out", "x", "--data", "DATA", "--resume"], "start it without --resume"),
         (["sample", "nobody", "--out", "x"], "no model 'nobody'"),
+        (["fit", "CONFIG", "--out", "USED", "--data", "DATA"], "used is in use, it has old.txt; delete it, or choose"),
+        (["fit", "CONFIG", "--out", "x", "--minutes", "nan"], "--minutes: must be a number above 0, got 'nan'"),
+        (["fit", "CONFIG", "--out", "x", "--minutes", "0"], "--minutes: must be a number above 0, got '0'"),
+        (["fit", "CONFIG", "--out", "x", "--set", "ema_decay=nan"], "'ema_decay' must be a finite number, got nan"),
+        (["fit", "CONFIG", "--out", "x", "--set", "log.checkpoint_every=0"], "checkpoint_every must be"),
+        (["fit", "CONFIG", "--out", "x", "--set", "icd.batch_size=-1"], "batch_size must be"),
+        (["fit", "DATA", "--out", "x"], "data.zip is not valid TOML"),
+        (["fit", "CONFIG"], "the following arguments are required: --out"),
+        (["sample", "USED", "--out", "USED"], "used is in use, it has old.txt; choose another folder, or --force"),
+        (["sample", "m", "--out", "CONFIG"], "config.toml is no folder to write to: Not a directory"),
+        (["sample", "m", "--out", "x", "--num", "0"], "--num: must be a whole number from 1 to 64, got '0'"),
+        (["sample", "m", "--out", "x", "--seed", "1.5"], "--seed: must be a whole number from 0 to 4294967295, got"),
+        (["sample", "m", "--out", "x", "--seed", "-1"], "--seed: must be a whole number"),
+        (["sample", "m", "--out", "x", "--device", "gpu"], "--device: must be cpu or cuda, got 'gpu'"),
+        (["sample", "m", "--out", "x", "--device", "cuda:99"], "'cuda:99' is not on this machine"),
+        (["sample", "m" * 300, "--out", "x"], "File name too long"),
         (["export", "x", "--name", "y"], "is not a run"),
-        (["render", "--num", "0", "--out", "x.zip"], "num must be at least 1"),
+        *((["export", "x", "--name", name], "--name: a name has 1 to 100 letters") for name in ("../../x", "", "a/b")),
+        (["card", "../x", "--trained", "", "--poor", ""], "name: a name has 1 to 100 letters"),
+        (["reader", "../x", "--train", "x", "--test", "x"], "family: a name has 1 to 100 letters"),
+        (["evaluate", "compose", "../x", "--train", "x", "--test", "x", "--out", "x"], "family: a name has"),
+        (["evaluate", "frechet", "m", "--train", "x", "--test", "x", "--out", "x", "--num", "1"], "--num: must be"),
+        (["reproduce", "mixing", "--minutes", "inf"], "--minutes: must be a number above 0, got 'inf'"),
+        (["render", "--num", "0", "--out", "x.zip"], "--num: must be a whole number of 1 or more, got '0'"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(arguments, message, config, data, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    arguments = [{"CONFIG": str(config), "DATA": str(data)}.get(a, a) for a in arguments]
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "old.txt").touch()
+    places = {"CONFIG": str(config), "DATA": str(data), "USED": str(tmp_path / "used")}
+    arguments = [places.get(a, a) for a in arguments]
+    before = sorted(tmp_path.rglob("*"))
     assert main(arguments) == 2
     error = capsys.readouterr().err.rpartition("\r")[2]  # behind the progress bar of loading the data
     assert error.startswith("error: ")
     assert message in error
     assert len(error.splitlines()) == 1
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_every_shipped_config_is_valid():

@@ -8,13 +8,13 @@ from threading import Event
 import pytest
 import torch
 
-from ebm_core.checkpoint import CheckpointError
+from ebm_core.files import FileError
 from tests.train.conftest import CONFIG
 from train import loop
 from train.config import IcdConfig, OptimConfig, TrainConfig
 from train.ema import MovingAverage, constant
 from train.loop import DivergedError, Trainer, fit, schedule
-from train.run import LOG, RunError, load_config, load_state
+from train.run import LOG, RunError, cut_back, load_config, load_state
 
 
 def same(a, b):
@@ -87,6 +87,25 @@ def test_a_kill_loses_only_what_came_after_the_last_checkpoint(data, tmp_path, m
     assert load_state(tmp_path)["iteration"] == 2
     resumed = run(config, data, tmp_path, resume=True)
     assert same(resumed.state_dict(), run(config, data, tmp_path / "whole").state_dict())
+    # What was logged after the checkpoint is not there twice, and half a last line is gone.
+    assert [line["iteration"] for line in log_of(tmp_path)] == [0, 1, 2, 3]
+    for line, other in zip(log_of(tmp_path), log_of(tmp_path / "whole"), strict=True):
+        assert line | {"seconds": 0} == other | {"seconds": 0}
+
+
+def test_a_log_is_cut_back_to_its_checkpoint(tmp_path):
+    lines = [json.dumps({"iteration": i, "matching": i}) for i in (0, 20, 40, 60)]
+    (tmp_path / LOG).write_text("\n".join([*lines, '{"iteration": 7']))
+    for name in ("000020", "000040", "000060", "notes"):
+        (tmp_path / "sheets").mkdir(exist_ok=True)
+        (tmp_path / "sheets" / f"{name}.png").touch()
+    cut_back(tmp_path, 40)
+    assert (tmp_path / LOG).read_text() == "\n".join(lines[:2]) + "\n"
+    assert sorted(p.stem for p in (tmp_path / "sheets").iterdir()) == ["000020", "000040", "notes"]
+
+
+def log_of(path):
+    return [json.loads(line) for line in (path / LOG).read_text().splitlines()]
 
 
 def test_minutes_stop_a_run_with_a_checkpoint(data, tmp_path, monkeypatch):
@@ -154,27 +173,45 @@ def test_unusable_runs_are_refused_in_a_sentence(data, tmp_path):
     run(replace(CONFIG, icd=replace(CONFIG.icd, iterations=0)), data, tmp_path / "cut")
     state = tmp_path / "cut" / "state.pt"
     state.write_bytes(state.read_bytes()[:-100])
-    with pytest.raises(RunError, match="cannot be read"):
+    with pytest.raises(RunError, match="is no whole checkpoint that can be read") as error:
         run(CONFIG, data, tmp_path / "cut", resume=True)
+    assert "weights_only" not in str(error.value)
+    for content, what in [({"a": torch.zeros(1)}, "a bare state dict"), ([1], "a list"), (torch.zeros(1), "a Tensor"),
+                          ({"net": Event}, "holds more than tensors")]:  # fmt: skip
+        torch.save(content, state)
+        with pytest.raises(RunError, match=what) as error:
+            run(CONFIG, data, tmp_path / "cut", resume=True)
+        assert "weights_only" not in str(error.value)
     run(replace(CONFIG, icd=replace(CONFIG.icd, iterations=0)), data, tmp_path / "other")
-    with pytest.raises(RunError, match=r"it is of another network: .scales\S+. is not the same in both"):
+    with pytest.raises(RunError, match=r"it is of another network: .scales\S+. is not the same in both") as error:
         run(replace(CONFIG, net=replace(CONFIG.net, width=16)), data, tmp_path / "other", resume=True)
+    assert len(str(error.value).splitlines()) == 1
+    before = (tmp_path / "other" / "state.pt").read_bytes()
+    with pytest.raises(FileError, match=r"is in use, it has config\.json.*go on with --resume, or choose another"):
+        run(CONFIG, data, tmp_path / "other")
+    assert (tmp_path / "other" / "state.pt").read_bytes() == before
+    (tmp_path / "other" / "state.pt").unlink()
+    with pytest.raises(FileError, match="delete it, or choose another folder"):
+        run(CONFIG, data, tmp_path / "other")
+    (tmp_path / "other" / "config.json").write_text("{")
+    with pytest.raises(RunError, match=r"config\.json cannot be read"):
+        load_config(tmp_path / "other")
 
 
 def test_a_full_disk_keeps_the_last_checkpoint(data, tmp_path, monkeypatch):
-    from ebm_core import checkpoint
+    from ebm_core import files
 
     run(replace(CONFIG, icd=replace(CONFIG.icd, iterations=0)), data, tmp_path)
     before = (tmp_path / "state.pt").read_bytes()
-    original = checkpoint.os.replace
+    original = files.os.replace
 
     def full(source, target):
         if str(target).endswith("state.pt"):
             raise OSError(28, "No space left on device")
         original(source, target)
 
-    monkeypatch.setattr(checkpoint.os, "replace", full)
-    with pytest.raises(CheckpointError, match="No space left"):
+    monkeypatch.setattr(files.os, "replace", full)
+    with pytest.raises(FileError, match="No space left"):
         run(CONFIG, data, tmp_path, resume=True)
     assert (tmp_path / "state.pt").read_bytes() == before
 

@@ -13,7 +13,7 @@ import pyarrow.parquet
 import pytest
 import torch
 
-from ebm_core import checkpoint, images
+from ebm_core import files, images
 from ebm_core.checkpoint import ModelInfo, load_model, replace_calibration, save_model
 from ebm_core.ood import calibrate, scores
 from ebm_core.pictures import Limits
@@ -134,6 +134,38 @@ def test_folder_zip_and_list_as_parquet_and_csv_are_alike(folder, model, tmp_pat
                 assert float(line[name]) == pytest.approx(value, rel=1e-6)
             elif value is not None:
                 assert line[name] == value
+
+
+def test_no_cell_of_a_csv_is_a_formula(model, tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    names = ["=1+1.png", "+1.png", "-1.png", "@x.png", "plain.png"]
+    for number, name in enumerate(names):
+        (folder / name).write_bytes(png(number))
+    score_all(folder, model, tmp_path / "scores.csv")
+    score_all(folder, model, tmp_path / "scores.parquet")
+    with (tmp_path / "scores.csv").open(newline="") as file:
+        cells = [line["file"] for line in csv.DictReader(file)]
+    assert sorted(cells) == ["'+1.png", "'-1.png", "'=1+1.png", "'@x.png", "plain.png"]
+    assert sorted(row["file"] for row in table(tmp_path / "scores.parquet")) == sorted(names)
+
+
+def test_a_calibration_that_is_damaged_or_of_other_weights_is_refused_and_made_anew(folder, model, tmp_path, capsys):
+    command = ["score", str(folder), "--model", str(model), "--out", str(tmp_path / "a.csv"), "--device", "cpu"]
+    again = ["calibrate", str(model), "--source", "folder", "--data", str(tmp_path / "held-out"), "--device", "cpu"]
+    (tmp_path / "held-out").mkdir()
+    for number in range(3):
+        (tmp_path / "held-out" / f"{number}.png").write_bytes(png(number))
+    net, info = load_model(model)
+    for change, message in [
+        (lambda: replace_calibration(model, {"data": "x"}), "calibration cannot be read"),
+        (lambda: save_model(model, {k: v.bfloat16() for k, v in net.state_dict().items()}, info), "of other weights"),
+    ]:
+        change()
+        assert main(command) == 2
+        assert message in capsys.readouterr().err
+        assert main(again) == 0
+        assert load_scorer(str(model), "cpu").calibration.num == 3
 
 
 def test_lists_name_what_they_like_in_their_own_order(model, tmp_path):
@@ -267,7 +299,7 @@ def test_a_full_disk_is_one_sentence_and_keeps_the_parts(folder, model, tmp_path
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         fsync(handle)
 
-    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(ValueError, match="No space left on device; free some space"):
         score_all(folder, model, out)
     parts = tmp_path / "scores.parquet.parts"
@@ -355,10 +387,10 @@ def test_bad_input_is_one_sentence_and_exit_code_2(folder, model, tmp_path, caps
         (folder, ["--model", str(tmp_path / "conditional.safetensors")], "is a conditional model"),
         (folder, ["--out", str(tmp_path / "scores.xls")], "must be the name of a .parquet or .csv file"),
         (folder, ["--out", str(tmp_path / "there.csv")], "there.csv exists already; delete it or choose another name"),
-        (folder, ["--false-alarm-rate", "1"], "the false-alarm rate must be between 0 and 1"),
+        (folder, ["--false-alarm-rate", "1"], "--false-alarm-rate: must be a number between 0 and 1, got '1'"),
         (folder, ["--by", "scale_7"], "there is no calibrated score 'scale_7'; there are: energy, "),
-        (folder, ["--batch", "0"], "--batch must be at least 1, got 0"),
-        (folder, ["--max-mib", "0"], "--max-mib must be at least 1, got 0"),
+        (folder, ["--batch", "0"], "argument --batch: must be a whole number of 1 or more, got '0'"),
+        (folder, ["--max-mib", "0"], "argument --max-mib: must be a whole number of 1 or more, got '0'"),
         (tmp_path / "empty", [], "there are no picture files there"),
         (tmp_path / "nothing.txt", [], "there are no picture files there"),
         (tmp_path / "nowhere", [], "cannot be read (No such file or directory); give a folder, a zip or a list"),

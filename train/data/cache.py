@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from ebm_core.checkpoint import CheckpointError, write_atomically
+from ebm_core.files import FileError, write_atomically
 from train.data.config import DataConfig, ImageSet, Source
 
 CACHE_VERSION = 2  # raised whenever the same files would be decoded differently
@@ -110,5 +110,5 @@ def _write(path: Path, images: ImageSet) -> None:
         for other in path.parent.glob(f"{identity}-*.safetensors"):
             if other != path:  # the same set as its files were before
                 other.unlink(missing_ok=True)
-    except (CheckpointError, OSError) as error:
+    except (FileError, OSError) as error:
         _log.warning("the decoded data set is not cached: %s", error)

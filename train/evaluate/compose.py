@@ -17,14 +17,17 @@ import torch
 from torch import Tensor
 
 from ebm_core import images
+from ebm_core.arguments import COUNT, POSITIVE, folder_name
 from ebm_core.attribute import Attribute
-from ebm_core.checkpoint import ModelInfo, load_model, write_atomically
+from ebm_core.checkpoint import ModelInfo, load_model
 from ebm_core.compose import Product, conditioned, product_weights
 from ebm_core.energy import EnergyFn
+from ebm_core.files import write_atomically
 from ebm_core.hub import WEIGHTS, find_model
 from ebm_core.nets import EnergyNetwork
 from ebm_core.precision import for_sampling
 from ebm_core.reader import READER_FILE, Reader, load_reader, reading_error
+from ebm_core.recipe import SEED
 from train.batch import label_vectors
 from train.data import DataConfig, load
 from train.evaluate.compose_report import bars, markdown
@@ -41,15 +44,15 @@ FEWEST = 100  # pictures with all that was asked for, below which there is no di
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("family", help="faces or objects")
+    parser.add_argument("family", type=folder_name, help="faces or objects")
     parser.add_argument("--train", required=True, help="zip of the training images (for the nearest ones)")
     parser.add_argument("--test", required=True, help="zip of the test images (for labels and distances)")
-    parser.add_argument("--num", type=int, default=128, help="samples of each composition")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--num", type=COUNT, default=128, help="samples of each composition")
+    parser.add_argument("--seed", type=SEED, default=0)
     parser.add_argument(
         "--sum-only", action="store_true", help="add the energies as the paper does, without dividing by the base"
     )
-    parser.add_argument("--weight", type=float, default=1.0, help="of each attribute that is asked for")
+    parser.add_argument("--weight", type=POSITIVE, default=1.0, help="of each attribute that is asked for")
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="folder of the models, for baselines' too")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
 

@@ -1,6 +1,7 @@
 """Feature extractors for Fréchet distances. Only Inception's makes a FID; every report names the one it used."""
 
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import cast
 
 import torch
@@ -58,7 +59,15 @@ class FrechetDistance:
         # Features of real images outlive a reset, so that each set of fakes costs its own passes alone.
         if inception_weights is not None:
             self.name, weights = INCEPTION, str(inception_weights)
-            metric = FrechetInceptionDistance(2048, reset_real_features=False, feature_extractor_weights_path=weights)
+            try:
+                metric = FrechetInceptionDistance(
+                    2048, reset_real_features=False, feature_extractor_weights_path=weights
+                )
+            # Not in torch's words, which advise to unpickle whatever there is.
+            except (OSError, RuntimeError, KeyError, TypeError, EOFError, UnpicklingError) as error:
+                raise ValueError(
+                    f"{weights} cannot be read as torch-fidelity's Inception weights ({type(error).__name__})"
+                ) from error
         else:
             self.name = EFFICIENTNET
             metric = FrechetInceptionDistance(EfficientNetFeatures(), reset_real_features=False)

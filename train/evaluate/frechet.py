@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ebm_core import images
-from ebm_core.checkpoint import write_atomically
+from ebm_core.files import write_atomically
 from ebm_core.nets import EnergyNetwork
 from ebm_core.sampling import SamplePlan
 from train.evaluate.features import FrechetDistance

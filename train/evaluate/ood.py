@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ebm_core.checkpoint import write_atomically
+from ebm_core.files import write_atomically
 from ebm_core.ood import Measured, scores
 from train.data import DataConfig, load
 from train.evaluate.detection import detect

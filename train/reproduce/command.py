@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+from ebm_core.arguments import POSITIVE
 from ebm_core.config import override
 from ebm_core.hub import WEIGHTS
 
@@ -19,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="an experiment, such as mixing or table2; 'summary' writes reports/README.md")
     parser.add_argument("--size", choices=("small", "full"), default="small", help="minutes of a CPU, or the paper's")
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder with the zips (cifar10-train-0.zip, ...)")
-    parser.add_argument("--minutes", type=float, help="stop after so many minutes; the same command goes on")
+    parser.add_argument("--minutes", type=POSITIVE, help="stop after so many minutes; the same command goes on")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the report (default reports/NAME)")
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="the weights folder")
     parser.add_argument("--inception", type=Path, help="torch-fidelity's Inception weights, for the FID itself")

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ebm_core.checkpoint import CheckpointError, ModelInfo, load_model, write_atomically
+from ebm_core.checkpoint import CheckpointError, ModelInfo, load_model
+from ebm_core.files import write_atomically
 from ebm_core.hub import WEIGHTS, find_model
 from ebm_core.nets import EnergyNetwork
 from train.data import DataConfig, load

@@ -5,8 +5,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from ebm_core.checkpoint import write_atomically
 from ebm_core.config import to_dict
+from ebm_core.files import write_atomically
 from ebm_core.images import encode
 from train.reproduce.experiment import Experiment, Findings
 from train.reproduce.lab import Lab

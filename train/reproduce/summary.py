@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ebm_core.checkpoint import write_atomically
+from ebm_core.files import write_atomically
 from train.reproduce.experiment import Experiment
 from train.reproduce.report import README, REPORT, mark, minutes
 

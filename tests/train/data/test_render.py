@@ -86,7 +86,7 @@ def test_render_refuses_what_it_cannot_do(tmp_path: Path, monkeypatch: pytest.Mo
     out = tmp_path / "a.zip"
     for name, value in (("num", 0), ("size", 3), ("samples", 0), ("seed", -1)):
         numbers = {"num": 1, "size": 8, "samples": 1, "seed": 0} | {name: value}
-        with pytest.raises(ValueError, match=f"{name} must be at least .* got {value}"):
+        with pytest.raises(ValueError, match=f"{name} must be a whole number .* got {value}"):
             render.render(**numbers, out=out)
     with pytest.raises(ValueError, match=r"\.zip file, got"):
         render.render(1, 8, 1, 0, tmp_path / "a.tar")
