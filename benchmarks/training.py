@@ -11,8 +11,8 @@ from benchmarks.straightforward import Training
 from ebm_core.langevin import drain, langevin_chain
 from ebm_core.nets.folding import refold
 from train.config import TrainConfig
-from train.loop import Trainer
 from train.step import chain_starts, matching_step
+from train.trainer import Trainer
 
 
 def compare(name: str, config: TrainConfig, images: Tensor, device: str, repeats: int) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", required=True, help="training pictures")
     parser.add_argument("--val", required=True, help="validation pictures, for both figures")
     parser.add_argument("--core-minutes", type=POSITIVE, default=6.0, help="of training, for each")
-    parser.add_argument("--num", type=whole(0), default=250, help="samples for the Fréchet distance; 0 = the loss alone")
+    parser.add_argument("--num", type=whole(0), default=250, help="samples for the distance; 0 = loss alone")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="one JSON a trial, and a table of all")
 
 
@@ -63,7 +63,7 @@ def trial(config: TrainConfig, train: Tensor, val: Tensor, seconds: float, num: 
     from train.evaluate.features import FrechetDistance
     from train.evaluate.held_out import held_out_loss
     from train.evaluate.samples import draw_samples
-    from train.loop import Trainer
+    from train.trainer import Trainer
 
     timed = Trainer(replace(config, warm_start=replace(config.warm_start, iterations=10**6)), train, device)
     durations = [duration for _, duration in zip(range(TIMED + 2), _steps(timed))][2:]

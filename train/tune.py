@@ -24,7 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", required=True, help="validation pictures; never those that the model is reported on")
     parser.add_argument("--num", type=whole(2), default=250, help="samples for each plan")
     parser.add_argument("--seed", type=SEED, default=0)
-    parser.add_argument("--steps", type=whole(REFINEMENT + 1), nargs="+", default=list(STEPS), help="lengths to try without jolts")
+    length = whole(REFINEMENT + 1)
+    parser.add_argument("--steps", type=length, nargs="+", default=list(STEPS), help="lengths to try without jolts")
 
 
 def run(a: argparse.Namespace) -> None:

@@ -9,7 +9,7 @@ import torch
 import train
 from ebm_core.config import load_toml
 from train.config import TrainConfig
-from train.loop import Trainer
+from train.trainer import Trainer
 
 CONFIGS = Path(train.__file__).parent / "configs"
 ITERATIONS = 40

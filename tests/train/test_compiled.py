@@ -10,7 +10,7 @@ from ebm_core.nets import EnergyNetwork, NetConfig
 from ebm_core.nets.folding import folded
 from tests.train.conftest import CONFIG
 from train import compiled
-from train.loop import Trainer
+from train.trainer import Trainer
 
 SMALLEST = NetConfig(image_size=4, width=2, layouts=("1",), norm="none", label_dim=2)
 

@@ -13,11 +13,12 @@ from tests.train.conftest import CONFIG
 from train.batch import Batch, TrainingData, label_vectors
 from train.config import TrainConfig
 from train.export import export_run
-from train.loop import Trainer, fit
+from train.loop import fit
 from train.losses import pair_by_transport
 from train.replay import ReplayBuffer
 from train.start import start_from
 from train.step import matching_step
+from train.trainer import Trainer
 
 BRIGHT = Attribute("bright", "binary", ("bright",), ("dark", "bright"))
 CONDITIONAL = replace(CONFIG, net=CONDITIONAL_TINY, attribute=BRIGHT, family="tiny")

@@ -11,10 +11,12 @@ import torch
 from ebm_core.files import FileError
 from tests.train.conftest import CONFIG
 from train import loop
+from train import trainer as trainer_module
 from train.config import IcdConfig, OptimConfig, TrainConfig
 from train.ema import MovingAverage, constant
-from train.loop import DivergedError, Trainer, fit, schedule
+from train.loop import fit
 from train.run import LOG, RunError, cut_back, load_config, load_state
+from train.trainer import DivergedError, Trainer, schedule
 
 
 def same(a, b):
@@ -117,13 +119,13 @@ def test_minutes_stop_a_run_with_a_checkpoint(data, tmp_path, monkeypatch):
 
 
 def test_divergence_names_its_step_and_keeps_the_checkpoint(data, tmp_path, monkeypatch):
-    original = loop.icd_step
+    original = trainer_module.icd_step
 
     def exploding(*args):
         output = original(*args)
         return output._replace(figures=output.figures | {"energy_gap": torch.tensor(-1e6)})
 
-    monkeypatch.setattr(loop, "icd_step", exploding)
+    monkeypatch.setattr(trainer_module, "icd_step", exploding)
     with pytest.raises(DivergedError, match=r"gap is -1e\+06 at iteration 2; .* checkpoint of iteration 2 is kept"):
         run(CONFIG, data, tmp_path)
     state = load_state(tmp_path)
@@ -302,7 +304,7 @@ ALL += [("warm_start.optim", f.name) for f in fields(OptimConfig)]
 @pytest.mark.parametrize(("section", "name"), ALL)
 def test_every_training_field_changes_the_result(section, name, data):
     base = replace(CONFIG, icd=replace(CONFIG.icd, iterations=4), warm_start=replace(CONFIG.warm_start, iterations=2))
-    if (section, name) == ("", "bf16") and not loop.has_bf16("cpu"):
+    if (section, name) == ("", "bf16") and not trainer_module.has_bf16("cpu"):
         pytest.skip("this processor has no bfloat16 instructions")
     key = f"{section.split('.')[-1]}.{name}".lstrip(".")
     path = section.split(".") if section else []

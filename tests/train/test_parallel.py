@@ -11,10 +11,11 @@ import torch.multiprocessing
 
 from tests.train.conftest import CONFIG
 from tests.train.test_loop import same
-from train.loop import Trainer, fit
+from train.loop import fit
 from train.parallel import Processes
 from train.run import RunError, load_state
 from train.step import matching_step
+from train.trainer import Trainer
 
 # No norm: under one, the biases before it have no gradient, and Adam makes steps of rounding errors.
 WARM = replace(

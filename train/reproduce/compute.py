@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from train.config import TrainConfig
-from train.loop import Trainer
+from train.trainer import Trainer
 
 
 def equal_compute(configs: dict[str, TrainConfig], of: str) -> dict[str, TrainConfig]:

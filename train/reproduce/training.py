@@ -12,10 +12,11 @@ from ebm_core.nets import EnergyNetwork
 from train.batch import label_vectors
 from train.config import TrainConfig
 from train.data import load
-from train.loop import DivergedError, Trainer, fit
+from train.loop import fit
 from train.reproduce.experiment import Size
 from train.reproduce.lab import Lab, OutOfTime
 from train.run import LOG, STATE, averaged_weights, load_config, load_state
+from train.trainer import DivergedError, Trainer
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 PAPER = CONFIGS / "paper"

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from train.__main__ import main
-from train.loop import Trainer
 from train.reproduce import training
 from train.reproduce.experiment import Size
 from train.reproduce.lab import Lab, NotRun, OutOfTime
 from train.reproduce.registry import EXPERIMENTS
 from train.reproduce.report import finite, table
+from train.trainer import Trainer
 
 
 def report_of(tmp_path, name):

@@ -8,7 +8,6 @@ import torch
 
 from tests.conftest import Quadratic
 from tests.train.conftest import CONFIG
-from train.loop import Trainer
 from train.reproduce import table1
 from train.reproduce.baselines import _clearly_more
 from train.reproduce.compute import equal_compute, flops
@@ -16,6 +15,7 @@ from train.reproduce.measures import divergence_time, median, saturated_share
 from train.reproduce.quality import class_score
 from train.reproduce.table1 import Protocol, replay_pool
 from train.step import StepOutput
+from train.trainer import Trainer
 
 
 def test_divergence_is_the_first_time_beyond_the_limit_on_either_side():
