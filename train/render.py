@@ -20,7 +20,7 @@ import numpy.typing as npt
 from PIL import Image
 from tqdm import tqdm
 
-from train.data.archive import LABEL_FILE
+from train.data.labels import LABEL_FILE
 from train.render_objects import OBJECT_TYPES, ObjectRenderer
 
 # Smallest and largest value of every continuous part of a label.

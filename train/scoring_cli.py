@@ -58,8 +58,8 @@ def add_commands(commands: Any, evaluations: Any, device: argparse.ArgumentParse
     )  # fmt: skip
     score.add_argument(
         "path", type=Path,
-        help="a folder or a zip, of which files with the suffix of a picture are taken, or a text file with a file "
-        "name in each line",
+        help="a folder or a zip, of which the files that are pictures by their suffix or their first bytes are taken, "
+        "or a text file with a file name in each line",
     )  # fmt: skip
     score.add_argument("--model", required=True, help="a name under weights/, a path, or hf:owner/repo")
     score.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .parquet or .csv file to write")
@@ -112,8 +112,8 @@ def _score(a: argparse.Namespace) -> int:
         from train.score import Options, score
     except ImportError as error:
         raise ValueError(f"tables need a package that is missing ({error}): pip install 'ebm-studio[train]'") from error
+    from train.data.files import left_out_notes, open_files
     from train.parallel import Processes
-    from train.score_files import open_files
     from train.scorer import load_scorer
 
     _at_least(1, batch=a.batch, save_every=a.save_every, max_mib=a.max_mib, max_megapixels=a.max_megapixels)
@@ -131,6 +131,7 @@ def _score(a: argparse.Namespace) -> int:
             )
         with open_files(a.path, limits) as files:
             tally = score(files, scorer, a.out, options, processes)
+            notes = left_out_notes(files.left_out)
     except KeyboardInterrupt:
         print(f"stopped; the same command goes on from {a.out}.parts", file=sys.stderr)
         return 130
@@ -138,6 +139,8 @@ def _score(a: argparse.Namespace) -> int:
     if tally is None:
         return 0
     print(f"{a.out}: {tally.num - tally.num_unreadable} of {tally.num} files scored")
+    for note in notes:
+        print(note, file=sys.stderr)
     for name, reason in tally.unreadable:
         print(f"not read: {name}: {reason}", file=sys.stderr)
     if not tally.num_unreadable:

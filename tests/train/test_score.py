@@ -21,9 +21,9 @@ from ebm_core.sampling import SamplePlan
 from tests.conftest import CONDITIONAL_TINY, TINY, conditional_tiny
 from tests.train.test_parallel import on_two
 from train.__main__ import main
+from train.data.files import open_files
 from train.parallel import Processes
 from train.score import Options, score
-from train.score_files import open_files
 from train.scorer import Scorer, load_scorer
 
 ALONE = Processes()
