@@ -112,14 +112,19 @@ def read_picture(data: bytes, size: int, channels: int = 3, limits: Limits | Non
         raise
     # Decoders meet hostile bytes with errors of every class, and one file must not end a folder of a million.
     except Exception as error:
-        bare = without_metadata(data)
-        if bare != data:
-            try:
-                picture = _decode(bare, size, channels, limits)
-                return Picture(picture.u8, ("its metadata are damaged and left aside", *picture.notes))
-            except Exception:
-                pass  # it was not the metadata: what the whole file met with says more
+        return _decode_bare(data, size, channels, limits, error)
+
+
+def _decode_bare(data: bytes, size: int, channels: int, limits: Limits, error: Exception) -> Picture:
+    """A second try, without what a whole picture can do without. ``error`` is what the first one met with."""
+    bare = without_metadata(data)
+    if bare == data:
         raise _reason(data, error) from error
+    try:
+        picture = _decode(bare, size, channels, limits)
+    except Exception as second:  # of every class, as before
+        raise _reason(data, second) from second
+    return Picture(picture.u8, ("its metadata are damaged and left aside", *picture.notes))
 
 
 def _decode(data: bytes, size: int, channels: int, limits: Limits) -> Picture:
@@ -153,7 +158,7 @@ def _turn(image: Image.Image) -> tuple[Image.Transpose | None, list[str]]:
 
 
 def _reason(data: bytes, error: Exception) -> PictureError:
-    if isinstance(error, PixelError):
+    if isinstance(error, PictureError | PixelError):
         return PictureError(str(error))
     if _is_heic(data) and not HEIC:
         return FormatError(

@@ -85,6 +85,8 @@ def test_every_file_has_a_row_and_what_cannot_be_read_is_listed(folder, model, t
     assert "not read: 3-broken.JPG: this is not an image that can be read here" in captured.err
     assert "not read: 7-empty.png: the file is empty" in captured.err
     assert captured.err.endswith("3 files could not be read\n")
+    assert "left out: .hidden.png, .thumbnails/: hidden, or left there by a system" in captured.err
+    assert "left out: notes.txt: neither the name nor the first bytes are those of a picture" in captured.err
     assert not (tmp_path / "scores.parquet.parts").exists()
 
     rows = table(out)

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from ebm_core.pictures import HEAD, OTHER_SUFFIXES, SUFFIXES, Limits, PictureError, is_picture
 
+MAX_NAMED = 10  # of one reason
 SYSTEM = {"__macosx", "thumbs.db", "desktop.ini"}  # what systems leave behind, beside names that begin with a dot
 HIDDEN = "hidden, or left there by a system"
 NO_PICTURE = "neither the name nor the first bytes are those of a picture"
@@ -42,13 +43,19 @@ class Files(NamedTuple):
         return digest.hexdigest()[:16]
 
 
+def shown(name: str) -> str:
+    """A file's name as text: bytes that are not UTF-8 become escapes such as ``\\xff``."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def left_out_notes(left_out: LeftOut) -> list[str]:
-    """What was left out, in a sentence for each reason."""
-    return [
-        f"{names[0]} is left out: {reason}" if len(names) == 1 else
-        f"{len(names):,} files are left out, such as {min(names)}: {reason}"
-        for reason, names in left_out.items() if names
-    ]  # fmt: skip
+    """What was left out, in a line for each reason: all names, or the first of many."""
+    notes = []
+    for reason, names in left_out.items():
+        first = ", ".join(map(shown, sorted(names)[:MAX_NAMED]))
+        more = f" and {len(names) - MAX_NAMED:,} more" if len(names) > MAX_NAMED else ""
+        notes += [f"left out: {first}{more}: {reason}"] if names else []
+    return notes
 
 
 @contextmanager

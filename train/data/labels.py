@@ -6,6 +6,7 @@ from collections.abc import Collection
 from pathlib import PurePosixPath
 from typing import Any
 
+from ebm_core.pictures import PictureError
 from train.data.files import Files
 
 LABEL_FILE = "dataset.json"  # the convention of StyleGAN and EDM
@@ -27,7 +28,11 @@ def read_labels(files: Files, where: str) -> dict[str, Any]:
     labels: dict[str, Any] = {}
     for file in _label_files(files):
         parse = _parse_json if PurePosixPath(file).name == LABEL_FILE else _parse_csv
-        content = parse(files.read(file), f"{where}: {file}")
+        try:
+            text = files.read(file)
+        except PictureError as error:
+            raise ValueError(f"{where}: {file}: {error}") from error
+        content = parse(text, f"{where}: {file}")
         folder = PurePosixPath(_plain(file)).parent
         named = {_located(_plain(name), folder, there): label for name, label in content.items()}
         absent = sorted(named.keys() - there.keys() - unread)
