@@ -54,7 +54,8 @@ def add_commands(commands: Any, evaluations: Any, device: argparse.ArgumentParse
         "--save-every files of each process: the same command goes on. torchrun shares the files among processes and "
         "machines, which need a common folder for --out. A file that cannot be read has a row with the reason, and the "
         f"exit code is then {UNREADABLE} (0: all were read; 2: a sentence says why there is no table; torchrun itself "
-        "ends with 1 where a process does not end with 0).",
+        "ends with 1 where a process does not end with 0). Files that are no pictures "
+        "have no row and are named at the end.",
     )  # fmt: skip
     score.add_argument(
         "path", type=Path,

@@ -51,4 +51,6 @@ def _read(files: Files, size: int, channels: int, where: str) -> ImageSet:
                 raise ValueError(f"{where}:{name} cannot be read: {error}") from error
             left_out[str(error)].append(name)
     notes = [f"{where}: {note}" for note in left_out_notes(left_out)]
+    if not names:
+        raise ValueError(f"{where}: there is no picture that can be read here; {'; '.join(left_out_notes(left_out))}")
     return ImageSet(images[: len(names)], [labels.get(name) for name in names], names, notes)

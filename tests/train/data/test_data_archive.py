@@ -211,6 +211,12 @@ def test_what_is_left_out_is_said_every_time(tmp_path: Path, caplog: pytest.LogC
         assert HEIC or f"{path}: left out: 3: HEIC pictures need a decoder" in said
 
 
+def test_pictures_of_other_formats_alone_are_said_to_be_that(tmp_path: Path) -> None:
+    path = make_zip(tmp_path / "d.zip", {"0.tga": bytes(100)})
+    with pytest.raises(ValueError, match=r"d\.zip: there is no picture that can be read here; left out: 0\.tga: this"):
+        load(DataConfig(path=str(path)), 8)
+
+
 def test_a_usual_name_without_a_picture_is_damage(tmp_path: Path) -> None:
     path = make_zip(tmp_path / "d.zip", {"0.png": png(picture()), "1.png": b"no picture at all"})
     with pytest.raises(ValueError, match=r"d\.zip:1\.png cannot be read: this is not an image"):
