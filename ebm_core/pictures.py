@@ -1,23 +1,53 @@
-"""Image files of strangers, as the tensors that a model sees. Every bad file ends in one sentence, none in a crash."""
+"""Image files of strangers, as the tensors that a model sees. Every bad file ends in one sentence, none in a crash.
+
+The only decoder: training, calibrating, evaluating, scoring and the page read a file by ``read_picture``.
+"""
 
 import io
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 from torch import Tensor
 
+from ebm_core.colours import PixelError, to_srgb
 from ebm_core.files import one_line
 from ebm_core.images import from_pil
+from ebm_core.metadata import without_metadata
+
+try:  # not a dependency: its wheels bring a large decoder that few people need
+    from pillow_heif import register_heif_opener
+except ImportError:
+    HEIC: tuple[str, ...] = ()
+else:
+    register_heif_opener()
+    HEIC = ("HEIF",)
 
 # Raster formats whose decoders come with Pillow; not those that run other programs or are programs (EPS, PDF, SVG).
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM", *HEIC)
+# The usual ends of such files' names. MPO is a JPEG with further pictures behind it, as phones write them.
+SUFFIXES = frozenset(end for end, format in Image.registered_extensions().items() if format in (*FORMATS, "MPO"))
+# Of pictures that are not read here: such a file is not passed over in silence.
+OTHER_SUFFIXES = {
+    ".heic", ".heif", ".hif", ".tga", ".jp2", ".j2k", ".jxl", ".psd", ".ico", ".svg", ".eps", ".exr", ".hdr", ".dng",
+    ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2",
+}  # fmt: skip
+HEAD = 16  # bytes that tell a format
+HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 OBLONG = 1.25  # longer over shorter side, above which the cut to the centre square is worth a note
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
 
 
 class PictureError(ValueError):
-    """A file that cannot be scored; the message says why, without the file's name."""
+    """A file that cannot be read; the message says why, without the file's name."""
+
+
+class FormatError(PictureError):
+    """A file of no format that is read here."""
 
 
 @dataclass(frozen=True)
@@ -56,58 +86,94 @@ class Picture(NamedTuple):
     notes: tuple[str, ...]
 
 
-def read_picture(data: bytes, size: int, channels: int = 3, limits: Limits | None = None) -> Picture:
-    """The picture in an image file's bytes, upright, on white, its centre square, resized with antialiasing.
+def is_picture(head: bytes) -> bool:
+    """Whether the first ``HEAD`` bytes of a file are those of a picture, HEIC included."""
+    accepts = (Image.OPEN[format][1] for format in FORMATS)
+    if len(head) < HEAD:
+        return False
+    return _is_heic(head) or any(accept is not None and accept(head) is True for accept in accepts)
 
-    Raises PictureError, in one sentence, for anything that is not a whole image within the limits.
+
+def _is_heic(head: bytes) -> bool:
+    return head[4:8] == b"ftyp" and head[8:12] in HEIC_BRANDS
+
+
+def read_picture(data: bytes, size: int, channels: int = 3, limits: Limits | None = None) -> Picture:
+    """The picture in an image file's bytes: upright, sRGB with eight bits, on white, its centre square, resized with
+    antialiasing.
+
+    Damaged metadata cost a note, not the picture. Raises PictureError, in one sentence, for anything that is not a
+    whole image within the limits; FormatError if it is of another format.
     """
     limits = limits or Limits()
     limits.check_bytes(len(data))
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            limits.check_pixels(*image.size)
-            # Not n_frames: counting a million empty frames takes minutes.
-            notes = ["only the first frame of several"] if getattr(image, "is_animated", False) else []
-            if image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9):  # gone once a TIFF is decoded
-                notes.append("turned upright as its EXIF data say")
-            plain, more = _eight_bit(ImageOps.exif_transpose(image))
-            notes += more + _shape_notes(plain.size, size)
-            return Picture(from_pil(plain, size, channels), tuple(notes))
+        return _decode(data, size, channels, limits)
     except PictureError:
         raise
-    except UnidentifiedImageError as error:
-        raise PictureError(
-            f"this is not an image that can be read here, or its first bytes are damaged; take one of "
-            f"{', '.join(FORMATS)}"
-        ) from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise PictureError("the picture unpacks to far too many pixels; make it smaller") from error
     # Decoders meet hostile bytes with errors of every class, and one file must not end a folder of a million.
     except Exception as error:
-        what = f"{type(error).__name__}: {one_line(error)}"
-        raise PictureError(f"the image is damaged or cut off ({what}); save it again") from error
+        return _decode_bare(data, size, channels, limits, error)
 
 
-def _eight_bit(image: Image.Image) -> tuple[Image.Image, list[str]]:
-    """As RGB or L with eight bits, and what was lost on the way."""
-    if image.mode == "F":
-        raise PictureError("its pixels are floating-point numbers of unknown range; save it with 8 bits")
-    if image.mode == "I" or image.mode.startswith("I;16"):
-        values = np.asarray(image).astype(np.int64)
-        if values.min() < 0 or values.max() > 65535:
-            raise PictureError(
-                f"its pixels are whole numbers from {values.min()} to {values.max()}, beyond 16 bits; save it with 8 "
-                "bits"
-            )
-        return Image.fromarray((values / 257).round().astype(np.uint8)), ["16 bits reduced to 8"]
-    if image.has_transparency_data:
-        over = image.convert("RGBA")
-        is_opaque = over.getchannel("A").getextrema() == (255, 255)
-        white = Image.new("RGBA", over.size, "white")
-        notes = [] if is_opaque else ["transparent parts shown on white"]
-        return Image.alpha_composite(white, over).convert("RGB"), notes
-    notes = [f"{image.mode} colours converted to RGB"] if image.mode in ("CMYK", "LAB", "HSV") else []
-    return image.convert("L" if image.mode in ("1", "L") else "RGB"), notes
+def _decode_bare(data: bytes, size: int, channels: int, limits: Limits, error: Exception) -> Picture:
+    """A second try, without what a whole picture can do without. ``error`` is what the first one met with."""
+    bare = without_metadata(data)
+    if bare == data:
+        raise _reason(data, error) from error
+    try:
+        picture = _decode(bare, size, channels, limits)
+    except Exception as second:  # of every class, as before
+        raise _reason(data, second) from second
+    return Picture(picture.u8, ("its metadata are damaged and left aside", *picture.notes))
+
+
+def _decode(data: bytes, size: int, channels: int, limits: Limits) -> Picture:
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        limits.check_pixels(*image.size)
+        notes = []
+        # Not n_frames: counting a million empty frames takes minutes. Behind an MPO's first picture are previews.
+        if getattr(image, "is_animated", False) and image.format != "MPO":
+            notes.append("only the first frame of several")
+        if image.format == "TIFF":  # which turns itself as it is decoded, and then knows no more of it
+            turn, more = _turn(image)
+            image.load()
+            upright: Image.Image = image
+        else:
+            image.load()
+            turn, more = _turn(image)
+            upright = image if turn is None else image.transpose(turn)
+        notes += more
+        plain, more = to_srgb(upright)
+        notes += more + _shape_notes(plain.size, size)
+        return Picture(from_pil(plain, size, channels), tuple(notes))
+
+
+def _turn(image: Image.Image) -> tuple[Image.Transpose | None, list[str]]:
+    """How a picture becomes upright by its EXIF or XMP data."""
+    try:
+        turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # of every class, as the pixels' decoders
+        return None, ["its EXIF data cannot be read: shown as stored"]
+    return turn, [] if turn is None else ["turned upright as its EXIF data say"]
+
+
+def _reason(data: bytes, error: Exception) -> PictureError:
+    if isinstance(error, PictureError | PixelError):
+        return PictureError(str(error))
+    if _is_heic(data) and not HEIC:
+        return FormatError(
+            "HEIC pictures need a decoder that is not here: pip install pillow-heif, or save it as JPEG"
+        )
+    if isinstance(error, UnidentifiedImageError):
+        return FormatError(
+            f"this is not an image that can be read here, or its first bytes are damaged; take one of "
+            f"{', '.join(FORMATS)}"
+        )
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return PictureError("the picture unpacks to far too many pixels; make it smaller")
+    what = f"{type(error).__name__}: {one_line(error)}"
+    return PictureError(f"the image is damaged or cut off ({what}); save it again")
 
 
 def _shape_notes(shape: tuple[int, int], size: int) -> list[str]:

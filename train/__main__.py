@@ -117,7 +117,7 @@ def _fit(a: argparse.Namespace) -> None:
         raise ConfigError(f"{a.config} is not there; the shipped configs are in train/configs")
     config = load_toml(TrainConfig, a.config, overrides)
     data = load(config.data, config.net.image_size, config.net.channels)
-    labels = label_vectors(data.labels, config.attribute) if config.attribute else None
+    labels = label_vectors(data.labels, config.attribute, data.names) if config.attribute else None
     stop = Event()
     # A scheduler's SIGTERM, and Ctrl-C also where a shell started us with it ignored, end in a checkpoint.
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -1,5 +1,6 @@
 """Training images on the device, and batches of them: pictures with their labels, where the model is conditional."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -7,6 +8,7 @@ from torch import Tensor
 
 from ebm_core.attribute import Attribute
 from ebm_core.images import dequantise
+from train.data.labels import FORM
 
 
 class Batch(NamedTuple):
@@ -16,9 +18,27 @@ class Batch(NamedTuple):
     y: Tensor | None = None
 
 
-def label_vectors(labels: list[Any], attribute: Attribute) -> Tensor:
-    """The label vectors ``(N, label_dim)`` of a data set. Raises ValueError when a picture's label does not fit."""
-    return torch.tensor([attribute.read(label) for label in labels])
+def label_vectors(labels: Sequence[Any], attribute: Attribute, names: Sequence[str] = ()) -> Tensor:
+    """The label vectors ``(N, label_dim)`` of a data set, whose pictures have ``names`` where they are files.
+
+    Raises ValueError, which names the picture, when one has no label or one that does not fit.
+    """
+
+    def name(number: int) -> str:
+        return names[number] if names else f"picture {number + 1}"
+
+    bare = [number for number, label in enumerate(labels) if label is None]
+    if bare:
+        raise ValueError(
+            f"{len(bare):,} of {len(labels):,} pictures have no label, such as {name(bare[0])}; {FORM}"
+        )
+    vectors = []
+    for number, label in enumerate(labels):
+        try:
+            vectors.append(attribute.read(label))
+        except ValueError as error:
+            raise ValueError(f"{name(number)}: {error}") from error
+    return torch.tensor(vectors)
 
 
 class TrainingData:

@@ -130,4 +130,4 @@ def held_out(reader: Reader, x: Tensor, y: Tensor, device: str) -> dict[str, flo
 
 def _load(path: str, config: ReaderConfig) -> tuple[Tensor, Tensor]:
     data = load(DataConfig("zip", path), config.image_size)
-    return data.images, torch.cat([label_vectors(data.labels, a) for a in config.attributes], dim=1)
+    return data.images, torch.cat([label_vectors(data.labels, a, data.names) for a in config.attributes], dim=1)

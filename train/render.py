@@ -21,7 +21,7 @@ from tqdm import tqdm
 from ebm_core.arguments import COUNT, whole
 from ebm_core.files import check_new, replacing
 from ebm_core.recipe import SEED
-from train.data.archive import LABEL_FILE
+from train.data.labels import LABEL_FILE
 from train.render_objects import OBJECT_TYPES, ObjectRenderer
 
 # Smallest and largest value of every continuous part of a label.

@@ -20,9 +20,9 @@ from ebm_core import ood
 from ebm_core.config import to_dict
 from ebm_core.files import check_new, write_atomically
 from ebm_core.pictures import Limits, Picture, PictureError, read_picture
+from train.data.files import Files, shown
 from train.parallel import Processes
-from train.score_files import Files
-from train.score_table import SUFFIXES, assemble, rows, schema, shown, write_part
+from train.score_table import SUFFIXES, assemble, rows, schema, write_part
 from train.scorer import Scorer
 
 STATE = "state.json"

@@ -14,6 +14,7 @@ import pyarrow.parquet
 from torch import Tensor
 
 from ebm_core.files import replacing, spreadsheet_text, write_atomically
+from train.data.files import shown
 
 IN, OUT = "in-distribution", "out-of-distribution"
 SUFFIXES = (".parquet", ".csv")
@@ -32,11 +33,6 @@ def schema(score_names: Sequence[str], is_calibrated: bool) -> pa.Schema:
             ("error", pa.string()),
         ]
     )
-
-
-def shown(name: str) -> str:
-    """A file's name as text: bytes that are not UTF-8 become escapes such as ``\\xff``."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def rows(names: Sequence[str], columns: Mapping[str, Tensor], notes: Sequence[tuple[str, ...]]) -> list[dict[str, Any]]:

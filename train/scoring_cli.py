@@ -57,12 +57,13 @@ def add_commands(commands: Any, evaluations: Any, device: argparse.ArgumentParse
         "--save-every files of each process: the same command goes on. torchrun shares the files among processes and "
         "machines, which need a common folder for --out. A file that cannot be read has a row with the reason, and the "
         f"exit code is then {UNREADABLE} (0: all were read; 2: a sentence says why there is no table; torchrun itself "
-        "ends with 1 where a process does not end with 0).",
+        "ends with 1 where a process does not end with 0). Files that are no pictures "
+        "have no row and are named at the end.",
     )  # fmt: skip
     score.add_argument(
         "path", type=Path,
-        help="a folder or a zip, of which files with the suffix of a picture are taken, or a text file with a file "
-        "name in each line",
+        help="a folder or a zip, of which the files that are pictures by their suffix or their first bytes are taken, "
+        "or a text file with a file name in each line",
     )  # fmt: skip
     score.add_argument("--model", required=True, help="a name under weights/, a path, or hf:owner/repo")
     score.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .parquet or .csv file to write")
@@ -110,8 +111,8 @@ def _score(a: argparse.Namespace) -> int:
         from train.score import Options, score
     except ImportError as error:
         raise ValueError(f"tables need a package that is missing ({error}): pip install 'ebm-studio[train]'") from error
+    from train.data.files import left_out_notes, open_files
     from train.parallel import Processes
-    from train.score_files import open_files
     from train.scorer import load_scorer
 
     limits = Limits(a.max_mib * 2**20, a.max_megapixels * 10**6)
@@ -128,6 +129,7 @@ def _score(a: argparse.Namespace) -> int:
             )
         with open_files(a.path, limits) as files:
             tally = score(files, scorer, a.out, options, processes)
+            notes = left_out_notes(files.left_out)
     except KeyboardInterrupt:
         print(f"stopped; the same command goes on from {a.out}.parts", file=sys.stderr)
         return 130
@@ -135,6 +137,8 @@ def _score(a: argparse.Namespace) -> int:
     if tally is None:
         return 0
     print(f"{a.out}: {tally.num - tally.num_unreadable} of {tally.num} files scored")
+    for note in notes:
+        print(note, file=sys.stderr)
     for name, reason in tally.unreadable:
         print(f"not read: {name}: {reason}", file=sys.stderr)
     if not tally.num_unreadable:

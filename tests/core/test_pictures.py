@@ -11,7 +11,17 @@ import torch
 from PIL import ExifTags, Image, ImageOps
 
 from ebm_core import images
-from ebm_core.pictures import FORMATS, Limits, PictureError, read_picture
+from ebm_core.pictures import (
+    FORMATS,
+    HEAD,
+    HEIC,
+    OTHER_SUFFIXES,
+    SUFFIXES,
+    Limits,
+    PictureError,
+    is_picture,
+    read_picture,
+)
 
 SIZE = 8
 
@@ -50,7 +60,7 @@ def test_a_grey_model_sees_luma():
     assert read_picture(encoded(mode="L"), SIZE).u8.shape == (3, SIZE, SIZE)
 
 
-@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM"])
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM"])
 def test_a_truncated_file_is_refused(format):
     assert format in FORMATS
     data = encoded(format)
@@ -65,7 +75,7 @@ def test_a_file_without_a_byte_is_refused():
 @pytest.mark.parametrize("data", [b"hello, I am a text file called cat.png", b"%PDF-1.7\n", b"\0" * 100, b"<svg/>"])
 def test_other_files_with_the_name_of_an_image_are_refused(data):
     assert refusal(data).startswith("this is not an image that can be read here, or ")
-    assert refusal(data).endswith("take one of PNG, JPEG, WEBP, GIF, BMP, TIFF, PPM")
+    assert refusal(data).endswith("take one of PNG, JPEG, WEBP, AVIF, GIF, BMP, TIFF, PPM")
 
 
 @pytest.mark.parametrize("format", ["GIF", "PNG", "WEBP", "TIFF"])
@@ -116,7 +126,7 @@ def test_a_palette_is_looked_up():
     assert picture.notes == ()
 
 
-@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_every_exif_orientation_is_turned_upright(format, orientation):
     # Four quarters of different colours, so that all eight turns and mirrorings differ.
@@ -177,6 +187,39 @@ def test_an_alpha_channel_that_hides_nothing_is_not_worth_a_note():
     assert picture.notes == ()
 
 
+# --- formats ---
+
+HEIC_HEAD = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
+
+
+def test_heic_is_a_picture_whose_decoder_has_to_be_installed(monkeypatch):
+    monkeypatch.setattr("ebm_core.pictures.HEIC", ())
+    assert is_picture(HEIC_HEAD[:HEAD])
+    assert refusal(HEIC_HEAD + bytes(100)) == (
+        "HEIC pictures need a decoder that is not here: pip install pillow-heif, or save it as JPEG"
+    )
+
+
+def test_the_suffixes_are_those_of_the_formats():
+    assert {
+        ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".avif", ".avifs", ".gif", ".bmp", ".tif",
+        ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm",
+    } == {suffix for suffix in SUFFIXES if not suffix.startswith((".hei", ".hif"))}  # fmt: skip
+    assert not SUFFIXES & OTHER_SUFFIXES or HEIC
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM"])
+def test_pictures_are_told_by_their_first_bytes(format):
+    assert is_picture(encoded(format)[:HEAD])
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"P", b"BM", b"hello, I am a text", b"%PDF-1.7 and more", bytes(100), b"RIFFsizeWAVEfmt "]
+)
+def test_other_files_are_not(data):
+    assert not is_picture(data[:HEAD])
+
+
 def png_of_size(width, height):
     """A PNG that says it has so many black and white pixels, with data for none."""
 
@@ -222,6 +265,7 @@ def valid_files():
         "webp": (rgb, "WEBP", {"exif": exif}),
         "webp lossless": (rgb.convert("RGBA"), "WEBP", {"lossless": True}),
         "webp animated": (rgb, "WEBP", {"save_all": True, "append_images": more}),
+        "avif": (rgb, "AVIF", {"exif": exif}),
         "gif": (rgb, "GIF", {}),
         "gif animated": (rgb, "GIF", {"save_all": True, "append_images": more}),
         "bmp": (rgb, "BMP", {}),
@@ -285,5 +329,5 @@ def test_thousands_of_damaged_files_each_give_a_picture_or_a_sentence():
                 assert result.u8.shape == (3, SIZE, SIZE), (name, number)
                 assert result.u8.dtype == torch.uint8, (name, number)
     print(f"{seen + refused} damaged files of {len(files)} kinds: {seen} pictures, {refused} sentences")
-    assert seen + refused == 300 * 26 == 7800
+    assert seen + refused == 300 * 27 == 8100
     assert min(seen, refused) > 1000

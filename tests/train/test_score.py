@@ -21,9 +21,9 @@ from ebm_core.sampling import SamplePlan
 from tests.conftest import CONDITIONAL_TINY, TINY, conditional_tiny
 from tests.train.test_parallel import on_two
 from train.__main__ import main
+from train.data.files import open_files
 from train.parallel import Processes
 from train.score import Options, score
-from train.score_files import open_files
 from train.scorer import Scorer, load_scorer
 
 ALONE = Processes()
@@ -85,6 +85,8 @@ def test_every_file_has_a_row_and_what_cannot_be_read_is_listed(folder, model, t
     assert "not read: 3-broken.JPG: this is not an image that can be read here" in captured.err
     assert "not read: 7-empty.png: the file is empty" in captured.err
     assert captured.err.endswith("3 files could not be read\n")
+    assert "left out: .hidden.png, .thumbnails/: hidden, or left there by a system" in captured.err
+    assert "left out: notes.txt: neither the name nor the first bytes are those of a picture" in captured.err
     assert not (tmp_path / "scores.parquet.parts").exists()
 
     rows = table(out)

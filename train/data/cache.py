@@ -19,13 +19,13 @@ from torch import Tensor
 
 from ebm_core.files import FileError, write_atomically
 from train.data.config import DataConfig, ImageSet, Source
+from train.data.files import walk
 
-CACHE_VERSION = 2  # raised whenever the same files would be decoded differently
+CACHE_VERSION = 3  # raised whenever the same files would be decoded differently
 CACHE_VARIABLE = "EBM_STUDIO_CACHE"
 
-# Where below its path a source keeps its files: others may share the folder.
+# Where below its path an official source keeps its files: others may share the folder.
 PATTERNS: dict[Source, str] = {
-    "folder": "**/*",
     "cifar10": "cifar-10-batches-py/*",
     "cifar100": "cifar-100-python/*",
     "svhn": "*_32x32.mat",
@@ -68,7 +68,9 @@ def entry_path(config: DataConfig, image_size: int, channels: int) -> Path:
 
 def _files(source: Source, path: Path) -> Iterator[tuple[str, int, int]]:
     """Name, size and modification time (ns) of every file that the source reads, and perhaps of some more."""
-    candidates = [path] if source == "zip" else sorted(path.glob(PATTERNS[source]))
+    candidates = sorted(path.glob(PATTERNS[source])) if source in PATTERNS else [path]
+    if source == "folder" and path.is_dir():
+        candidates = [path / name for name in walk(path)[0]]
     for candidate in candidates:
         try:
             status = candidate.stat()
@@ -91,7 +93,7 @@ def _read(path: Path, shape: tuple[int, int, int]) -> ImageSet | None:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             images = file.get_tensor("images")
-        labels = json.loads(metadata["labels"])
+        labels, names, notes = (json.loads(metadata[key]) for key in ("labels", "names", "notes"))
         if images.dtype != torch.uint8 or images.shape != (len(labels), *shape):
             raise ValueError(f"unexpected {images.dtype} of shape {tuple(images.shape)} for {len(labels)} labels")
         if metadata["crc32"] != _checksum(images):
@@ -99,11 +101,13 @@ def _read(path: Path, shape: tuple[int, int, int]) -> ImageSet | None:
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         _log.warning("the cache file %s is damaged (%s); it is made again", path, error)
         return None
-    return ImageSet(images, labels)
+    return ImageSet(images, labels, names, notes)
 
 
 def _write(path: Path, images: ImageSet) -> None:
-    metadata = {"labels": json.dumps(images.labels, separators=(",", ":")), "crc32": _checksum(images.images)}
+    texts = {"labels": images.labels, "names": images.names, "notes": images.notes}
+    metadata = {key: json.dumps(value, separators=(",", ":")) for key, value in texts.items()}
+    metadata["crc32"] = _checksum(images.images)
     try:
         write_atomically(path, save({"images": images.images}, metadata=metadata))
         identity = path.name.rpartition("-")[0]

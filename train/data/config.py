@@ -1,6 +1,7 @@
 """Which data, and the one function that loads them."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -19,6 +20,9 @@ Source = Literal[
     "dtd",
     "imagenet32",
 ]
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ class ImageSet(NamedTuple):
 
     images: Tensor
     labels: list[Any]
+    names: Sequence[str] = ()  # of the files, where each picture is one
+    notes: Sequence[str] = ()  # what was found there and left out
 
 
 Loader = Callable[[DataConfig, int, int], ImageSet]
@@ -57,7 +63,8 @@ Loader = Callable[[DataConfig, int, int], ImageSet]
 def load(config: DataConfig, image_size: int, channels: int = 3) -> ImageSet:
     """A data set decoded and resized, from the cache where it has been decoded before.
 
-    Raises ValueError, in one sentence, when there is nothing usable at its path.
+    Files that are no pictures are named in a warning. Raises ValueError, in one sentence, when there is nothing usable
+    at its path.
     """
     # Imported here: each source imports this module.
     from train.data import archive, celeba, cifar, dtd, imagenet32, lsun, mnist, svhn
@@ -87,4 +94,7 @@ def load(config: DataConfig, image_size: int, channels: int = 3) -> ImageSet:
             raise ValueError(f"{config.path}: no images there")
         return images
 
-    return cached(config, image_size, channels, decode)
+    images = cached(config, image_size, channels, decode)
+    for note in images.notes:
+        _log.warning(note)
+    return images

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from train.data.archive import decode
+from ebm_core.pictures import PictureError, read_picture
+from train.data.archive import LIMITS
 from train.data.config import DataConfig, ImageSet
 from train.data.official import root_folder
 
@@ -61,7 +62,9 @@ def _read(folder: Path, image_size: int, channels: int) -> Tensor:
                 environment.begin() as transaction:
             images = torch.empty(transaction.stat()["entries"], channels, image_size, image_size, dtype=torch.uint8)
             for i, (key, value) in enumerate(tqdm(transaction.cursor(), folder.name, len(images), leave=False)):
-                images[i] = decode(value, image_size, channels, f"{folder}:{key!r}")
+                images[i] = read_picture(value, image_size, channels, LIMITS).u8
+    except PictureError as error:
+        raise ValueError(f"{folder}:{key!r} cannot be read: {error}") from error
     except lmdb.Error as error:
         raise ValueError(f"{folder} is not an LMDB data base that can be read: {error}; unpack it again") from error
     return images

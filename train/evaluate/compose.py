@@ -154,7 +154,7 @@ def run(a: argparse.Namespace) -> None:
     reader = load_reader(a.weights / a.family / READER_FILE, a.device)
     size = reader.config.image_size
     train, test = (load(DataConfig("zip", path), size) for path in (a.train, a.test))
-    labels = {name: label_vectors(test.labels, attribute) for name, attribute in attributes.items()}
+    labels = {name: label_vectors(test.labels, attribute, test.names) for name, attribute in attributes.items()}
     order = [name for name in ORDER.get(a.family, tuple(attributes)) if name in attributes]
     rows, started = [], time.monotonic()
     planned = cases(attributes, order, labels, a.num)

@@ -121,7 +121,7 @@ def _compose(
     models = {name: (for_sampling(net, BATCH, lab.device), info) for name, (net, info) in trained.items()}
     by_name = {a.name: a for a in attributes}
     test = load(lab.data_config(TEST), s.base.net.image_size)
-    labels = {a.name: label_vectors(test.labels, a) for a in attributes}
+    labels = {a.name: label_vectors(test.labels, a, test.names) for a in attributes}
     planned = [c for c in cases(by_name, list(by_name), labels, s.num) if not c.name.endswith(" alone")]
     rows: dict[str, Any] = {}
     for case in planned:
@@ -144,7 +144,7 @@ def _held_out(lab: Lab, reader: Reader, s: Settings) -> dict[str, float]:
 
     test = load(lab.data_config(TEST), s.base.net.image_size)
     by_name = {a.name: a for a in map(_attribute, ATTRIBUTES)}
-    labels = {name: label_vectors(test.labels, a) for name, a in by_name.items()}
+    labels = {name: label_vectors(test.labels, a, test.names) for name, a in by_name.items()}
     return readings(reader, by_name, enlarged(test.images, reader), labels, lab.device)
 
 

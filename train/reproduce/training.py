@@ -83,7 +83,7 @@ def train(lab: Lab, name: str, config: TrainConfig) -> Trained:
 
 def _fit(lab: Lab, run: Path, config: TrainConfig) -> dict[str, Any]:
     data = load(lab.data_config(config.data.path), config.net.image_size)
-    labels = label_vectors(data.labels, config.attribute) if config.attribute else None
+    labels = label_vectors(data.labels, config.attribute, data.names) if config.attribute else None
     resume = (run / STATE).is_file() and load_config(run) == config
     if not resume:
         shutil.rmtree(run, ignore_errors=True)

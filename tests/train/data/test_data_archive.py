@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 
+from ebm_core.pictures import HEIC
 from train.data import DataConfig, load
 
 RNG = np.random.default_rng(0)
@@ -124,21 +125,21 @@ def test_damaged_member(tmp_path: Path) -> None:
     raw = bytearray(path.read_bytes())
     raw[raw.find(image) + 20] ^= 0xFF
     path.write_bytes(raw)
-    with pytest.raises(ValueError, match="is not a zip file that can be read"):
+    with pytest.raises(ValueError, match=r"d\.zip:0\.png cannot be read: the file cannot be unpacked"):
         load(DataConfig(path=str(path)), 8)
 
 
 def test_empty_zip_and_folder(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no images there"):
+    with pytest.raises(ValueError, match="there are no picture files there"):
         load(DataConfig(path=str(make_zip(tmp_path / "d.zip", {}))), 8)
-    with pytest.raises(ValueError, match="no images there"):
+    with pytest.raises(ValueError, match="there are no picture files there"):
         load(DataConfig(source="folder", path=str(tmp_path)), 8)
 
 
 def test_broken_image_is_named(tmp_path: Path) -> None:
     good = png(picture())
     path = make_zip(tmp_path / "d.zip", {"0.png": good, "1.png": good[:60]})
-    with pytest.raises(ValueError, match=r"d\.zip:1\.png cannot be read as an image"):
+    with pytest.raises(ValueError, match=r"d\.zip:1\.png cannot be read: the image is damaged or cut off"):
         load(DataConfig(path=str(path)), 8)
 
 
@@ -170,3 +171,58 @@ def test_channels_and_options_that_do_not_fit(tmp_path: Path) -> None:
         DataConfig(source="dtd", crop="middle")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="source must be one of zip, folder"):
         DataConfig(source="tar")  # type: ignore[arg-type]
+
+
+def encoded(image: Image.Image, format: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def test_files_are_read_as_everywhere_else(tmp_path: Path) -> None:
+    grey = picture()[:, :, 0]
+    rgb = picture()
+    on_side = Image.Exif()
+    on_side[ExifTags.Base.Orientation] = 6
+    clear = Image.new("RGBA", (8, 8))
+    path = make_zip(tmp_path / "d.zip", {
+        "0-sixteen.png": encoded(Image.fromarray(grey.astype(np.uint16) * 257), "PNG"),
+        "1-phone.png": encoded(Image.fromarray(np.rot90(rgb)), "PNG", exif=on_side),
+        "2-clear.png": encoded(clear, "PNG"),
+        "3.gif": encoded(Image.fromarray(grey), "GIF"),
+        "4.tif": encoded(Image.fromarray(rgb), "TIFF"),
+        "5.jpg_large": png(rgb),
+    })  # fmt: skip
+    data = load(DataConfig(path=str(path)), 8)
+    wanted = [np.dstack([grey] * 3), rgb, np.full((8, 8, 3), 255, np.uint8), np.dstack([grey] * 3), rgb, rgb]
+    assert torch.equal(data.images, torch.stack([chw(pixels) for pixels in wanted]))
+
+
+def test_what_is_left_out_is_said_every_time(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)
+    files = {"0.png": png(picture()), "1.svg": b"<svg/>", "notes.txt": b"no picture at all", "2.tga": bytes(100)}
+    path = make_zip(tmp_path / "d.zip", files | ({} if HEIC else {"3": heic}))
+    for _ in range(2):  # the second time from the cache
+        caplog.clear()
+        assert len(load(DataConfig(path=str(path)), 8).images) == 1
+        said = "\n".join(caplog.messages)
+        assert f"{path}: left out: 1.svg, 2.tga: this is not an image that can be read here" in said
+        assert f"{path}: left out: notes.txt: neither the name nor the first bytes" in said
+        assert HEIC or f"{path}: left out: 3: HEIC pictures need a decoder" in said
+
+
+def test_pictures_of_other_formats_alone_are_said_to_be_that(tmp_path: Path) -> None:
+    path = make_zip(tmp_path / "d.zip", {"0.tga": bytes(100)})
+    with pytest.raises(ValueError, match=r"d\.zip: there is no picture that can be read here; left out: 0\.tga: this"):
+        load(DataConfig(path=str(path)), 8)
+
+
+def test_a_usual_name_without_a_picture_is_damage(tmp_path: Path) -> None:
+    path = make_zip(tmp_path / "d.zip", {"0.png": png(picture()), "1.png": b"no picture at all"})
+    with pytest.raises(ValueError, match=r"d\.zip:1\.png cannot be read: this is not an image"):
+        load(DataConfig(path=str(path)), 8)
+
+
+def test_a_folder_is_no_zip(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="is a folder, not a zip file; give 'folder' as the source"):
+        load(DataConfig(path=str(tmp_path)), 8)

@@ -13,7 +13,10 @@ from safetensors.torch import save_file
 from train.data import DataConfig, ImageSet, load
 from train.data.cache import cached, entry_path
 
-IMAGES = ImageSet(torch.arange(24, dtype=torch.uint8).view(2, 3, 2, 2), [{"type": "cube", "hue": 0.5}, [0, 1]])
+IMAGES = ImageSet(
+    torch.arange(24, dtype=torch.uint8).view(2, 3, 2, 2), [{"type": "cube", "hue": 0.5}, [0, 1]], ["a", "b"],
+    ["left out: c: no picture"],
+)  # fmt: skip
 
 
 class Decoder:
@@ -42,7 +45,7 @@ def test_second_time_is_a_hit(config: DataConfig, caplog: pytest.LogCaptureFixtu
     for _ in range(2):
         images = read(config, decoder)
         assert torch.equal(images.images, IMAGES.images)
-        assert images.labels == IMAGES.labels
+        assert (images.labels, images.names, images.notes) == IMAGES[1:]
     assert decoder.calls == 1
     assert not caplog.records
 
@@ -111,6 +114,16 @@ def test_new_image_in_a_folder_is_seen(tmp_path: Path) -> None:
         assert len(load(config, 2).images) == count
 
 
+def test_new_image_in_a_linked_folder_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "link").symlink_to(tmp_path / "linked")
+    config = DataConfig(source="folder", path=str(tmp_path / "in"))
+    for count in (1, 2):
+        Image.new("RGB", (2, 2)).save(tmp_path / "linked" / f"{count}.png")
+        assert len(load(config, 2).images) == count
+
+
 def test_files_of_other_sets_beside_it_do_not_matter(tmp_path: Path) -> None:
     config = DataConfig(source="svhn", path=str(tmp_path))
     before = entry_path(config, 32, 3)
@@ -139,19 +152,19 @@ def damage_no_metadata(path: Path) -> None:
 
 
 def damage_no_tensor(path: Path) -> None:
-    save_file({"pixels": IMAGES.images}, path, {"labels": "[1, 2]", "crc32": "0"})
+    save_file({"pixels": IMAGES.images}, path, {"labels": "[1, 2]", "names": "[]", "notes": "[]", "crc32": "0"})
 
 
 def damage_too_few_labels(path: Path) -> None:
-    save_file({"images": IMAGES.images}, path, {"labels": "[1]", "crc32": "0"})
+    save_file({"images": IMAGES.images}, path, {"labels": "[1]", "names": "[]", "notes": "[]", "crc32": "0"})
 
 
 def damage_labels_are_no_json(path: Path) -> None:
-    save_file({"images": IMAGES.images}, path, {"labels": "[1", "crc32": "0"})
+    save_file({"images": IMAGES.images}, path, {"labels": "[1", "names": "[]", "notes": "[]", "crc32": "0"})
 
 
 def damage_not_bytes(path: Path) -> None:
-    save_file({"images": IMAGES.images.float()}, path, {"labels": "[1, 2]", "crc32": "0"})
+    save_file({"images": IMAGES.images.float()}, path, {"labels": "[1, 2]", "names": "[]", "notes": "[]", "crc32": "0"})
 
 
 @pytest.mark.parametrize(

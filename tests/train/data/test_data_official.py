@@ -372,7 +372,7 @@ def test_lsun_errors(tmp_path: Path, write_lmdb: Any) -> None:
     with pytest.raises(ValueError, match="is not an LMDB data base"):
         load(config, 8)
     write_lmdb(tmp_path / "tower_val_lmdb", {b"key": b"no image"})
-    with pytest.raises(ValueError, match=r"key.* cannot be read as an image"):
+    with pytest.raises(ValueError, match=r"key.* cannot be read: this is not an image"):
         load(DataConfig("lsun", str(tmp_path), "tower_val"), 8)
 
 
