@@ -131,7 +131,7 @@ def test_another_comparison_takes_the_place_of_the_first(pair, catalog, gate):  
         ({"num": 1}, "'Chains on each side' must be a whole number from 2 to 64, got 1"),
         ({"rounds": 0}, "'Rounds' must be a whole number of 1 or more, got 0"),
         ({"strength": 9.0}, "'Strength of the jolts' must be a number from 0 to 4"),
-        ({"num": 65}, "from 1 to 64, got 65"),
+        ({"num": 65}, "from 2 to 64, got 65"),
     ],
 )
 def test_settings_that_make_no_comparison_are_refused(pair, catalog, changes, message):
