@@ -43,7 +43,7 @@ def test_a_png_carries_it():
 def test_the_energy_is_the_one_written_down():
     nets = {"smiling": conditional_tiny(0), "young": conditional_tiny(1)}
     x = torch.rand(3, 3, 8, 8)
-    energy = NESTED.energy(nets)
+    energy = NESTED.energy(nets, None)
 
     def of(name, label):
         return nets[name](x, torch.tensor(label).expand(3, 2))
