@@ -128,6 +128,6 @@ def _files(composition: Composition, weights: Path, anywhere: bool) -> dict[str,
     for name in composition.models():
         if name not in known and not anywhere:
             raise CheckpointError(
-                f"this picture was made by the model '{name}', which is not here; there are: {', '.join(known)}"
+                f"This picture was made by the model '{name}', which is not here; there are: {', '.join(known)}"
             )
     return {name: find_model(name, weights) for name in composition.models()}

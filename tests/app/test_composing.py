@@ -16,7 +16,7 @@ from ebm_core.composition import And, Composition, CompositionError, Or, Term
 from ebm_core.family import NOT_SHARE, Ask, Family, compose
 from ebm_core.recipe import from_png
 from ebm_core.sampling import sample, uniform_noise
-from tests.app.conftest import ATTRIBUTES, PLAN, save_attribute
+from tests.app.conftest import ATTRIBUTES, PLAN, save_attribute, save_tiny
 from tests.app.test_handlers import gate  # noqa: F401
 from train.config import TrainConfig
 
@@ -292,7 +292,7 @@ def test_a_picture_gives_its_recipe_back(family_catalog, family, session, catalo
     assert "differ" not in sentence
     with pytest.raises(ValueError, match="drop it on the Compose page"):
         handlers.read_settings(session, family_catalog, last.result.grid)
-    with pytest.raises(ValueError, match="'tiny', which are not here"):
+    with pytest.raises(ValueError, match="by the model 'tiny-bright', which is not here; there are: alpha, beta"):
         composing.read_composition(session, catalog, last.result.grid)
     save_attribute(family_catalog.weights, "tiny-bright", ATTRIBUTES["bright"], seed=99)
     assert "another version" in composing.read_composition(session, family_catalog, last.result.grid)[3]
@@ -301,6 +301,7 @@ def test_a_picture_gives_its_recipe_back(family_catalog, family, session, catalo
 def test_a_picture_of_one_model_belongs_to_the_sampling_page(catalog, family_catalog, session):
     from tests.app.test_handlers import begin
 
+    save_tiny(family_catalog.weights, "alpha")
     *_, last = begin(session, catalog)
     with pytest.raises(ValueError, match="drop it on the Sample page"):
         composing.read_composition(session, family_catalog, last.result.grid)

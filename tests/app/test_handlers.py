@@ -229,7 +229,7 @@ def test_hostile_recipes_are_sentences(session, catalog, tmp_path):
     refused(lambda r: r.update(index=3), "no chain 3 among 3")
     refused(lambda r: r.update(model="../alpha"), "which is not here")
     (tmp_path / "text.png").write_text("not a picture")
-    with pytest.raises(ValueError, match="not a PNG file"):
+    with pytest.raises(ValueError, match="neither JSON nor a PNG"):
         read_settings(session, catalog, str(tmp_path / "text.png"))
 
 
