@@ -1,21 +1,25 @@
 """Which models there are; loaded when first used, the least recently used dropped."""
 
-import copy
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
+import torch
 from torch import Tensor
 
 from app.compute import COMPUTE
 from app.walk import Landscape
-from ebm_core.attribute import Attribute
-from ebm_core.checkpoint import CheckpointError, ModelInfo, load_model, read_info
-from ebm_core.hub import find_model, shipped_models
+from ebm_core.checkpoint import CheckpointError, ModelInfo, load_model
+from ebm_core.compose import conditioned
+from ebm_core.energy import energy_and_grad
+from ebm_core.family import Family, families
+from ebm_core.hub import check_models, find_model, shipped_infos, shipped_models
+from ebm_core.level import Reference
 from ebm_core.nets import EnergyNetwork
-from ebm_core.precision import for_sampling
+from ebm_core.precision import Precision, for_sampling, in_precision, precision_of
 from ebm_core.reader import READER_FILE, Reader, load_reader
 from ebm_core.recipe import fingerprint
 
@@ -27,32 +31,29 @@ class Model:
     """A loaded model: frozen, shared by everybody, only read."""
 
     name: str
-    net: EnergyNetwork  # folded for sampling, in the faster precision
+    net: EnergyNetwork  # folded for sampling, in the precision that this device samples in
     info: ModelInfo
     fingerprint: str
 
     @property
     def exact(self) -> EnergyNetwork:
         """The network in float32, whose scores may be held beside those of a calibration; shares its weights."""
-        net = copy.copy(self.net)
-        net.bf16 = False
-        return net
+        return in_precision(self.net, "float32")
 
     @property
     def landscape(self) -> Landscape:
         """Where an unconditional model's chains walk."""
         c = self.info.net
         device = str(next(self.net.parameters()).device)
-        return Landscape(self.net, (c.channels, c.image_size, c.image_size), device)
+        return Landscape(self.net, (c.channels, c.image_size, c.image_size), device, self.precision)
 
+    @property
+    def precision(self) -> Precision:
+        return precision_of(self.net)
 
-@dataclass(frozen=True)
-class Family:
-    """Models that may be mixed: one for each attribute, and an unconditional one if there is one."""
-
-    name: str
-    base: str | None
-    attributes: dict[str, Attribute]  # by the name of the model that has learned it
+    def in_precision(self, precision: Precision | Literal[""]) -> "Model":
+        """The same model, whose chains walk in the given precision; "" leaves it in its own."""
+        return replace(self, net=in_precision(self.net, precision)) if precision else self
 
 
 class Catalog:
@@ -62,23 +63,16 @@ class Catalog:
         self.weights, self.device, self.capacity = weights, device, capacity
         self._loaded: OrderedDict[str, Model] = OrderedDict()
         self._readers: dict[str, Reader] = {}
+        self._references: dict[tuple[str, str, str], Reference] = {}
         self._lock = threading.Lock()
 
     def names(self) -> list[str]:
         """Names of the unconditional models."""
-        return [name for name, info in self._infos().items() if not info.net.label_dim]
+        return [name for name, info in shipped_infos(self.weights).items() if not info.net.label_dim]
 
     def families(self) -> dict[str, Family]:
         """The families with at least one attribute, by name."""
-        infos = self._infos()
-        found: dict[str, Family] = {}
-        for family in sorted({info.family for info in infos.values() if info.family}):
-            members = {name: info for name, info in infos.items() if info.family == family}
-            base = next((name for name, info in members.items() if not info.net.label_dim), None)
-            attributes = {name: info.attribute for name, info in members.items() if info.attribute is not None}
-            if attributes:
-                found[family] = Family(family, base, attributes)
-        return found
+        return families(shipped_infos(self.weights))
 
     def captions(self, family: str) -> Callable[[Tensor], list[str]] | None:
         """What a classifier reads in pictures of a family, one caption for each; None when there is no reader.
@@ -96,7 +90,7 @@ class Catalog:
 
     def problems(self) -> list[str]:
         """A sentence for each model file that cannot be used."""
-        found = [str(found) for found in self._check().values() if not isinstance(found, ModelInfo)]
+        found = [str(found) for found in check_models(self.weights).values() if not isinstance(found, ModelInfo)]
         for path in sorted(self.weights.glob(f"*/{READER_FILE}")):
             try:
                 load_reader(path)
@@ -116,21 +110,24 @@ class Catalog:
                 self._loaded.popitem(last=False)
             return self._loaded[name]
 
+    def reference(self, base: str, precision: Precision | Literal[""]) -> Reference:
+        """The unconditional model of a family as what its labels are levelled by; computed once, in its first chain."""
+        model = self.get(base).in_precision(precision)
+        with self._lock:
+            key = (base, model.fingerprint, model.precision)
+            return self._references.setdefault(key, Reference(model.net, model.info.plan.langevin))
+
     def _load(self, name: str) -> Model:
         path = find_model(name, self.weights)
         net, info = load_model(path, self.device)
-        # Its passes are of the size that the page offers first: the first frame need not wait for kernels to be chosen.
-        fast = COMPUTE.submit(for_sampling, net, WARM_CHAINS, self.device).result()
+        fast = for_sampling(net)
+        COMPUTE.submit(_warm_up, fast).result()
         return Model(name, fast, info, fingerprint(path))
 
-    def _infos(self) -> dict[str, ModelInfo]:
-        return {name: found for name, found in self._check().items() if isinstance(found, ModelInfo)}
 
-    def _check(self) -> dict[str, ModelInfo | CheckpointError]:
-        checked: dict[str, ModelInfo | CheckpointError] = {}
-        for name in shipped_models(self.weights):
-            try:
-                checked[name] = read_info(find_model(name, self.weights))
-            except CheckpointError as error:
-                checked[name] = error
-        return checked
+def _warm_up(net: EnergyNetwork) -> None:
+    """A pass of the size that the page offers first, so that the first frame need not wait for kernels to be chosen."""
+    c, device = net.config, next(net.parameters()).device
+    label = torch.zeros(c.label_dim, device=device) if c.label_dim else None
+    x = torch.zeros(WARM_CHAINS, c.channels, c.image_size, c.image_size, device=device)
+    energy_and_grad(conditioned(net, label), x)

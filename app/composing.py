@@ -2,47 +2,24 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 from torch import Tensor
 
 from app import present
-from app.catalog import Catalog, Family
-from app.handlers import FRAME_INTERVAL, Session, View, resume
+from app.catalog import Catalog
+from app.handlers import FRAME_INTERVAL, Session, View, read_recipe, resume
 from app.walk import Landscape, Walk
 from ebm_core.attribute import Attribute
-from ebm_core.checkpoint import CheckpointError, ModelInfo
-from ebm_core.composition import And, Composition, CompositionError, Node, Or, Term, conjunction
-from ebm_core.hub import find_model
-from ebm_core.recipe import CHAINS, SEED, Recipe, fingerprint, from_png
+from ebm_core.checkpoint import CheckpointError
+from ebm_core.composition import And, Composition, CompositionError, Node, Or, Term
+from ebm_core.family import NOT_SHARE, OPERATORS, Ask, Family, Operator, compose
+from ebm_core.recipe import CHAINS, SEED, Recipe
+from ebm_core.restore import recipe_of
 
-Operator = Literal["and", "or", "not"]
-OPERATORS: tuple[Operator, ...] = ("and", "or", "not")
-# What is forbidden counts a third of what is asked for: the NOTs stay outweighed while nothing is turned down.
-NOT_SHARE = 0.3
 MATRIX_CHAINS = 2  # in each cell of the matrix
 MATRIX_WEIGHT = 0.6  # of its two attributes; at 1 the shipped models overdo it
-
-
-@dataclass(frozen=True)
-class Ask:
-    """What a person asks of one attribute; ``weight`` is above 0 to 1, ``value`` what ``Attribute.encode`` takes."""
-
-    model: str
-    attribute: Attribute
-    value: Any
-    weight: float
-    operator: Operator = "and"
-
-    @property
-    def term(self) -> Term:
-        return Term(self.model, tuple(self.attribute.encode(self.value)))
-
-    @property
-    def words(self) -> str:
-        return self.attribute.describe(self.term.label)
 
 
 def read_ask(model: str, attribute: Attribute, values: Sequence[Any]) -> Ask | None:
@@ -60,15 +37,14 @@ def read_ask(model: str, attribute: Attribute, values: Sequence[Any]) -> Ask | N
     if strength == 0:
         return None
     if attribute.kind == "binary":
-        return Ask(model, attribute, attribute.opposites[strength > 0], abs(float(strength)), operator)
+        value = [attribute.opposites[strength > 0]]
     if attribute.kind == "angle":
         value = [math.radians(number) for number in value]
-    asked = Ask(model, attribute, list(value) if attribute.kind == "numbers" else value[0], float(strength), operator)
     try:
-        _ = asked.term
+        label = tuple(attribute.encode(value if attribute.kind == "numbers" else value[0]))
     except ValueError as error:
         raise CompositionError(str(error)) from error
-    return asked
+    return Ask(model, attribute, label, abs(float(strength)), operator)
 
 
 def write_ask(attribute: Attribute, term: Term, weight: float, operator: Operator) -> list[Any]:
@@ -83,44 +59,19 @@ def write_ask(attribute: Attribute, term: Term, weight: float, operator: Operato
     return [math.degrees(value) if attribute.kind == "angle" else value, weight, operator]
 
 
-def compose(family: Family, asks: Sequence[Ask]) -> Composition:
-    """AND is a weighted sum, the ORs together are one term of it with the largest of their weights, NOT is negative.
-
-    What the attributes have in common counts once (``conjunction``). Nothing asked for: the unconditional model.
-    Raises CompositionError, in a sentence, for what makes no distribution.
-    """
-    if not asks:
-        if family.base is None:
-            raise CompositionError("nothing is asked for: move at least one slider")
-        return Composition(Term(family.base))
-    alternatives = [ask for ask in asks if ask.operator == "or"]
-    terms: list[Node] = [ask.term for ask in asks if ask.operator != "or"]
-    weights = [ask.weight * (-NOT_SHARE if ask.operator == "not" else 1) for ask in asks if ask.operator != "or"]
-    if len(alternatives) == 1:
-        raise CompositionError(f"'{alternatives[0].words}' or what? An OR joins two: set another attribute to 'or' too")
-    if alternatives:
-        terms.append(Or(tuple(ask.term for ask in alternatives)))
-        weights.append(max(ask.weight for ask in alternatives))
-    return Composition(conjunction(terms, weights, _base(family)))
-
-
-def _base(family: Family) -> Term | None:
-    return None if family.base is None else Term(family.base)
-
-
 def decompose(composition: Composition, family: Family) -> dict[str, list[Any]]:
     """The inverse of ``compose``: by model the values of its controls, for those that are not off.
 
     Raises CompositionError when the page has no controls for such a composition.
     """
     root = composition.root
-    if root == Term(family.base or ""):
+    if root == family.base_term:
         return {}
     if not isinstance(root, And) or (family.base is not None and abs(sum(root.weights) - 1) > 1e-6):
         raise CompositionError("this composition was not made on the page: `python -m train sample --recipe` takes it")
     entries: list[tuple[Node, float, Operator]] = []
     for term, weight in zip(root.terms, root.weights, strict=True):
-        if term == _base(family):
+        if term == family.base_term:
             continue
         if isinstance(term, Or):
             entries.extend((alternative, weight, "or") for alternative in term.terms)
@@ -172,22 +123,40 @@ def formula(family: Family, asks: Sequence[Ask]) -> str:
     return "<i>E</i> = " + written.removeprefix("+ ")
 
 
-def prepare(catalog: Catalog, family: Family, asks: Sequence[Ask], num: int, seed: int) -> tuple[Landscape, Recipe]:
-    """The composed energy and the recipe of its chains. Raises ValueError, in a sentence, when there is none."""
+def prepare(
+    catalog: Catalog, family: Family, asks: Sequence[Ask], num: int, seed: int, restored: Recipe | None = None
+) -> tuple[Landscape, Recipe]:
+    """The composed energy and the recipe of its chains. Raises ValueError, in a sentence, when there is none.
+
+    As long as the controls say what a ``restored`` recipe says it is made as it stands: its whole plan, precision and
+    last step.
+    """
     composition = compose(family, asks)
-    models = {name: catalog.get(name) for name in composition.models()}
-    infos: dict[str, ModelInfo] = {name: model.info for name, model in models.items()}
-    plan = composition.plan(infos)
-    energy = composition.energy({name: model.net for name, model in models.items()})
-    files = [find_model(name, catalog.weights) for name in models]
     seed, num = SEED.check(seed, "'Seed'"), CHAINS.check(num, "'Chains'")
-    recipe = Recipe(family.name, fingerprint(*files), plan, seed, num, composition=composition)
+    recipe = recipe_of(composition, catalog.weights, catalog.device, seed, num, anywhere=False)
+    recipe = replace(recipe, model=family.name, composition=composition)
+    if restored is not None and _says(restored, family, asks, recipe):
+        recipe, composition = restored, restored.composition or composition
+    models = {name: catalog.get(name).in_precision(recipe.precision) for name in composition.models()}
+    reference = catalog.reference(family.base, recipe.precision) if family.base else None
+    energy = composition.energy({name: model.net for name, model in models.items()}, reference)
     try:
         captions = catalog.captions(family.name)
     except CheckpointError:  # the page says so; chains walk without a reader too
         captions = None
-    base = next(iter(models.values())).landscape
-    return replace(base, energy=energy, lines=_lines(composition, asks), captions=captions), recipe
+    landscape = next(iter(models.values())).landscape
+    return replace(landscape, energy=energy, lines=_lines(composition, asks), captions=captions), recipe
+
+
+def _says(restored: Recipe, family: Family, asks: Sequence[Ask], recipe: Recipe) -> bool:
+    """Whether a restored recipe is what the controls ask for."""
+    if (restored.model, restored.num, restored.seed) != (recipe.model, recipe.num, recipe.seed):
+        return False
+    if restored.composition is None:
+        return False
+    values = decompose(restored.composition, family)
+    same = [read_ask(model, family.attributes[model], part) for model, part in values.items()]
+    return {ask.model: ask for ask in same if ask is not None} == {ask.model: ask for ask in asks}
 
 
 def _lines(composition: Composition, asks: Sequence[Ask]) -> Any:
@@ -210,7 +179,7 @@ def start(
     session: Session, catalog: Catalog, family: Family, asks: Sequence[Ask], num: int, seed: int
 ) -> Iterator[View]:
     """Compose: a new walk from noise. Raises ValueError, in a sentence, for a composition that makes no chain."""
-    landscape, recipe = prepare(catalog, family, asks, num, seed)
+    landscape, recipe = prepare(catalog, family, asks, num, seed, session.restored)
     session.begin(Walk(landscape, recipe))
     yield from resume(session)
 
@@ -283,12 +252,14 @@ def _head(attribute: Attribute, level: Sequence[Any]) -> str:
     return f"any {attribute.name}" if asked is None else asked.words
 
 
-def read_composition(catalog: Catalog, path: str) -> tuple[Family, dict[str, list[Any]], Recipe, str]:
+def read_composition(
+    session: Session, catalog: Catalog, path: str
+) -> tuple[Family, dict[str, list[Any]], Recipe, str]:
     """The composition in a PNG file: its family, its controls' values by model, its recipe, and a sentence about it.
 
     Raises ValueError, in a sentence, when it cannot be used here.
     """
-    recipe = from_png(Path(path).read_bytes())
+    recipe, notes = read_recipe(catalog, path)
     if recipe.composition is None:
         raise ValueError(f"This picture was made by one model, '{recipe.model}': drop it on the Sample page.")
     families = catalog.families()
@@ -297,9 +268,5 @@ def read_composition(catalog: Catalog, path: str) -> tuple[Family, dict[str, lis
         raise ValueError(f"This picture was composed of '{recipe.model}', which are not here; there are: {known}.")
     family = families[recipe.model]
     values = decompose(recipe.composition, family)
-    files = [find_model(name, catalog.weights) for name in recipe.composition.models()]
-    same = fingerprint(*files) == recipe.fingerprint
-    note = "" if same else " It came from another version of these models, so the result will differ."
-    note += " Its sliders were moved while it ran, so the result will differ." if recipe.steered else ""
-    stopped = "" if recipe.stopped_at < 0 else f" It was stopped at step {recipe.stopped_at}: stop there too."
-    return family, values, recipe, f"Recipe restored (seed {recipe.seed}). Press Compose.{stopped}{note}"
+    session.restored = recipe
+    return family, values, recipe, " ".join([f"Recipe restored (seed {recipe.seed}). Press Compose.", *notes])

@@ -12,10 +12,11 @@ import plotly.graph_objects as go
 from app import present
 from app.board import Board
 from app.catalog import Catalog
-from app.settings import Controls, make_recipe
+from app.settings import Controls, controls_of_recipe, make_recipe
 from app.walk import Walk
 from ebm_core import images
-from ebm_core.recipe import MAX_SEED, Recipe, from_png, to_png
+from ebm_core.recipe import MAX_SEED, Recipe, to_png
+from ebm_core.restore import Restored, restore
 
 FRAME_INTERVAL = 0.1  # seconds: at most ten frames a second ...
 DRAWING_SHARE = 0.05  # ... and drawing them takes no more than this share of one core from the chain
@@ -51,6 +52,7 @@ class Session:
 
     walk: Walk | None = None
     last_seed: int | None = None
+    restored: Recipe | None = None  # of a dropped PNG; made as it stands while the controls say what it says
     folder: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False)
     viewer: object = None  # the one generator that may show the walk
     matrix: object = None  # the one generator that may fill the composing page's matrix
@@ -76,11 +78,22 @@ class Session:
 
 
 def start(session: Session, catalog: Catalog, model: str, controls: Controls, num: int, seed: int) -> Iterator[View]:
-    """Sample: a new walk from noise. Raises ValueError, in a sentence, for settings that make no chain."""
+    """Sample: a new walk from noise. Raises ValueError, in a sentence, for settings that make no chain.
+
+    Controls that are still those of a restored recipe make that very recipe: its whole plan, precision and last step.
+    """
     loaded = catalog.get(model)
-    recipe = make_recipe(loaded, controls, num, seed)
-    session.begin(Walk(loaded.landscape, recipe))
+    recipe, restored = make_recipe(loaded, controls, num, seed), session.restored
+    if restored is not None and _says(restored, model, controls, num, seed):
+        recipe = restored
+    session.begin(Walk(loaded.in_precision(recipe.precision).landscape, recipe))
     yield from resume(session)
+
+
+def _says(recipe: Recipe, model: str, controls: Controls, num: int, seed: int) -> bool:
+    """Whether a recipe is what the controls ask for."""
+    same = (recipe.model, recipe.num, recipe.seed, recipe.composition) == (model, num, seed, None)
+    return same and controls_of_recipe(recipe) == controls
 
 
 def resume(session: Session) -> Iterator[View]:
@@ -143,19 +156,18 @@ def new_seed() -> int:
     return random.SystemRandom().randint(0, MAX_SEED)
 
 
-def read_settings(catalog: Catalog, path: str) -> tuple[Recipe, str]:
+def read_settings(session: Session, catalog: Catalog, path: str) -> tuple[Recipe, str]:
     """The recipe in a PNG file and a sentence about it. Raises ValueError when it cannot be used here."""
-    recipe = from_png(Path(path).read_bytes())
+    recipe, notes = read_recipe(catalog, path)
     if recipe.composition is not None:
         raise ValueError("This picture was composed of several models: drop it on the Compose page.")
-    if recipe.model not in catalog.names():
-        known = ", ".join(catalog.names())
-        raise ValueError(f"This picture was made by the model '{recipe.model}', which is not here; there are: {known}.")
-    stopped = "" if recipe.stopped_at < 0 else f" It was stopped at step {recipe.stopped_at}: stop there too."
-    same = catalog.get(recipe.model).fingerprint == recipe.fingerprint
-    note = "" if same else " It came from another version of this model, so the result will differ."
-    note += " It began at a given picture and this begins at noise, so the result will differ." * recipe.from_picture
-    return recipe, f"Settings restored (seed {recipe.seed}). Press Sample to make it again.{stopped}{note}"
+    session.restored = recipe
+    return recipe, " ".join([f"Settings restored (seed {recipe.seed}). Press Sample to make it again.", *notes])
+
+
+def read_recipe(catalog: Catalog, path: str) -> Restored:
+    """What is in a file that was dropped on a page. Raises ValueError, in a sentence, when it cannot be used here."""
+    return restore(Path(path).read_bytes(), catalog.weights, catalog.device)
 
 
 def _ended(walk: Walk) -> View:
@@ -180,7 +192,7 @@ def _save(session: Session, walk: Walk) -> Result | None:
     if session.folder is None:
         return None
     folder = Path(session.folder.name)
-    recipe = walk.recipe if walk.finished else replace(walk.recipe, stopped_at=walk.state.step)
+    recipe = replace(walk.recipe, stopped_at=-1 if walk.finished else walk.state.step)
     stem = f"{recipe.model}-{recipe.seed}" + ("" if walk.finished else f"-step{recipe.stopped_at}")
     x, energies = walk.state.x.cpu(), walk.state.energy.tolist()
     seen = walk.landscape.captions(x) if walk.landscape.captions else []

@@ -187,7 +187,8 @@ def pull_back(session: Session, number: int | None, steps: int) -> Iterator[View
     steps = whole(1, MAX_STEPS).check(steps, "'Langevin steps'")
     plan = replace(own, rounds=0, refinement_steps=steps, move_noise=False)
     recipe = Recipe(model.name, model.fingerprint, plan, seed=0, num=1)
-    landscape = replace(model.landscape, levels=_levels(board))
+    # In the precision of the score: the walk's first energy is the one on the card.
+    landscape = replace(model.in_precision("float32").landscape, levels=_levels(board))
     session.begin(Walk(landscape, recipe, (scored.picture.u8[None].float() + 0.5) / 256))
     yield from resume(session)
 

@@ -12,6 +12,7 @@ from app.compute import COMPUTE
 from ebm_core import images
 from ebm_core.energy import EnergyFn
 from ebm_core.langevin import ChainState
+from ebm_core.precision import Precision
 from ebm_core.recipe import Recipe
 from ebm_core.sampling import sample, uniform_noise
 
@@ -25,6 +26,7 @@ class Landscape:
     energy: EnergyFn
     shape: tuple[int, int, int]
     device: str
+    precision: Precision
     # What is read from the energy's terms (B, S) for a line each in the plot, (B,) by name; by default nothing.
     lines: Callable[[Tensor], dict[str, Tensor]] = lambda terms: {}
     # What a classifier sees in pictures (B, C, H, W), one caption for each; by default nothing.
@@ -39,15 +41,17 @@ class Walk:
     on later gives the very same pictures as never having paused. Whoever watches reads ``state``, ``energies``
     and ``frames()`` at any time from any thread, and never holds the chain up.
 
-    It starts from noise, or from the images ``start (B, C, H, W)`` in [0, 1]; its recipe then says so. Raises
-    ValueError for images of another number or shape.
+    It starts from noise, or from the images ``start (B, C, H, W)`` in [0, 1]; its recipe then says so, as it says the
+    landscape's precision. At the recipe's ``stopped_at`` it stops by itself. Raises ValueError for images of another
+    number or shape.
     """
 
     def __init__(self, landscape: Landscape, recipe: Recipe, start: Tensor | None = None) -> None:
         shape = (recipe.num, *landscape.shape)
         if start is not None and tuple(start.shape) != shape:
             raise ValueError(f"this walk starts from images of shape {shape}, got {tuple(start.shape)}")
-        self.landscape, self.recipe = landscape, replace(recipe, from_picture=start is not None)
+        self.landscape = landscape
+        self.recipe = replace(recipe, from_picture=start is not None, precision=landscape.precision)
         self._rng = torch.Generator(landscape.device).manual_seed(recipe.seed)
         self._start = uniform_noise(shape, self._rng) if start is None else start.to(landscape.device)
         self._chain = sample(landscape.energy, self._start, recipe.plan, self._rng)
@@ -87,7 +91,9 @@ class Walk:
         state = self.state
         x = self._start if state is None else state.x
         self.landscape = landscape
-        self.recipe = replace(recipe, steered=True, from_picture=self.recipe.from_picture)
+        self.recipe = replace(
+            recipe, steered=True, from_picture=self.recipe.from_picture, precision=landscape.precision
+        )
         first_step = -1 if state is None else state.step
         self._chain = sample(landscape.energy, x, recipe.plan, self._rng, first_step=first_step)
 
@@ -147,3 +153,5 @@ class Walk:
             self._stride *= 2
             self._frames = [f for f in self._frames if f[0] % self._stride == 0]
         self.state = state
+        if state.step == self.recipe.stopped_at:
+            self.stop()

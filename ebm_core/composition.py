@@ -4,7 +4,7 @@ As JSON a node is one of ::
 
     {"model": "faces-smiling", "label": [0, 1]}                            a model, with a label if conditional
     {"and": [{"weight": 1.0, "term": NODE}, {"weight": -0.3, "term": NODE}]}  a negative weight is a NOT
-    {"or": [NODE, NODE], "sharpness": 2000}
+    {"or": [NODE, NODE], "sharpness": 2e8}
 
 The step size of the family's plan is divided by the sum of the weights, so that more terms do not mean longer steps
 (the reference code divides by the number of models: 500 / 4 for four). A single term's weight then has no effect:
@@ -19,13 +19,17 @@ from typing import Any
 import torch
 
 from ebm_core.checkpoint import ModelInfo
-from ebm_core.compose import Mixture, Product, check_weights, conditioned, product_weights
+from ebm_core.compose import Mixture, Product, check_weights, product_weights
 from ebm_core.energy import EnergyFn
+from ebm_core.langevin import LangevinConfig
+from ebm_core.level import Levelled, Reference
 from ebm_core.nets import EnergyNetwork
 from ebm_core.sampling import SamplePlan
 
 MAX_DEPTH, MAX_TERMS, MAX_WEIGHT, MAX_SHARPNESS = 6, 16, 4.0, 1e9
-DEFAULT_SHARPNESS = 2000.0  # soft over some 5e-4, about the spread of the shipped models' energies on data
+# The mixture of the densities that are sampled, exp(-E / T): to within T the lowest energy alone counts. Softer, chains
+# set out for the mean of the terms: at 1 / 5e-4 fourteen of sixteen cubes or spheres became spheres, so eight.
+DEFAULT_SHARPNESS = 1 / LangevinConfig().temperature
 
 
 class CompositionError(ValueError):
@@ -105,6 +109,16 @@ class Composition:
         """The names of the models, each once."""
         return list(dict.fromkeys(term.model for term in self.leaves()))
 
+    @property
+    def labelled(self) -> bool:
+        """Whether any of its models is asked for a label."""
+        return any(term.label for term in self.leaves())
+
+    @property
+    def has_or(self) -> bool:
+        """Whether it has an OR anywhere."""
+        return _has_or(self.root)
+
     def total_weight(self) -> float:
         """By how much what the models have in common is scaled: the sum of the weights, for OR the largest."""
         return _total_weight(self.root)
@@ -131,9 +145,25 @@ class Composition:
         own = infos[first].plan
         return replace(own, langevin=replace(own.langevin, step_size=own.langevin.step_size / self.total_weight()))
 
-    def energy(self, nets: Mapping[str, EnergyNetwork]) -> EnergyFn:
-        """The composed energy; of an AND at the root the terms are ``scale_energies``, in order."""
-        return _energy(self.root, nets)
+    def energy(self, nets: Mapping[str, EnergyNetwork], reference: Reference | None) -> EnergyFn:
+        """The composed energy; of an AND at the root the terms are ``scale_energies``, in order.
+
+        ``reference`` is that of the family's unconditional model, if there is one: all labels are brought to its level
+        (``ebm_core.level``), whether it is a term of the composition or not.
+        """
+        return energy_of_each([self], nets, reference)
+
+
+def energy_of_each(
+    compositions: Sequence[Composition], nets: Mapping[str, EnergyNetwork], reference: Reference | None
+) -> EnergyFn:
+    """The energy of a batch each of whose pictures has a composition of its own (a single one is everyone's).
+
+    Raises CompositionError unless they differ in nothing but their labels.
+    """
+    if len({_unlabelled(composition.root) for composition in compositions}) != 1:
+        raise CompositionError("pictures of one batch may be asked for other labels, but in one and the same form")
+    return _energy([composition.root for composition in compositions], nets, reference, inside_or=False)
 
 
 def conjunction(terms: Sequence[Node], weights: Sequence[float], base: Term | None) -> And:
@@ -208,6 +238,10 @@ def _leaves(node: Node) -> list[Term]:
     return [node] if isinstance(node, Term) else [leaf for term in node.terms for leaf in _leaves(term)]
 
 
+def _has_or(node: Node) -> bool:
+    return isinstance(node, Or) or (isinstance(node, And) and any(_has_or(term) for term in node.terms))
+
+
 def _total_weight(node: Node) -> float:
     if isinstance(node, Term):
         return 1.0
@@ -216,10 +250,24 @@ def _total_weight(node: Node) -> float:
     return max(_total_weight(term) for term in node.terms)
 
 
-def _energy(node: Node, nets: Mapping[str, EnergyNetwork]) -> EnergyFn:
+def _unlabelled(node: Node) -> Node:
     if isinstance(node, Term):
-        net = nets[node.model]
-        device = next(net.parameters()).device
-        return conditioned(net, torch.tensor(node.label, device=device) if node.label else None)
-    energies = [_energy(term, nets) for term in node.terms]
-    return Product(energies, node.weights) if isinstance(node, And) else Mixture(energies, node.sharpness)
+        return replace(node, label=(0.0,) * len(node.label))
+    return replace(node, terms=tuple(_unlabelled(term) for term in node.terms))
+
+
+def _energy(
+    nodes: Sequence[Node], nets: Mapping[str, EnergyNetwork], reference: Reference | None, inside_or: bool
+) -> EnergyFn:
+    """Of one node, or of one for each picture."""
+    first = nodes[0]
+    if isinstance(first, Term):
+        net = nets[first.model]
+        if not first.label:
+            return net
+        labels = torch.tensor([node.label for node in nodes if isinstance(node, Term)])
+        return Levelled(net, labels.to(next(net.parameters()).device), reference, stretched=inside_or)
+    inside_or = inside_or or isinstance(first, Or)
+    parts = [node.terms for node in nodes if not isinstance(node, Term)]
+    energies = [_energy(terms, nets, reference, inside_or) for terms in zip(*parts, strict=True)]
+    return Product(energies, first.weights) if isinstance(first, And) else Mixture(energies, first.sharpness)

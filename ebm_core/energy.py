@@ -2,6 +2,17 @@
 
 An energy is any callable from images ``(B, C, H, W)`` in ``[0, 1]`` to energies ``(B,)``. One that also has
 ``scale_energies(x) -> (B, S)``, whose sum over ``S`` is the energy, shows its parts in every chain state.
+
+**The unit of an energy**, from which every temperature follows. An energy has no unit but the step that goes down it:
+training makes ``step_size * chain_steps * grad E`` the whole way from noise to data (``matching_loss``), so noise lies
+about ``|noise - data|^2 / (step_size * chain_steps)`` above data, 0.05 to 0.08 for the shipped models. In that unit
+
+- a chain has the temperature ``T = noise_std^2 / (2 step_size)`` (``LangevinConfig.temperature``), 5e-9 for the shipped
+  models, and samples ``exp(-E / T)``. Wherever ``p ∝ exp(-E)`` is written, E is meant in multiples of this T: it is
+  what products, mixtures and scores are invariant to;
+- an OR is the mixture of the densities that are sampled, so the sharpness of its soft minimum is ``1 / T``;
+- labels are told at ``LABEL_TEMPERATURE``: ``p(y | x) ∝ exp(-E(x, y) / LABEL_TEMPERATURE)``, the posterior that
+  ``label_contrast`` trains. It is no density of pictures and much warmer: at T any trace of a label would be certain.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,6 +23,8 @@ import torch
 from torch import Tensor, nn
 
 EnergyFn = Callable[[Tensor], Tensor]
+
+LABEL_TEMPERATURE = 4e-4  # a two-hundredth of the way from noise to data; the reciprocal of ``label_sharpness``
 
 
 @runtime_checkable

@@ -6,7 +6,7 @@ from pathlib import Path
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-from ebm_core.checkpoint import CheckpointError
+from ebm_core.checkpoint import CheckpointError, ModelInfo, read_info
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 MODEL_FILE = "model.safetensors"
@@ -16,6 +16,22 @@ HUB_NAME = re.compile(r"hf:([\w.-]+/[\w.-]+)")
 def shipped_models(weights: Path = WEIGHTS) -> list[str]:
     """Names of the models in the weights folder, sorted."""
     return sorted(path.parent.name for path in weights.glob(f"*/{MODEL_FILE}"))
+
+
+def check_models(weights: Path = WEIGHTS) -> dict[str, ModelInfo | CheckpointError]:
+    """What each model file of the weights folder says of itself, or why it cannot be used."""
+    checked: dict[str, ModelInfo | CheckpointError] = {}
+    for name in shipped_models(weights):
+        try:
+            checked[name] = read_info(weights / name / MODEL_FILE)
+        except CheckpointError as error:
+            checked[name] = error
+    return checked
+
+
+def shipped_infos(weights: Path = WEIGHTS) -> dict[str, ModelInfo]:
+    """What the usable model files of the weights folder say of themselves."""
+    return {name: info for name, info in check_models(weights).items() if isinstance(info, ModelInfo)}
 
 
 def find_model(name: str, weights: Path = WEIGHTS) -> Path:

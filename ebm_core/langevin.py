@@ -27,8 +27,7 @@ class NonFiniteEnergyError(ValueError):
 class LangevinConfig:
     """``x <- clamp(x + noise_std * n - step_size * grad E(x))`` with ``n ~ N(0, I)``, ``steps`` times.
 
-    Without the clamp and for small steps the chain samples ``exp(-E / T)`` at temperature
-    ``T = noise_std**2 / (2 * step_size)``.
+    Without the clamp and for small steps the chain samples ``exp(-E / T)`` at the ``temperature`` T.
     """
 
     steps: int = 60
@@ -37,6 +36,11 @@ class LangevinConfig:
     clamp: bool = True  # keep images in [0, 1] after every step
     # The paper's equation adds noise after the gradient is taken; the reference code adds it before.
     noise_before_gradient: bool = False
+
+    @property
+    def temperature(self) -> float:
+        """T of the density ``exp(-E / T)`` that the chain samples, in the unit of ``ebm_core.energy``."""
+        return self.noise_std**2 / (2 * self.step_size)
 
     def __post_init__(self) -> None:
         if self.steps < 0:

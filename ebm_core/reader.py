@@ -21,6 +21,7 @@ from ebm_core.files import write_atomically
 
 READER_FILE = "reader.safetensors"
 METADATA_KEY = "ebm_studio_reader"
+CLOSE_NUMBERS, CLOSE_ANGLES = 0.125, 45.0  # of the data's range, and degrees: within them a value counts as read
 SURE = 0.8  # probability from which on a class is named without a question mark
 
 
@@ -118,3 +119,10 @@ def reading_error(attribute: Attribute, output: Tensor, label: Tensor) -> Tensor
     ranges = torch.tensor(attribute.high, device=output.device) - torch.tensor(attribute.low, device=output.device)
     error: Tensor = torch.linalg.vector_norm((output - label) / 2 * ranges, dim=1)
     return error
+
+
+def reads_as(attribute: Attribute, output: Tensor, label: Tensor) -> Tensor:
+    """Which pictures, ``(B,)``, are read as the label says: of numbers and angles, close to it (``CLOSE_NUMBERS``)."""
+    if attribute.kind == "numbers":
+        return ((output - label).abs() <= 2 * CLOSE_NUMBERS).all(dim=1)  # a label's numbers go from -1 to 1
+    return reading_error(attribute, output, label) <= (CLOSE_ANGLES if attribute.kind == "angle" else 0.0)

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from PIL import Image
 
@@ -20,7 +21,7 @@ CHAINS, SEED = whole(1, MAX_CHAINS), whole(0, MAX_SEED)
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that is needed to make a picture again on the same kind of device."""
+    """All that is needed to make a picture again on the same kind of device (``ebm_core.precision`` says which is)."""
 
     model: str
     fingerprint: str  # of the model file, so that a retrained model of the same name is noticed
@@ -33,6 +34,7 @@ class Recipe:
     composition: Composition | None = None  # of several models; ``model`` is then their family
     steered: bool = False  # its weights were changed while it ran, so the seed alone does not make it again
     from_picture: bool = False  # it began at a given picture, not at noise: the seed alone does not make it again
+    precision: Literal["", "float32", "bfloat16"] = ""  # that the chains ran in; "" = made before this was recorded
 
     def __post_init__(self) -> None:
         CHAINS.check(self.num, "the number of chains")

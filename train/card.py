@@ -74,7 +74,7 @@ def sheet_labels(attribute: Attribute) -> list[Any]:
 def draw_sheet(net: EnergyNetwork, info: ModelInfo, device: str) -> tuple[Tensor, list[str]]:
     """Samples of seed 0, ``COLUMNS`` in a row, and each row's label in words; all rows start from the same noise."""
     c, attribute = info.net, info.attribute
-    fast = for_sampling(net, COLUMNS, device)
+    fast = for_sampling(net)
     values = sheet_labels(attribute) if attribute else [None]
     num = COLUMNS if attribute else COLUMNS * COLUMNS
     drawn, words = [], []

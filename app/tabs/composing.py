@@ -7,12 +7,12 @@ from typing import Any
 import gradio as gr
 
 from app import composing, handlers
-from app.catalog import WARM_CHAINS, Catalog, Family
+from app.catalog import WARM_CHAINS, Catalog
 from app.chain_view import RESTARTING_EVENTS, build_chain_view
-from app.composing import OPERATORS, Ask
 from app.handlers import Session, View
 from app.presets import COMPOSITIONS
 from ebm_core.attribute import Attribute
+from ebm_core.family import OPERATORS, Ask, Family, compose
 from ebm_core.recipe import MAX_CHAINS
 
 INTRO = """Each slider is a model of its own, trained apart from the others. Their **energies are added**, and the walk
@@ -138,7 +138,7 @@ def build_composing_tab(catalog: Catalog, session: gr.State) -> None:
         """The recipe in words and as a formula, or the reason why there is none."""
         try:
             asked = asks(name, values)
-            composing.compose(families[name], asked)
+            compose(families[name], asked)
         except ValueError as error:
             return [f"⚠️ {error}", ""]
         return [f"**{composing.in_words(families[name], asked)}**", composing.formula(families[name], asked)]
@@ -211,12 +211,12 @@ def build_composing_tab(catalog: Catalog, session: gr.State) -> None:
 
     compare.click(on_compare, [session, family, rows, columns, seed, *inputs], [table, told], **RESTARTING_EVENTS)
 
-    def on_drop(path: str | None) -> list[Any]:
+    def on_drop(current: Session, path: str | None) -> list[Any]:
         nothing = [gr.skip()] * (3 + len(inputs))
         if path is None:
             return [gr.skip(), *nothing]
         try:
-            found, asked, recipe, sentence = composing.read_composition(catalog, path)
+            found, asked, recipe, sentence = composing.read_composition(current, catalog, path)
         except ValueError as error:
             gr.Warning(html.escape(str(error), quote=False), duration=15)
             return [None, *nothing]
@@ -224,7 +224,7 @@ def build_composing_tab(catalog: Catalog, session: gr.State) -> None:
         values = placed(found.name, controls[found.name].values(asked))
         return [None, found.name, recipe.num, recipe.seed, *values]
 
-    dropped.upload(on_drop, [dropped], [dropped, family, num, seed, *inputs], show_progress="hidden").then(
+    dropped.upload(on_drop, [session, dropped], [dropped, family, num, seed, *inputs], show_progress="hidden").then(
         on_move, [session, family, *inputs], [words, formula], **moved
     )
 

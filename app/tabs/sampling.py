@@ -81,18 +81,18 @@ def build_sampling_tab(catalog: Catalog, session: gr.State) -> None:
     dice.click(handlers.new_seed, None, seed, show_progress="hidden")
     again.click(lambda current: gr.skip() if current.last_seed is None else current.last_seed, session, seed)
 
-    def on_drop(path: str | None) -> list[Any]:
+    def on_drop(current: Session, path: str | None) -> list[Any]:
         if path is None:
             return [gr.skip()] * (5 + len(controls))
         try:
-            recipe, sentence = handlers.read_settings(catalog, path)
+            recipe, sentence = handlers.read_settings(current, catalog, path)
         except ValueError as error:
             gr.Warning(html.escape(str(error), quote=False), duration=15)
             return [None, *[gr.skip()] * (4 + len(controls))]
         gr.Info(sentence)
         return [None, recipe.model, recipe.num, recipe.seed, sentence, *astuple(controls_of_recipe(recipe))]
 
-    dropped.upload(on_drop, [dropped], [dropped, model, num, seed, purpose, *controls], show_progress="hidden")
+    dropped.upload(on_drop, [session, dropped], [dropped, model, num, seed, purpose, *controls], show_progress="hidden")
 
 
 def _build_controls(own: Controls) -> list[Any]:

@@ -8,14 +8,15 @@ import pytest
 import torch
 
 from app import composing, handlers
-from app.composing import Ask, compose, decompose, follow, formula, in_words, levels, matrix, read_ask, write_ask
+from app.composing import decompose, follow, formula, in_words, levels, matrix, read_ask, write_ask
 from app.presets import COMPOSITIONS
 from app.ui import build_ui
 from app.walk import Walk
 from ebm_core.composition import And, Composition, CompositionError, Or, Term
+from ebm_core.family import NOT_SHARE, Ask, Family, compose
 from ebm_core.recipe import from_png
 from ebm_core.sampling import sample, uniform_noise
-from tests.app.conftest import ATTRIBUTES, PLAN, save_attribute
+from tests.app.conftest import ATTRIBUTES, PLAN, save_attribute, save_tiny
 from tests.app.test_handlers import gate  # noqa: F401
 from train.config import TrainConfig
 
@@ -102,7 +103,7 @@ def test_operators_become_sums_soft_minima_and_negative_weights(family):
     assert both == Composition(And((BRIGHT.term, RING.term, Term("tiny")), (1.0, 0.8, 1 - 1.8)))
     assert compose(replace(family, base=None), [BRIGHT, RING]) == Composition(And((BRIGHT.term, RING.term), (1.0, 0.8)))
     forbidden = compose(family, [BRIGHT, replace(RING, operator="not")])
-    assert forbidden.root.weights == pytest.approx((1.0, -0.8 * composing.NOT_SHARE, 0.8 * composing.NOT_SHARE))
+    assert forbidden.root.weights == pytest.approx((1.0, -0.8 * NOT_SHARE, 0.8 * NOT_SHARE))
     either = compose(family, [replace(BRIGHT, operator="or"), replace(RING, operator="or")])
     assert either == Composition(And((Or((BRIGHT.term, RING.term)),), (1.0,)))
     assert compose(family, []) == Composition(Term("tiny"))
@@ -171,7 +172,7 @@ def test_a_composed_walk_is_that_of_the_core(family_catalog, family, session):
     assert not recipe.steered
     nets = {name: family_catalog.get(name).net for name in recipe.composition.models()}
     rng = torch.Generator().manual_seed(5)
-    for state in sample(recipe.composition.energy(nets), uniform_noise((3, 3, 8, 8), rng), recipe.plan, rng):
+    for state in sample(recipe.composition.energy(nets, None), uniform_noise((3, 3, 8, 8), rng), recipe.plan, rng):
         pass
     assert torch.equal(session.walk.state.x, state.x)
 
@@ -210,11 +211,11 @@ def test_moving_a_slider_turns_the_running_walk(family_catalog, family, session,
     infos, nets = ({name: getattr(model, part) for name, model in models.items()} for part in ("info", "net"))
     rng = torch.Generator().manual_seed(5)
     x, first = uniform_noise((2, 3, 8, 8), rng), compose(family, [BRIGHT])
-    for state in sample(first.energy(nets), x, first.plan(infos), rng):
+    for state in sample(first.energy(nets, None), x, first.plan(infos), rng):
         if state.step == 4:
             break
     second = compose(family, [BRIGHT, RING])
-    for final in sample(second.energy(nets), state.x, second.plan(infos), rng, first_step=4):
+    for final in sample(second.energy(nets, None), state.x, second.plan(infos), rng, first_step=4):
         pass
     assert torch.equal(walk.state.x, final.x)
 
@@ -240,7 +241,7 @@ def test_models_that_do_not_fit_are_refused_with_the_reason(family_weights, fami
     other = replace(PLAN, langevin=replace(PLAN.langevin, step_size=7.0))
     save_attribute(family_weights, "tiny-odd", ATTRIBUTES["kind"], plan=other)
     family = family_catalog.families()["tiny"]
-    odd = Ask("tiny-odd", ATTRIBUTES["kind"], "dot", 1.0)
+    odd = Ask("tiny-odd", ATTRIBUTES["kind"], (1.0, 0.0, 0.0), 1.0)
     with pytest.raises(ValueError, match="other Langevin steps"):
         next(composing.start(session, family_catalog, family, [BRIGHT, odd], 1, 0))
 
@@ -284,25 +285,26 @@ def test_the_matrix_has_values_for_every_kind_and_ends_when_another_begins(famil
 def test_a_picture_gives_its_recipe_back(family_catalog, family, session, catalog, tmp_path):
     asks = [BRIGHT, replace(RING, operator="not")]
     *_, last = composing.start(session, family_catalog, family, asks, 2, 5)
-    found, values, recipe, sentence = composing.read_composition(family_catalog, last.result.grid)
+    found, values, recipe, sentence = composing.read_composition(session, family_catalog, last.result.grid)
     assert (found, recipe.seed, recipe.num) == (family, 5, 2)
     assert values["tiny-bright"] == [1.0, "and"]
     assert values["tiny-kind"] == ["ring", pytest.approx(0.8), "not"]
     assert "differ" not in sentence
     with pytest.raises(ValueError, match="drop it on the Compose page"):
-        handlers.read_settings(family_catalog, last.result.grid)
-    with pytest.raises(ValueError, match="'tiny', which are not here"):
-        composing.read_composition(catalog, last.result.grid)
+        handlers.read_settings(session, family_catalog, last.result.grid)
+    with pytest.raises(ValueError, match="by the model 'tiny-bright', which is not here; there are: alpha, beta"):
+        composing.read_composition(session, catalog, last.result.grid)
     save_attribute(family_catalog.weights, "tiny-bright", ATTRIBUTES["bright"], seed=99)
-    assert "another version" in composing.read_composition(family_catalog, last.result.grid)[3]
+    assert "another version" in composing.read_composition(session, family_catalog, last.result.grid)[3]
 
 
 def test_a_picture_of_one_model_belongs_to_the_sampling_page(catalog, family_catalog, session):
     from tests.app.test_handlers import begin
 
+    save_tiny(family_catalog.weights, "alpha")
     *_, last = begin(session, catalog)
     with pytest.raises(ValueError, match="drop it on the Sample page"):
-        composing.read_composition(family_catalog, last.result.grid)
+        composing.read_composition(session, family_catalog, last.result.grid)
 
 
 def test_presets_ask_for_what_the_configs_train():
@@ -313,7 +315,7 @@ def test_presets_ask_for_what_the_configs_train():
         for model, values in asked.items():
             attribute = load_toml(TrainConfig, CONFIGS / f"{model}.toml", ["data.path=none"]).attribute
             asks.append(read_ask(model, attribute, values))
-        compose(composing.Family("f", None, {}), asks)
+        compose(Family("f", None, {}), asks)
 
 
 def test_the_page_has_controls_for_every_attribute(family_catalog):

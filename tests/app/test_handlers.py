@@ -193,21 +193,21 @@ def test_a_stopped_picture_says_where(session, catalog, tmp_path, gate):
     data = Path(view.result.grid).read_bytes()
     assert from_png(data).stopped_at == 5
     (tmp_path / "x.png").write_bytes(data)
-    assert "stopped at step 5: stop there too" in read_settings(catalog, str(tmp_path / "x.png"))[1]
+    assert "stopped at step 5, and stops there again" in read_settings(session, catalog, str(tmp_path / "x.png"))[1]
 
 
 def test_settings_come_back_from_a_png(session, catalog, weights, tmp_path):
     png = tmp_path / "x.png"
     png.write_bytes(Path(list(begin(session, catalog, seed=5, rounds=1))[-1].result.grid).read_bytes())
-    recipe, sentence = read_settings(catalog, str(png))
+    recipe, sentence = read_settings(session, catalog, str(png))
     assert controls_of_recipe(recipe).rounds == 1
     assert (recipe.seed, recipe.num) == (5, 3)
     assert "another version" not in sentence
     save_tiny(weights, "alpha", seed=9)
-    assert "another version" in read_settings(type(catalog)(weights), str(png))[1]
+    assert "another version" in read_settings(session, type(catalog)(weights), str(png))[1]
     (weights / "alpha" / "model.safetensors").unlink()
     with pytest.raises(ValueError, match=r"by the model 'alpha', which is not here; there are: beta"):
-        read_settings(type(catalog)(weights), str(png))
+        read_settings(session, type(catalog)(weights), str(png))
 
 
 def test_hostile_recipes_are_sentences(session, catalog, tmp_path):
@@ -219,7 +219,7 @@ def test_hostile_recipes_are_sentences(session, catalog, tmp_path):
         change(recipe)
         path.write_bytes(images.encode_png(Image.new("RGB", (2, 2)), recipe))
         with pytest.raises(ValueError, match=message):
-            read_settings(catalog, str(path))
+            read_settings(session, catalog, str(path))
 
     refused(lambda r: r.update(num=10**9), "number of chains must be a whole number from 1 to 64")
     refused(lambda r: r.update(seed=-1), "seed must be a whole number")
@@ -229,8 +229,8 @@ def test_hostile_recipes_are_sentences(session, catalog, tmp_path):
     refused(lambda r: r.update(index=3), "no chain 3 among 3")
     refused(lambda r: r.update(model="../alpha"), "which is not here")
     (tmp_path / "text.png").write_text("not a picture")
-    with pytest.raises(ValueError, match="not a PNG file that can be read: it is text"):
-        read_settings(catalog, str(tmp_path / "text.png"))
+    with pytest.raises(ValueError, match="neither JSON nor a PNG"):
+        read_settings(session, catalog, str(tmp_path / "text.png"))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from ebm_core.attribute import Attribute
 from ebm_core.checkpoint import ModelInfo
 from ebm_core.composition import And, Composition, CompositionError, Or, Term, conjunction
 from ebm_core.langevin import LangevinConfig
+from ebm_core.level import fixed_noise
 from ebm_core.recipe import Recipe, from_png, to_png
 from ebm_core.sampling import SamplePlan
 from tests.conftest import CONDITIONAL_TINY, TINY, conditional_tiny
@@ -43,10 +44,12 @@ def test_a_png_carries_it():
 def test_the_energy_is_the_one_written_down():
     nets = {"smiling": conditional_tiny(0), "young": conditional_tiny(1)}
     x = torch.rand(3, 3, 8, 8)
-    energy = NESTED.energy(nets)
+    energy = NESTED.energy(nets, None)
 
     def of(name, label):
-        return nets[name](x, torch.tensor(label).expand(3, 2))
+        noise = fixed_noise(nets[name])
+        levels = [nets[name](pictures, torch.tensor(label).expand(len(pictures), 2)) for pictures in (x, noise)]
+        return levels[0] - levels[1].mean()
 
     either = -torch.logsumexp(-7.0 * torch.stack([of("smiling", YES), of("young", NO)]), 0) / 7.0
     expected = torch.stack([1.5 * either, -0.5 * of("young", YES)], dim=1)

@@ -1,4 +1,6 @@
-"""bfloat16 is chosen by measurement, and costs a bounded energy error."""
+"""The precision follows from the device alone, never from time; the layout changes no energy."""
+
+import threading
 
 import pytest
 import torch
@@ -8,30 +10,34 @@ from ebm_core.device import has_bf16
 from ebm_core.energy import energy_and_grad
 from ebm_core.nets import EnergyNetwork, NetConfig
 from ebm_core.nets.folding import folded
-from tests.conftest import TINY
+from ebm_core.precision import for_sampling, in_precision, is_available, precision_of, sampling_precision
 
 NEEDS_BF16 = pytest.mark.skipif(not has_bf16("cpu"), reason="this processor has no bfloat16 instructions")
 
 
-@pytest.mark.parametrize(("seconds", "bf16", "chosen"), [(1.0, 0.5, True), (1.0, 0.95, False), (1.0, 2.0, False)])
-def test_the_faster_is_chosen(seconds, bf16, chosen, monkeypatch):
-    net = EnergyNetwork(TINY)
-    monkeypatch.setattr(precision, "has_bf16", lambda device: True)
-    monkeypatch.setattr(
-        precision, "_measure", lambda net, x, n: (bf16 if net.bf16 else seconds, torch.full((2,), 2.0 + net.bf16))
-    )
-    result = precision.choose_precision(net, torch.rand(2, 3, 8, 8))
-    assert net.bf16 == result.bf16 == chosen
-    assert result.speedup == pytest.approx(seconds / bf16)
-    assert result.energy_error == pytest.approx(0.5)
+@pytest.mark.parametrize("has", [True, False])
+def test_the_rule_is_the_device(has, tiny_net, monkeypatch):
+    monkeypatch.setattr(precision, "has_bf16", lambda device: has)
+    chosen = "bfloat16" if has else "float32"
+    assert sampling_precision("cpu") == precision_of(for_sampling(tiny_net)) == chosen
+    assert is_available("float32", "cpu")
+    assert is_available("bfloat16", "cpu") == has
 
 
-def test_without_the_instructions_it_is_not_tried(monkeypatch):
-    net = EnergyNetwork(TINY)
-    net.bf16 = True
-    monkeypatch.setattr(precision, "has_bf16", lambda device: False)
-    assert precision.choose_precision(net, torch.rand(2, 3, 8, 8)) == (False, 0.0, 0.0)
-    assert not net.bf16
+def test_no_clock_is_read(tiny_net, monkeypatch):
+    def read():
+        raise AssertionError("a precision was chosen by a stopwatch")
+
+    for clock in ("perf_counter", "monotonic", "process_time", "time"):
+        monkeypatch.setattr(f"time.{clock}", read)
+    for_sampling(tiny_net)
+
+
+def test_another_precision_shares_the_weights(tiny_net):
+    fast = for_sampling(tiny_net, "float32")
+    other = in_precision(fast, "bfloat16")
+    assert (precision_of(fast), precision_of(other)) == ("float32", "bfloat16")
+    assert next(other.parameters()) is next(fast.parameters())
 
 
 @NEEDS_BF16
@@ -39,8 +45,35 @@ def test_without_the_instructions_it_is_not_tried(monkeypatch):
 def test_the_energy_error_is_small(norm):
     torch.manual_seed(0)
     net = EnergyNetwork(NetConfig(width=8, layouts=("1 1d 1 2d 2 4d", "1 2d"), norm=norm))
-    error = precision.choose_precision(folded(net), torch.rand(4, 3, 32, 32), repeats=1).energy_error
+    x = torch.rand(4, 3, 32, 32)
+    exact, rough = (for_sampling(net, name)(x) for name in ("float32", "bfloat16"))
+    error = float((rough - exact).abs().max() / exact.abs().max())
     assert 0 < error < 0.02  # bfloat16 keeps eight bits: 0.4 % for each number
+
+
+@pytest.mark.parametrize("name", ["float32", pytest.param("bfloat16", marks=NEEDS_BF16)])
+def test_without_norms_neither_threads_nor_load_change_a_byte(name):
+    torch.manual_seed(0)
+    net = for_sampling(EnergyNetwork(NetConfig(width=16, layouts=("1 2d attn 2 4d", "1 2d"), norm="none")), name)
+    x, over = torch.rand(4, 3, 32, 32), threading.Event()
+
+    def burn():
+        torch.set_num_threads(1)
+        while not over.is_set():
+            torch.rand(64, 64) @ torch.rand(64, 64)
+
+    first = energy_and_grad(net, x).grad
+    threads, load = torch.get_num_threads(), threading.Thread(target=burn)
+    try:
+        for num in (1, 2, 3):
+            torch.set_num_threads(num)
+            assert torch.equal(energy_and_grad(net, x).grad, first)
+        load.start()
+        assert all(torch.equal(energy_and_grad(net, x).grad, first) for _ in range(20))
+    finally:
+        over.set()
+        load.join()
+        torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize(("norm", "changed"), [("none", True), ("reference", False)])

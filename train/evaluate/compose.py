@@ -7,9 +7,8 @@ samples to real pictures and their nearest training images, so that accuracy bou
 
 import argparse
 import json
+import re
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +19,18 @@ from ebm_core import images
 from ebm_core.arguments import COUNT, POSITIVE, folder_name
 from ebm_core.attribute import Attribute
 from ebm_core.checkpoint import ModelInfo, load_model
-from ebm_core.compose import Product, conditioned, product_weights
-from ebm_core.energy import EnergyFn
+from ebm_core.composition import energy_of_each
+from ebm_core.family import Ask, Family, compose
 from ebm_core.files import write_atomically
 from ebm_core.hub import WEIGHTS, find_model
+from ebm_core.level import Reference
 from ebm_core.nets import EnergyNetwork
 from ebm_core.precision import for_sampling
-from ebm_core.reader import READER_FILE, Reader, load_reader, reading_error
+from ebm_core.reader import READER_FILE, Reader, load_reader, reading_error, reads_as
 from ebm_core.recipe import SEED
 from train.batch import label_vectors
 from train.data import DataConfig, load
+from train.evaluate.asking import Case, cases, in_order, not_cases, or_cases
 from train.evaluate.compose_report import bars, markdown
 from train.evaluate.features import FrechetDistance
 from train.evaluate.frechet import NEAREST_SHEET, nearest
@@ -57,67 +58,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
 
 
-@dataclass(frozen=True)
-class Case:
-    """One composition: the labels asked for by attribute, ``(num, label_dim)`` each."""
-
-    name: str
-    labels: dict[str, Tensor]
-
-
-def cases(attributes: dict[str, Attribute], order: Sequence[str], test: dict[str, Tensor], num: int) -> list[Case]:
-    """Each attribute alone, then each with all before it in the order.
-
-    Labels are those of test pictures, so that what is asked for exists; of a binary attribute alone both values take
-    turns, and with others the positive end is asked for, as in ICD Table 4. What is seen on one kind of picture only is
-    asked for of that kind.
-    """
-
-    def asked(name: str, alone: bool) -> Tensor:
-        attribute = attributes[name]
-        if attribute.kind != "binary":
-            return test[name][torch.arange(num) % len(test[name])]
-        positive = torch.tensor(attribute.encode(attribute.opposites[1]))
-        turns = torch.arange(num)[:, None] % 2 == 1 if alone else torch.zeros(num, 1, dtype=torch.bool)
-        return torch.where(turns, 1 - positive, positive)
-
-    def by_itself(name: str) -> Case:
-        if not attributes[name].seen_on or attributes[name].seen_on[0] not in attributes:
-            return Case(f"{name} alone", {name: asked(name, True)})
-        bearer, value = attributes[name].seen_on
-        kind = torch.tensor(attributes[bearer].encode(value)).expand(num, -1)
-        return Case(f"{value} & {name}", {bearer: kind, name: asked(name, True)})
-
-    alone = [by_itself(name) for name in order]
-    together = [
-        Case(" & ".join(order[:count]), {name: asked(name, False) for name in order[:count]})
-        for count in range(2, len(order) + 1)
-    ]
-    return [Case("nothing", {}), *alone, *together]
-
-
 def draw(
     models: dict[str, tuple[EnergyNetwork, ModelInfo]], case: Case, num: int, seed: int, device: str,
     sum_only: bool = False, weight: float = 1.0,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Samples uint8 ``(num, C, H, W)`` of a case and their energies; ``models`` by attribute, "" the unconditional.
 
-    Each attribute weighs ``weight``, composed as on the page; with ``sum_only`` as in the paper, without the base.
+    Each attribute weighs ``weight``, composed by the page's own functions; with ``sum_only`` as in the paper, without
+    the base.
     """
-    names = list(case.labels)
-    asked = [weight] * len(names)
-    weights = asked if names and sum_only else product_weights(asked)
-    pairs = [(name, weight) for name, weight in zip([*names, ""], weights, strict=False) if weight]
-    info = models[""][1]
-    langevin = replace(info.plan.langevin, step_size=info.plan.langevin.step_size / sum(weights))
-    plan = replace(info.plan, langevin=langevin)
-    shape = (info.net.channels, info.net.image_size, info.net.image_size)
-
-    def energy_of(part: slice) -> EnergyFn:
-        terms = [conditioned(models[n][0], case.labels[n][part].to(device) if n else None) for n, _ in pairs]
-        return Product(terms, [weight for _, weight in pairs])
-
-    return draw_chains(energy_of, shape, plan, num, seed, batch=BATCH, device=device, title=case.name)
+    infos = {name: info for name, (_, info) in models.items()}
+    attributes = {name: info.attribute for name, info in infos.items() if info.attribute is not None}
+    family = Family("", None if sum_only and case.asked else "", attributes)
+    compositions = [
+        compose(family, [Ask(a.attribute, attributes[a.attribute], tuple(a.labels[i].tolist()), weight, a.operator)
+                         for a in case.asked])
+        for i in range(num)
+    ]  # fmt: skip
+    nets, base = {name: net for name, (net, _) in models.items()}, infos[""]
+    reference = Reference(nets[""], base.plan.langevin)
+    shape = (base.net.channels, base.net.image_size, base.net.image_size)
+    return draw_chains(
+        lambda part: energy_of_each(compositions[part], nets, reference), shape, compositions[0].plan(infos), num, seed,
+        batch=BATCH, device=device, title=case.name,
+    )  # fmt: skip
 
 
 def readings(
@@ -127,8 +91,7 @@ def readings(
 
     What is seen on one kind of picture only is judged where that kind is asked for, if any kind is.
     """
-    outputs = torch.cat([reader((part.to(device) + 0.5) / 256).cpu() for part in samples.split(250)])
-    read, errors = reader.by_attribute(outputs), {}
+    read, errors = _outputs(reader, samples, device), {}
     for name, label in labels.items():
         seen = _is_seen(attributes[name], attributes, labels)
         if not seen.any():
@@ -139,6 +102,26 @@ def readings(
     if len(choices) > 1:
         figures["all at once"] = float(torch.stack([1 - errors[name] for name in choices]).prod(dim=0).mean())
     return {name: round(value, 4) for name, value in figures.items()}
+
+
+def shares(
+    reader: Reader, attributes: dict[str, Attribute], samples: Tensor, case: Case, device: str
+) -> dict[str, float]:
+    """Of an OR or a NOT the share of samples read as each term asks or forbids, and of an OR as any of its terms asks.
+
+    Numbers and angles count as read where ``reads_as`` finds them close.
+    """
+    read = _outputs(reader, samples, device)
+    alike = [reads_as(attributes[a.attribute], read[a.attribute], a.labels[: len(samples)]) for a in case.asked]
+    figures = {a.told: one.float().mean() for a, one in zip(case.asked, alike, strict=True)}
+    if any(a.operator == "or" for a in case.asked):
+        figures["any of them"] = torch.stack(alike).any(dim=0).float().mean()
+    return {name: round(float(value), 4) for name, value in figures.items()}
+
+
+def _outputs(reader: Reader, samples: Tensor, device: str) -> dict[str, Tensor]:
+    """What the reader makes of pictures uint8 ``(B, C, H, W)``, by attribute."""
+    return reader.by_attribute(torch.cat([reader((x.to(device) + 0.5) / 256).cpu() for x in samples.split(250)]))
 
 
 def _is_seen(attribute: Attribute, attributes: dict[str, Attribute], labels: dict[str, Tensor]) -> Tensor:
@@ -155,28 +138,48 @@ def run(a: argparse.Namespace) -> None:
     size = reader.config.image_size
     train, test = (load(DataConfig("zip", path), size) for path in (a.train, a.test))
     labels = {name: label_vectors(test.labels, attribute, test.names) for name, attribute in attributes.items()}
-    order = [name for name in ORDER.get(a.family, tuple(attributes)) if name in attributes]
+    order = in_order(attributes, ORDER.get(a.family, ()))
     rows, started = [], time.monotonic()
     planned = cases(attributes, order, labels, a.num)
-    for case in planned:
+
+    def drawn(case: Case) -> tuple[Tensor, Tensor]:
         samples, energies = draw(models, case, a.num, a.seed, a.device, a.sum_only, a.weight)
+        sheet = re.sub(r"[^\w+]+", "-", case.name.replace(" & ", "+"))
+        images.grid(samples[:32], 8, zoom=3).save(_made(a.out) / f"{sheet}.png")
+        return samples, energies
+
+    free = None
+    for case in planned:
+        samples, energies = drawn(case)
+        free = samples if free is None else free
         row: dict[str, Any] = {"asked": case.name, "num": len(samples), "energy": float(energies.mean())}
         # Where nothing is asked, what the reader would find of what the last case asks: the level to beat.
         row["read"] = readings(reader, attributes, samples, case.labels or planned[-1].labels, a.device)
         row["nearest_training_image_mse"] = float(nearest(samples, train.images)[0].median())
         row["frechet"] = distance_to_asked(samples, case, attributes, test.images, labels, a.device)
         rows.append(row)
-        sheet = case.name.replace(" & ", "+").replace(" ", "-")
-        images.grid(samples[:32], 8, zoom=3).save(_made(a.out) / f"{sheet}.png")
         print(json.dumps(row), flush=True)
     neighbours = nearest(samples[:8], train.images)[1]
     images.grid(torch.cat([samples[:8], train.images[neighbours]]), 8, zoom=3).save(a.out / NEAREST_SHEET)
+    operators = []
+    for case, without in [
+        *((case, None) for case in or_cases(attributes, order, labels, a.num)),
+        *not_cases(attributes, order, labels, a.num),
+    ]:
+        beside = free if without is None else drawn(without)[0]
+        row = {
+            "asked": case.name, "num": a.num, "read": shares(reader, attributes, drawn(case)[0], case, a.device),
+            "without": "nothing" if without is None else without.name,
+            "read_without": shares(reader, attributes, beside, case, a.device),
+        }  # fmt: skip
+        operators.append(row)
+        print(json.dumps(row), flush=True)
     held_out = dict(reader.config.held_out)
     if partly := [n for n, attribute in attributes.items() if attribute.seen_on]:  # the reader's file has it for all
         on_real = readings(reader, attributes, test.images, labels, a.device)
         held_out |= {n: on_real[n] for n in partly if n in on_real}
     report = {
-        "family": a.family, "sum_only": a.sum_only, "weight": a.weight, "rows": rows,
+        "family": a.family, "sum_only": a.sum_only, "weight": a.weight, "rows": rows, "operators": operators,
         "reader_on_real_test_images": held_out,
         "nearest_training_image_mse_of_test_images": float(nearest(test.images, train.images)[0].median()),
         "choices": [n for n, t in attributes.items() if t.kind in ("binary", "choice")] + ["all at once"],
@@ -201,7 +204,7 @@ def load_family(
         net, info = load_model(find_model(str(folder)), device)
         if info.family == family:
             name = info.attribute.name if info.attribute else ""
-            models[name] = (for_sampling(net, BATCH, device), info)
+            models[name] = (for_sampling(net), info)
             if info.attribute:
                 attributes[name] = info.attribute
     if not attributes or "" not in models:

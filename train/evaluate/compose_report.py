@@ -48,11 +48,29 @@ def markdown(report: dict[str, Any]) -> str:
         "rest of them. The last column is the median squared error to the nearest training image: far below that of "
         "real test pictures it would mean memorised ones.", "",
         "![Shares read as asked for](compose.png)", "",
+        *_operators(report["operators"]),
         "The command also draws the first samples of the last row above their nearest training images; that sheet is "
         "not here, since training pictures are not this project's to pass on.", "",
         f"Seed {report['seed']}, {p['machine']}, {p['date']}, commit {p['commit']}, {report['seconds']} s:", "",
         f"```sh\n{p['command']}\n```", "",
     ])  # fmt: skip
+
+
+def _operators(rows: list[dict[str, Any]]) -> list[str]:
+    """OR and NOT as a table."""
+    if not rows:
+        return []
+    table = ["| asked for | read as | share | where it was not asked or forbidden |", "|---|---|---|---|"]
+    for row in rows:
+        for name, share in row["read"].items():
+            without = f"{row['read_without'][name]:.2f} ({row['without']})"
+            table.append(f"| {row['asked']} | {name} | {share:.2f} | {without} |")
+    return [
+        "One or the other, and one but not the other: shares of samples that are read as each term says. An OR does "
+        "what it should where each of its terms has a fair share and nearly all samples have one of them; a NOT where "
+        "it lowers the share of what it forbids. A number counts as read within an eighth of its range.",
+        "", *table, "",
+    ]  # fmt: skip
 
 
 def bars(path: Path, report: dict[str, Any]) -> None:
@@ -61,6 +79,8 @@ def bars(path: Path, report: dict[str, Any]) -> None:
     nothing = next(row["read"] for row in report["rows"] if row["asked"] == "nothing")
     shares = [[(k, v) for k, v in row["read"].items() if 0 <= v <= 1 and k in report["choices"]] for row in rows]
     names = list(dict.fromkeys(name for row in shares for name, _ in row))
+    # The paper's figures are of its four attributes together; a family may have more.
+    judged = next((j for j, row in enumerate(rows) if row["asked"] == " & ".join(report["paper"])), None)
     figure, axes = plt.subplots(figsize=(9, 3.6))
     for i, name in enumerate(names):
         places = [j + (i - len(names) / 2) * 0.8 / len(names) for j, row in enumerate(shares) if name in dict(row)]
@@ -68,8 +88,8 @@ def bars(path: Path, report: dict[str, Any]) -> None:
         axes.bar(places, values, 0.8 / len(names), label=name, align="edge", color=f"C{i}")
         if name in nothing:
             axes.axhline(nothing[name], color=f"C{i}", linewidth=0.8, linestyle=":")
-        if name in report["paper"]:
-            axes.plot(len(rows) - 1 + (i + 0.5 - len(names) / 2) * 0.8 / len(names), report["paper"][name], "k_", ms=14)
+        if name in report["paper"] and judged is not None:
+            axes.plot(judged + (i + 0.5 - len(names) / 2) * 0.8 / len(names), report["paper"][name], "k_", ms=14)
     axes.set_xticks(range(len(rows)), [row["asked"].replace(" & ", "\n& ") for row in rows], fontsize=8)
     axes.set_ylim(0, 1.05)
     axes.set_ylabel("share read as asked for")

@@ -53,6 +53,6 @@ def draw_samples(
     net: EnergyNetwork, plan: SamplePlan, num: int, seed: int, *, batch: int = 100, device: str = "cpu"
 ) -> tuple[Tensor, Tensor]:
     """``draw_chains`` of one unconditional network, in the form and precision that the page uses."""
-    fast, c = for_sampling(net, min(batch, num, 16), device), net.config
+    fast, c = for_sampling(net), net.config
     shape = (c.channels, c.image_size, c.image_size)
     return draw_chains(lambda part: fast, shape, plan, num, seed, batch=batch, device=device)

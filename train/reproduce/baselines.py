@@ -116,9 +116,9 @@ def _compose(
     s: Settings,
 ) -> dict[str, Any]:  # fmt: skip
     """Readings and distance of nothing, and of attributes one added after the other; samples of the last."""
-    from train.evaluate.compose import BATCH, cases, distance_to_asked, draw, readings
+    from train.evaluate.compose import cases, distance_to_asked, draw, readings
 
-    models = {name: (for_sampling(net, BATCH, lab.device), info) for name, (net, info) in trained.items()}
+    models = {name: (for_sampling(net), info) for name, (net, info) in trained.items()}
     by_name = {a.name: a for a in attributes}
     test = load(lab.data_config(TEST), s.base.net.image_size)
     labels = {a.name: label_vectors(test.labels, a, test.names) for a in attributes}

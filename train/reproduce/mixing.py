@@ -61,7 +61,7 @@ def run(lab: Lab, s: Settings) -> Findings:
 
 def _walk(lab: Lab, net: EnergyNetwork, own: SamplePlan, strength: float | None, s: Settings) -> dict[str, Any]:
     """Distances and mean energies by step, the start, and pictures at the end of every round and of the walk."""
-    net, c = for_sampling(net, s.chains, lab.device), net.config
+    net, c = for_sampling(net), net.config
     rng = torch.Generator(lab.device).manual_seed(s.seed)
     noise = uniform_noise((s.chains, c.channels, c.image_size, c.image_size), rng)
     start, plan = noise, own

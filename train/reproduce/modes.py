@@ -72,7 +72,7 @@ def _plunge(
 
     def compute() -> dict[str, Any]:
         train_images, test = (lab.images(file, net.config.image_size) for file in files)
-        fast, c = for_sampling(net, s.chains, lab.device), net.config
+        fast, c = for_sampling(net), net.config
         rng = torch.Generator(lab.device).manual_seed(s.seed)
         noise = uniform_noise((s.chains, c.channels, c.image_size, c.image_size), rng)
         data = (test[: s.chains].to(lab.device).float() + 0.5) / 256

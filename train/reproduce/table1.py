@@ -122,7 +122,7 @@ def run(lab: Lab, s: Settings) -> Findings:
 
 def _draw(lab: Lab, net: Any, plan: SamplePlan, s: Settings) -> Tensor:
     """Pools one after the other until there are enough; the last one may be cut."""
-    fast, c = for_sampling(net, min(s.protocol.visited, 16), lab.device), net.config
+    fast, c = for_sampling(net), net.config
     pools = []
     for number in range(-(-s.num_samples // s.protocol.pool)):
         rng = torch.Generator(lab.device).manual_seed(s.seed + number)
