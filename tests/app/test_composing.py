@@ -338,6 +338,6 @@ def test_finished_pictures_carry_what_a_classifier_reads(family_catalog, family,
 
 def test_a_damaged_reader_is_told_and_chains_walk_without_it(family_catalog, family, session):
     (family_catalog.weights / "tiny" / "reader.safetensors").write_bytes(b"no")
-    assert "not a reader that can be used" in family_catalog.problems()[0]
+    assert "no safetensors file that can be used: it is text" in family_catalog.problems()[0]
     *_, last = composing.start(session, family_catalog, family, [BRIGHT], 2, 5)
     assert all(" · " not in caption for _, caption in last.result.gallery)
