@@ -5,6 +5,8 @@ from dataclasses import replace
 import torch
 
 from benchmarks.measure import work
+from benchmarks.race import TURN, race
+from benchmarks.race import markdown as race_page
 from benchmarks.report import markdown
 from benchmarks.sampling import rows
 from benchmarks.straightforward import straightforward
@@ -84,3 +86,35 @@ def test_each_architecture_is_measured_once():
     one, other, third = network(), network(), EnergyNetwork(replace(TINY, width=4))
     labelled = EnergyNetwork(replace(TINY, label_dim=2))
     assert _distinct({"a": one, "b": other, "c": labelled, "d": third}) == {"a": one, "d": third}
+
+
+def test_a_race_goes_by_turns_and_gives_the_later_trainer_half_the_time():
+    class Runner:
+        def __init__(self):
+            self.curve, self.asked, self.ended = [], [], False
+
+        def ask(self, seconds):
+            self.asked.append(seconds)
+
+        def turn(self):
+            self.curve.append({"seconds": TURN * (len(self.curve) + 1), "iterations": 1, "held_out": 0.5})
+
+        def end(self):
+            self.ended = True
+
+    before, after = Runner(), Runner()
+    result = race(before, after, minutes=4)
+    assert (len(before.curve), len(after.curve)) == (12, 6)
+    assert before.asked == [240]
+    assert after.asked == [120]
+    assert before.ended
+    assert after.ended
+    rate = {
+        "config": "tiny.toml", "set": [], "precision": "float32", "trainer": "after", "pictures_per_core_second": 9.6,
+        "gflop_per_picture": 0.5, "share_of_peak": 0.4,
+    }  # fmt: skip
+    about = {"command": "race", "machine": "one", "date": "today", "commit": "abc", "before": "def"}
+    text = race_page({**about, "rates": [rate], "races": [{"config": "tiny.toml", "set": [], **result}]})
+    assert "| tiny.toml | float32 | after | 10 | 0.50 | 40% |" in text
+    assert "| 2.0 | 0.5000 | 0.5000 |" in text
+    assert "| 4.0 | 0.5000 |  |" in text

@@ -38,7 +38,7 @@ def draw_walks(
     device: str = "cpu",
 ) -> dict[int, Tensor]:
     """As ``draw_samples``, the images at several steps of the same chains: ``{step: uint8 (num, C, H, W)}``."""
-    fast, c = for_sampling(net, min(batch, num, 16), device), net.config
+    fast, c = for_sampling(net), net.config
     parts: dict[int, list[Tensor]] = {step: [] for step in at}
     for number, start in enumerate(tqdm(range(0, num, batch), "walks", leave=False)):
         rng = torch.Generator(device).manual_seed(seed + number)

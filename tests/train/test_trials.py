@@ -1,0 +1,121 @@
+"""Trials of equal time and the choice of a plan, on tiny networks and two-pixel features."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ebm_core.checkpoint import ModelInfo, load_model, read_info, save_model
+from ebm_core.langevin import LangevinConfig
+from ebm_core.nets import EnergyNetwork
+from ebm_core.sampling import SamplePlan
+from tests.conftest import TINY
+from tests.train.conftest import CONFIG, Pixels, write_zip
+from train import trials, tune
+from train.__main__ import main
+from train.evaluate.held_out import held_out_loss
+from train.evaluate.samples import draw_samples, draw_walks
+
+PLAN = SamplePlan(1, 2, True, LangevinConfig(steps=2, step_size=5.0, noise_std=0.005))
+
+
+@pytest.fixture(autouse=True)
+def pixels(monkeypatch):
+    monkeypatch.setattr("train.evaluate.features.EfficientNetFeatures", Pixels)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    return str(write_zip(tmp_path / "pictures.zip", [0] * 60))
+
+
+def test_the_held_out_loss_is_the_same_each_time_and_blind_to_how_times_are_drawn(data, tiny_net):
+    loss = held_out_loss(tiny_net, CONFIG, data)
+    near = replace(CONFIG, matching=replace(CONFIG.matching, t_mean=1.0, t_std=0.5))
+    assert held_out_loss(tiny_net, near, data) == loss
+    with torch.no_grad():
+        tiny_net.scales[0].head.weight.mul_(50)
+    assert held_out_loss(tiny_net, CONFIG, data) != loss
+
+
+def test_a_trial_takes_its_time_and_reports_it(data, monkeypatch):
+    clock = iter(range(10**6))  # each look is a second later, so that a step takes one second
+    monkeypatch.setattr(trials.time, "process_time", lambda: next(clock))
+    row = trials.trial(replace(CONFIG, ema_widths=(0.1,)), data, data, 12.0, 4, "cpu")
+    assert row["iterations"] == row["core_seconds"] == 12
+    assert [point["core_seconds"] for point in row["curve"]] == [2, 4, 8]
+    assert row["averages"].keys() == {"0.5", "0.1"}
+    assert row["best"] in row["averages"]
+    assert row["distance"] >= 0
+    text = trials.table([row | {"name": "tiny", "provenance": {"commit": "abc", "machine": "one", "date": "today"}}])
+    assert "| tiny | 0.01 | 4 | 12 | 4.0 |" in text
+    assert "abc, one, today" in text
+
+
+def test_trials_are_made_once(tmp_path, monkeypatch, pictures, capsys):
+    row = {"iterations": 1, "held_out": 1.0, "averages": {"0.5": 1.0}, "best": "0.5", "distance": None, "num": 0,
+           "core_seconds": 60, "seed": 0, "parameters": 5, "batch_size": 4, "pictures_per_core_second": 1.0,
+           "curve": [], "scales": {"grad_share_scale0": 1.0}}  # fmt: skip
+    names = []
+    monkeypatch.setattr(trials, "trial", lambda config, *_: names.append(config.net.width) or row)
+    (tmp_path / "wide.toml").write_text("[data]\n[net]\nimage_size = 8\nwidth = 16\nlayouts = ['1']\n")
+    data = ["--data", pictures, "--val", pictures]
+    command = ["trials", str(tmp_path / "wide.toml"), *data, "--out", str(tmp_path / "o")]
+    assert main(command) == main(command) == 0
+    assert names == [16]
+    assert json.loads((tmp_path / "o" / "wide.json").read_text())["name"] == "wide"
+    assert "| wide |" in (tmp_path / "o" / "README.md").read_text()
+    assert main([*command, "--core-minutes", "nan"]) == 2
+
+
+def test_walks_pass_through_the_pictures_that_shorter_plans_end_at(tiny_net):
+    plan = replace(PLAN, rounds=0, refinement_steps=4)
+    walks = draw_walks(tiny_net, plan, 3, 0, at=(2, 4), batch=2)
+    for steps, walk in walks.items():
+        samples, _ = draw_samples(tiny_net, replace(plan, refinement_steps=steps), 3, 0, batch=2)
+        assert torch.equal(walk, samples)
+
+
+@pytest.fixture
+def model(tmp_path):
+    torch.manual_seed(0)
+    path = tmp_path / "tiny" / "model.safetensors"
+    save_model(path, EnergyNetwork(TINY).state_dict(), ModelInfo(TINY, PLAN, {"note": "kept"}, family="tiny"))
+    return path
+
+
+def test_the_best_plan_is_kept_in_the_model(model, pictures, monkeypatch, capsys):
+    distances = {4: 3.0, 45: 1.0, 50: 2.0}
+
+    def compare(net, plan, images, steps, **options):
+        plans = {plan.num_steps: plan} | {length: tune.straight(plan, length) for length in steps}
+        return [{"name": f"{n} steps", "steps": n, "distance": distances[n], "plan": p} for n, p in plans.items()]
+
+    weights = load_model(model)[0].state_dict()
+    monkeypatch.setattr(tune, "compare", compare)
+    assert main(["tune", str(model), "--data", pictures, "--steps", "45", "50"]) == 0
+    info = read_info(model)
+    assert info.plan == replace(PLAN, move_noise=False, refinement_steps=40, langevin=replace(PLAN.langevin, steps=5))
+    assert info.plan.num_steps == 45
+    assert info.provenance["note"] == "kept"
+    assert info.provenance["tuning"]["chosen"] == "45 steps"
+    assert [row["distance"] for row in info.provenance["tuning"]["plans"]] == [3.0, 1.0, 2.0]
+    assert info.provenance["tuning"]["file"] == "pictures.zip"
+    assert all(torch.equal(value, weights[name]) for name, value in load_model(model)[0].state_dict().items())
+
+
+def test_plans_are_compared_by_their_distance(tiny_net, data):
+    rows = tune.compare(tiny_net, PLAN, data, [41, 42], num=4, seed=0, device="cpu")
+    assert [row["steps"] for row in rows] == [4, 41, 42]
+    assert all(row["distance"] >= 0 for row in rows)
+
+
+def test_what_cannot_be_tuned_is_refused(model, tmp_path, pictures, capsys):
+    few = str(write_zip(tmp_path / "few.zip", [0] * 5))
+    before = model.read_bytes()
+    assert main(["tune", str(model), "--data", few]) == 2
+    assert "has 5 pictures; a plan is chosen on 50 or more" in capsys.readouterr().err
+    assert main(["tune", str(model), "--data", pictures, "--steps", "40"]) == 2
+    assert main(["tune", str(model), "--data", str(tmp_path / "none.zip")]) == 2
+    assert model.read_bytes() == before
