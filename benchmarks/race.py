@@ -91,7 +91,10 @@ def race(before: Side, after: Side, minutes: float) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.race", description=__doc__)
-    parser.add_argument("configs", nargs="+", metavar="CONFIG=TRAIN:VAL[:SET]", help="faces.toml=train.zip:val.zip")
+    parser.add_argument(
+        "races", nargs="+", metavar="BEFORE,AFTER=TRAIN:HELDOUT[:SET]",
+        help="two configs, two zips, overrides of the first",
+    )  # fmt: skip
     parser.add_argument("--minutes", type=POSITIVE, default=12.0, help="of one core, for the earlier trainer")
     parser.add_argument("--out", type=Path, default=Path("benchmarks"), help="folder of race.json and race.md")
     a = parser.parse_args()
@@ -101,24 +104,27 @@ def main() -> None:
     command = shlex.join(["python", "-m", "benchmarks.race", *sys.argv[1:]])
     report: dict[str, Any] = {**provenance(), "command": command, "before": BEFORE, "rates": [], "races": []}
     with work_tree(BEFORE) as earlier:
-        for argument in a.configs:
-            config, files = argument.split("=", 1)
+        for argument in a.races:
+            configs, files = argument.split("=", 1)
             train, val, *more = files.split(":")
-            train, val = (str(Path(p).resolve()) for p in (train, val))
+            zips = [str(Path(p).resolve()) for p in (train, val)]
+            first, second = configs.split(",")
+            kinds = {"before": (earlier, first, more), "after": (ROOT, second, [])}
             for precision in dtypes:
-                for name, tree in (("before", earlier), ("after", ROOT)):
-                    side = Side(tree, config, [*more, f"bf16={str(precision == 'bfloat16').lower()}"], train, val)
+                for name, (tree, config, changes) in kinds.items():
+                    side = Side(tree, config, [*changes, f"bf16={str(precision == 'bfloat16').lower()}"], *zips)
                     side.ask(0)
                     side.end()
                     rate = side.rate["flops"] / side.rate["step_seconds"]
                     report["rates"].append({
-                        "config": config, "set": more, "precision": precision, "trainer": name,
+                        "config": config, "set": changes, "precision": precision, "trainer": name,
                         "pictures_per_core_second": side.rate["batch"] / side.rate["step_seconds"],
                         "gflop_per_picture": side.rate["flops"] / side.rate["batch"] / 1e9,
                         "share_of_peak": rate / peaks[precision],
                     })  # fmt: skip
-            sides = [Side(tree, config, more, train, val) for tree in (earlier, ROOT)]
-            report["races"].append({"config": config, "set": more, **race(*sides, a.minutes)})
+            sides = [Side(tree, config, changes, *zips) for tree, config, changes in kinds.values()]
+            title = f"{' '.join([first, *more])} before, {second} after, {Path(train).name}"
+            report["races"].append({"title": title, **race(*sides, a.minutes)})
             write_atomically(a.out / "race.json", (json.dumps(report, indent=1) + "\n").encode())
             write_atomically(a.out / "race.md", markdown(report).encode())
     print(a.out / "race.md")
@@ -143,9 +149,9 @@ def markdown(report: dict[str, Any]) -> str:
     )
     for one in report["races"]:
         text += (
-            f"\n## {' '.join([one['config'], *one['set']])}\n\nHeld-out matching loss from plain noise, the best of "
+            f"\n## {one['title']}\n\nHeld-out matching loss from plain noise, the best of "
             "trained and averaged weights. Each schedule is laid out for its own length: the later trainer has half "
-            "the time.\n\n"
+            "the time. What compiling takes before the first step is not counted.\n\n"
         )
         after = {round(p["seconds"] / TURN): p["held_out"] for p in one["after"]}
         text += table(

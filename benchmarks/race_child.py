@@ -52,10 +52,11 @@ def main() -> None:
         durations.append(time.process_time() - started)
     step = sum(durations[WARM_UP:]) / TIMED
     answer(batch=config.warm_start.batch_size, step_seconds=step, flops=flops(config, "warm_start"))
-    budget, spent = float(next(sys.stdin)), 0.0
+    budget = float(next(sys.stdin))
     if not budget:
         return
-    trainer = trainer_for(max(10, round(budget / step)))
+    trainer, spent = trainer_for(max(10, round(budget / step))), step
+    trainer.step()  # counted as any other: it may compile
     for line in sys.stdin:
         until = spent + float(line)
         while spent < until and trainer.iteration < trainer.config.warm_start.iterations:

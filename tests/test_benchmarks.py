@@ -114,7 +114,7 @@ def test_a_race_goes_by_turns_and_gives_the_later_trainer_half_the_time():
         "gflop_per_picture": 0.5, "share_of_peak": 0.4,
     }  # fmt: skip
     about = {"command": "race", "machine": "one", "date": "today", "commit": "abc", "before": "def"}
-    text = race_page({**about, "rates": [rate], "races": [{"config": "tiny.toml", "set": [], **result}]})
+    text = race_page({**about, "rates": [rate], "races": [{"title": "one", **result}]})
     assert "| tiny.toml | float32 | after | 10 | 0.50 | 40% |" in text
     assert "| 2.0 | 0.5000 | 0.5000 |" in text
     assert "| 4.0 | 0.5000 |  |" in text

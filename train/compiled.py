@@ -3,6 +3,8 @@
 Compiled, the elementwise passes between convolutions are fused: on a CPU they are a quarter to half of a step.
 """
 
+import os
+import shutil
 from collections.abc import Callable
 from functools import partial
 
@@ -18,9 +20,14 @@ EnergyOf = Callable[[Tensor | None], EnergyFn]
 
 
 def energy_of_labels(net: EnergyNetwork, *, compile: bool) -> EnergyOf:
-    """For labels ``y`` the energy of ``net``, whose gradient is differentiable with respect to the weights too."""
+    """For labels ``y`` the energy of ``net``, whose gradient is differentiable with respect to the weights too.
+
+    Raises ValueError where it cannot be compiled.
+    """
     if not compile:
         return partial(conditioned, net)
+    if next(net.parameters()).device.type == "cpu" and not shutil.which(os.environ.get("CXX", "g++")):
+        raise ValueError("compile = true needs a C++ compiler; install g++, or leave it out with --set compile=false")
     gradient = torch.compile(_gradient(net))
     return lambda y: CompiledEnergy(net, y, gradient)
 

@@ -23,7 +23,8 @@ def trained(config):
     warm = replace(warm, optim=replace(warm.optim, warmup=0))
     # Flat colours: the lower resolutions have as much to say as the full one.
     colours = torch.randint(256, (64, 3, 1, 1), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-    config = replace(config, net=net, warm_start=warm, attribute=None, balanced=False, start_from="", bf16=False)
+    config = replace(config, net=net, warm_start=warm, attribute=None, balanced=False, start_from="")
+    config = replace(config, bf16=False, compile=False)
     trainer = Trainer(config, colours.expand(-1, -1, 16, 16).contiguous(), "cpu")
     for _ in range(ITERATIONS):
         trainer.step()

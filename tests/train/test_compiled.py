@@ -53,6 +53,12 @@ def test_a_chain_reads_the_weights_where_they_lie(traced, rng):
     assert not after.energy.requires_grad
 
 
+def test_without_a_compiler_there_is_a_sentence(monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(ValueError, match=r"needs a C\+\+ compiler; install g\+\+, or leave it out"):
+        compiled.energy_of_labels(EnergyNetwork(SMALLEST), compile=True)
+
+
 def test_a_run_that_asks_for_it_is_compiled_and_learns_the_same(traced, data):
     losses = []
     for wanted in (False, True):
