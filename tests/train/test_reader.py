@@ -8,14 +8,19 @@ import torch
 
 from ebm_core.attribute import Attribute
 from ebm_core.compose import Product, conditioned
+from ebm_core.composition import energy_of_each
+from ebm_core.family import Ask, Family
+from ebm_core.family import compose as page_compose
 from ebm_core.images import quantise
+from ebm_core.level import Reference
 from ebm_core.reader import READER_FILE, Reader, ReaderConfig, load_reader, save_reader
 from ebm_core.sampling import sample, uniform_noise
 from tests.app.conftest import ATTRIBUTES, PLAN, save_tiny_family
 from tests.train.conftest import Pixels, write_zip
 from train.__main__ import main
 from train.evaluate import compose, features
-from train.evaluate.compose import cases, draw, load_family, readings
+from train.evaluate.asking import Asked, Case, in_order, not_cases, or_cases
+from train.evaluate.compose import cases, draw, load_family, readings, shares
 from train.reader import family_attributes, fit_reader, held_out, reader_loss
 
 BRIGHT = Attribute("bright", "binary", ("Bright",), ("dark", "bright"))
@@ -72,27 +77,72 @@ def test_samples_of_a_case_are_those_of_the_summed_energies(tmp_path):
     save_tiny_family(tmp_path)
     models, attributes = load_family("tiny", tmp_path, "cpu")
     labels = {"bright": torch.eye(2)[[0, 1]], "kind": torch.eye(3)[[2, 0]]}
-    drawn, _ = draw(models, compose.Case("two", labels), 2, 7, "cpu")
+    case = Case("two", tuple(Asked(name, label) for name, label in labels.items()))
+    drawn, _ = draw(models, case, 2, 7, "cpu")
     rng = torch.Generator().manual_seed(7)
     terms = [conditioned(models[name][0], label) for name, label in labels.items()]
     for state in sample(Product([*terms, models[""][0]], [1, 1, -1]), uniform_noise((2, 3, 8, 8), rng), PLAN, rng):
         pass
     assert torch.equal(drawn, quantise(state.x))
 
-    weighed, _ = draw(models, compose.Case("two", labels), 2, 7, "cpu", weight=0.75)
+    weighed, _ = draw(models, case, 2, 7, "cpu", weight=0.75)
     rng = torch.Generator().manual_seed(7)
     product = Product([*terms, models[""][0]], [0.75, 0.75, -0.5])
     for state in sample(product, uniform_noise((2, 3, 8, 8), rng), PLAN, rng):
         pass
     assert torch.equal(weighed, quantise(state.x))
 
-    summed, _ = draw(models, compose.Case("two", labels), 2, 7, "cpu", sum_only=True)
+    summed, _ = draw(models, case, 2, 7, "cpu", sum_only=True)
     plan = replace(PLAN, langevin=replace(PLAN.langevin, step_size=PLAN.langevin.step_size / 2))
     rng = torch.Generator().manual_seed(7)
     for state in sample(Product(terms, [1, 1]), uniform_noise((2, 3, 8, 8), rng), plan, rng):
         pass
     assert torch.equal(summed, quantise(state.x))
     assert set(attributes) == set(ATTRIBUTES)
+
+
+def test_or_and_not_are_composed_as_on_the_page(tmp_path):
+    save_tiny_family(tmp_path)
+    models, attributes = load_family("tiny", tmp_path, "cpu")
+    labels = {"bright": torch.eye(2)[[0, 1]], "kind": torch.eye(3)[[2, 0]]}
+    infos = {name: info for name, (_, info) in models.items()}
+    nets = {name: net for name, (net, _) in models.items()}
+    for operator in ("or", "not"):
+        first = "or" if operator == "or" else "and"
+        asked = (Asked("bright", labels["bright"], first), Asked("kind", labels["kind"], operator))
+        drawn, _ = draw(models, Case("two", asked), 2, 7, "cpu")
+        page = [
+            page_compose(Family("tiny", "", attributes),
+                         [Ask(a.attribute, attributes[a.attribute], tuple(a.labels[i].tolist()), 1.0, a.operator)
+                          for a in asked])
+            for i in range(2)
+        ]  # fmt: skip
+        energy = energy_of_each(page, nets, Reference(nets[""], PLAN.langevin))
+        rng = torch.Generator().manual_seed(7)
+        for state in sample(energy, uniform_noise((2, 3, 8, 8), rng), page[0].plan(infos), rng):
+            pass
+        assert torch.equal(drawn, quantise(state.x))
+
+
+def test_or_and_not_cases_are_of_every_attribute():
+    test = {"bright": torch.eye(2), "kind": torch.eye(3), "turn": torch.eye(2)}
+    attributes = {"turn": ATTRIBUTES["turn"], "bright": BRIGHT, "kind": ATTRIBUTES["kind"]}
+    order = in_order(attributes, ["kind", "gone"])
+    assert order == ["kind", "turn", "bright"]
+    assert [case.name for case in or_cases(attributes, order, test, 2)] == ["dot or bar", "kind or bright"]
+    names = [(case.name, without.name) for case, without in not_cases(attributes, order, test, 2)]
+    assert names == [("bright, but not kind", "bright"), ("kind, but not bright", "kind")]
+
+
+def test_shares_of_an_or(monkeypatch):
+    reader = Reader(ReaderConfig((BRIGHT, LEVEL), image_size=8, width=2)).eval()
+    outputs = torch.tensor([[0.0, 1, 0.5], [1.0, 0, 0.5], [1.0, 0, 0.9], [1.0, 0, 0.2]])
+    monkeypatch.setattr(Reader, "forward", lambda self, x: outputs)
+    asked = (Asked("bright", torch.tensor([[0.0, 1]] * 4), "or", "bright"),
+             Asked("level", torch.tensor([[0.5]] * 4), "or"))  # fmt: skip
+    x = torch.zeros(4, 3, 8, 8, dtype=torch.uint8)
+    figures = shares(reader, {"bright": BRIGHT, "level": LEVEL}, x, Case("either", asked), "cpu")
+    assert figures == {"bright": 0.25, "level": 0.5, "any of them": 0.5}
 
 
 def test_readings_count_all_at_once(monkeypatch):
@@ -143,6 +193,11 @@ def test_the_command_writes_a_report_a_figure_and_sheets(tmp_path, monkeypatch, 
     assert report["rows"][-1]["asked"] == "bright & kind & place & turn"
     assert set(report["rows"][-1]["read"]) == {"bright", "kind", "place", "turn", "all at once"}
     assert set(report["rows"][0]["read"]) == {"bright", "kind", "place", "turn", "all at once"}
+    asked = [row["asked"] for row in report["operators"]]
+    assert asked[:3] == ["dot or bar", "bright or kind", "kind or place"]
+    assert "bright, but not kind" in asked
+    assert set(report["operators"][0]["read"]) == {"dot", "bar", "any of them"}
+    assert "| bright, but not kind |" in (out / "README.md").read_text()
     real = report["reader_on_real_test_images"]
     assert set(real) == {"bright", "turn"}
     assert real["bright"] == 0.9

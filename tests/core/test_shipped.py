@@ -1,0 +1,66 @@
+"""OR and NOT on the shipped weights: each term of an OR has a fair share, a NOT lowers the share of what it forbids."""
+
+from dataclasses import replace
+from functools import cache
+
+import pytest
+import torch
+
+from ebm_core.composition import Composition
+from ebm_core.family import Ask, compose, families
+from ebm_core.hub import WEIGHTS, shipped_infos
+from ebm_core.reader import READER_FILE, load_reader, reads_as
+from ebm_core.restore import chain, load_scene, recipe_of
+
+INFOS = shipped_infos(WEIGHTS)
+NUM = 12
+FAIR = 1 / NUM  # without levels one term had all of the samples
+
+
+def ask(model, value, operator):
+    attribute = INFOS[model].attribute
+    return Ask(model, attribute, tuple(attribute.encode(value)), 0.6, operator)
+
+
+@cache
+def walk(family: str, composition: Composition):
+    """The composed energy and the pictures of a plan of half as many steps, twice as long, in the precision that every
+    machine has."""
+    recipe = recipe_of(composition, WEIGHTS, "cpu", num=NUM)
+    langevin = replace(recipe.plan.langevin, steps=30, step_size=2 * recipe.plan.langevin.step_size)
+    plan = replace(recipe.plan, langevin=langevin, refinement_steps=20)
+    scene = load_scene(recipe := replace(recipe, plan=plan, precision="float32"), WEIGHTS, "cpu")
+    *_, state = chain(scene, recipe)
+    return scene.energy, state.x
+
+
+def read(family, x, asked):
+    """The share of pictures that a classifier reads as asked."""
+    reader = load_reader(WEIGHTS / family / READER_FILE)
+    output = reader.by_attribute(reader(x))[asked.attribute.name]
+    return float(reads_as(asked.attribute, output, torch.tensor(asked.label)).float().mean())
+
+
+@pytest.mark.parametrize(
+    ("family", "one", "other"),
+    [
+        ("objects", ("objects-type", "cube"), ("objects-type", "sphere")),
+        ("objects", ("objects-size", [0.5]), ("objects-position", [1.2, 0.0])),
+        ("faces", ("faces-smiling", "smiling"), ("faces-young", "old")),
+    ],
+)
+def test_each_term_of_an_or_rules_a_fair_share(family, one, other):
+    asks = [ask(*one, "or"), ask(*other, "or")]
+    energy, x = walk(family, compose(families(INFOS)[family], asks))
+    ruling = torch.stack([term(x) for term in energy.energies[0].energies]).argmin(0)
+    for number, asked in enumerate(asks):
+        assert float((ruling == number).float().mean()) >= FAIR
+        assert read(family, x, asked) >= FAIR
+
+
+def test_a_not_lowers_the_share_of_what_it_forbids():
+    wanted, forbidden = ask("faces-female", "female", "and"), ask("faces-smiling", "smiling", "not")
+    family = families(INFOS)["faces"]
+    shares = [read("faces", walk("faces", compose(family, asks))[1], forbidden)
+              for asks in ([wanted], [wanted, forbidden])]  # fmt: skip
+    assert shares[1] < shares[0]
