@@ -11,6 +11,7 @@ from ebm_core.device import default_device
 from ebm_core.hub import MODEL_FILE, WEIGHTS, find_model
 from train import card, reader, render, sample, scoring_cli
 from train.evaluate import compose
+from train.provenance import add_allow_dirty, require_clean
 from train.reproduce import command as reproduce
 
 
@@ -21,6 +22,8 @@ def main(argv: list[str] | None = None) -> int:
     """
     arguments = _parser().parse_args(argv)
     try:
+        if not getattr(arguments, "allow_dirty", True):
+            require_clean()
         code: int | None = arguments.command(arguments)
     except (ValueError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -51,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("run", type=Path)
     export.add_argument("--name", required=True, help="name of the folder under weights/")
     export.add_argument("--weights", type=Path, default=WEIGHTS, help="the weights folder")
+    add_allow_dirty(export)
     export.set_defaults(command=_export)
 
     objects = commands.add_parser("render", help="make pictures of the objects data set (needs Blender's bpy)")
@@ -76,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     frechet.add_argument("--inception", type=Path, help="torch-fidelity's Inception weights; then it is the FID")
     frechet.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override the model's plan")
     frechet.add_argument("--out", type=Path, required=True, metavar="DIR")
+    add_allow_dirty(frechet)
     frechet.set_defaults(command=_frechet)
 
     composing = kinds.add_parser("compose", parents=[device], help="what a classifier reads in composed samples")

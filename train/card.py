@@ -17,7 +17,7 @@ from ebm_core.hub import MODEL_FILE, WEIGHTS
 from ebm_core.nets import EnergyNetwork
 from ebm_core.precision import for_sampling
 from ebm_core.sampling import sample, uniform_noise
-from train.provenance import provenance
+from train.provenance import add_allow_dirty, command_of, provenance
 
 COLUMNS = 8
 DATA = {
@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trained", required=True, help="commands, wall time and machine of the training, a sentence")
     parser.add_argument("--poor", required=True, help="what is still poor, a sentence or two")
     parser.add_argument("--weights", type=Path, default=WEIGHTS)
+    add_allow_dirty(parser)
 
 
 def run(a: argparse.Namespace) -> None:

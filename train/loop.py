@@ -21,6 +21,7 @@ from ebm_core.sampling import sample, uniform_noise
 from train.batch import Batch, TrainingData
 from train.config import OptimConfig, TrainConfig
 from train.ema import MovingAverage
+from train.history import RunHistory
 from train.log import RunLog
 from train.optim import Optimiser
 from train.parallel import Processes
@@ -221,6 +222,7 @@ def fit(
             raise RunError(f"the checkpoint in {run} does not fit this config ({error}); give the run's own") from error
     if processes.is_first:
         save_config(run, config)
+    history = RunHistory(run, config, trainer.iteration, processes)
     deadline = time.monotonic() + 60 * minutes if minutes else math.inf
     every = config.log
     with RunLog(run, trainer.iteration, config.iterations) if processes.is_first else nullcontext() as log:
@@ -242,7 +244,7 @@ def fit(
                     if trainer.iteration % every.samples_every == 0:
                         log.sheet(trainer.iteration, *trainer.sample_sheet(every.num_samples))
                 if trainer.iteration % every.checkpoint_every == 0:
-                    _save(trainer, run)
+                    _save(trainer, run, history)
                     saved_at = trainer.iteration
         except (NonFiniteEnergyError, DivergedError) as error:
             raise DivergedError(
@@ -250,11 +252,12 @@ def fit(
                 f"in {run}: go on from it with --resume and a smaller learning rate",
                 trainer.iteration,
             ) from error
-        _save(trainer, run)
+        _save(trainer, run, history)
     return trainer
 
 
-def _save(trainer: Trainer, run: Path) -> None:
+def _save(trainer: Trainer, run: Path, history: RunHistory) -> None:
     state = trainer.state_dict()  # by all processes: it gathers their parts
     if trainer.processes.is_first:
         save_state(run, state)
+    history.save(trainer.iteration)

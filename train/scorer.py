@@ -1,7 +1,7 @@
 """What calibrating, evaluating and scoring share: a model that scores pictures, and measuring many of them."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 from tqdm import tqdm
@@ -24,6 +24,7 @@ class Scorer(NamedTuple):
     path: Path
     fingerprint: str
     device: str
+    provenance: dict[str, Any]
 
     @property
     def score_names(self) -> list[str]:
@@ -58,4 +59,4 @@ def load_scorer(model: str, device: str) -> Scorer:
             "score pictures"
         )
     calibration = Calibration.from_plain(info.calibration)
-    return Scorer(folded(net), info.net, calibration, path, fingerprint(path), device)
+    return Scorer(folded(net), info.net, calibration, path, fingerprint(path), device, info.provenance)

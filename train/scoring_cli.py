@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from ebm_core.pictures import Limits
 from train.data.config import DataConfig, Source
+from train.provenance import add_allow_dirty, command_of
 
 UNREADABLE = 3  # exit code
 PATIENCE = timedelta(days=30)  # some machines are slower than others, or have larger pictures to read
@@ -45,6 +46,7 @@ def add_commands(commands: Any, evaluations: Any, device: argparse.ArgumentParse
     ood.add_argument("--seed", type=int, default=0)
     ood.add_argument("--batch", type=int, default=64, help="pictures measured at once (default: %(default)s)")
     ood.add_argument("--out", type=Path, required=True, metavar="DIR", help="ood.json, README.md, histograms.png")
+    add_allow_dirty(ood)
     ood.set_defaults(command=_evaluate_ood)
 
     limits = Limits()
@@ -104,7 +106,12 @@ def _evaluate_ood(a: argparse.Namespace) -> None:
     _at_least(2, num=a.num)
     scorer = load_scorer(a.model, a.device)
     setting = prepare(scorer, a.data, a.inside, a.skip)
-    print(markdown(evaluate(scorer, setting, num=a.num, seed=a.seed, batch=a.batch, out=a.out, model=a.model)))
+    options = {"data": a.data, "in": a.inside, "skip": a.skip, "num": a.num, "seed": a.seed, "out": a.out}
+    command = command_of(["evaluate", "ood", a.model], options, a.device)
+    report = evaluate(
+        scorer, setting, num=a.num, seed=a.seed, batch=a.batch, out=a.out, model=a.model, command=command
+    )
+    print(markdown(report))
 
 
 def _score(a: argparse.Namespace) -> int:

@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="the weights folder")
     parser.add_argument("--inception", type=Path, help="torch-fidelity's Inception weights, for the FID itself")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting")
+    add_allow_dirty(parser)
 
 
 def run(a: argparse.Namespace) -> None:

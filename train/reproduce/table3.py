@@ -7,6 +7,7 @@ from ebm_core.hub import MODEL_FILE
 from train.reproduce.experiment import Claim, Experiment, Findings, Size
 from train.reproduce.figures import COLOURS, bars, figure
 from train.reproduce.lab import Lab
+from train.provenance import command_of
 
 MODEL = "cifar10"
 
@@ -39,7 +40,8 @@ def run(lab: Lab, s: Settings) -> Findings:
         scorer = load_scorer(str(lab.weights / MODEL / MODEL_FILE), lab.device)
         setting = prepare(scorer, folder, MODEL, None)
         num, out = s.num or None, lab.folder("ood")
-        return evaluate(scorer, setting, num=num, seed=s.seed, batch=s.batch, out=out, model=MODEL)
+        command = command_of(["evaluate", "ood", MODEL], {"data": folder, "num": num, "seed": s.seed, "out": out})
+        return evaluate(scorer, setting, num=num, seed=s.seed, batch=s.batch, out=out, model=MODEL, command=command)
 
     return _findings(lab.piece("ood", [s.num, s.seed, info.provenance, info.calibration], compute))
 

@@ -56,17 +56,22 @@ def run(lab: Lab, s: Settings) -> Findings:
 
 
 def _findings(report: dict[str, Any]) -> Findings:
-    paper, rows, held_out = report["paper"], report["rows"], report["reader_on_real_test_images"]
-    last, nothing = rows[-1]["read"], rows[0]["read"]
+    paper, rows = report["paper"], report["rows"]
+    last, nothing, real = (rows[-1][key] for key in ("read", "read_where_nothing_is_asked", "read_in_real_pictures"))
     columns = [*paper, "all at once"]
-    table = [{"asked for": row["asked"], **{name: row["read"].get(name) for name in columns}} for row in rows]
-    table.append({"asked for": "the reader on real test images", **{name: held_out.get(name) for name in columns}})
-    table.append({"asked for": "all four, in the paper", **paper})
-    plot, (axis,) = figure(1, ["All four at once; dashes: where nothing is asked, marks: the paper"], width=7.0)
+    kinds = {"samples": "read", "nothing asked": "read_where_nothing_is_asked", "real": "read_in_real_pictures"}
+    table = [
+        {"asked for": row["asked"], "of": kind, **{name: row[key].get(name) for name in columns}}
+        for row in rows if "read" in row
+        for kind, key in kinds.items()
+    ]  # fmt: skip
+    table.append({"asked for": "all four, in the paper", "of": "samples", **paper})
+    plot, (axis,) = figure(1, ["All four at once; dashes: where nothing is asked; dots: real pictures; marks: the paper"], width=7.0)
     axis.bar(list(paper), [last[name] for name in paper], color=COLOURS[0])
     for place, name in enumerate(paper):
         axis.plot(place, paper[name], "k_", markersize=24)
         axis.plot([place - 0.4, place + 0.4], [nothing[name]] * 2, color="#9ca3af", linestyle="--")
+        axis.plot(place, real[name], "ko", markersize=5)
     axis.set_ylim(0, 1.05)
     claims = [
         Claim(
