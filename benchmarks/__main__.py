@@ -42,7 +42,7 @@ def main() -> None:
     paper = EnergyNetwork(NetConfig()).to(a.device)
     shipped = _distinct({name: load_model(find_model(name), a.device)[0] for name in shipped_models()})
 
-    about = {**provenance(), "command": shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])}
+    about = provenance(shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]))
     report: dict[str, Any] = {**about, "sampling": [], "training": [], "warm_start": {}}
     for name, net in {"CIFAR-10, F = 64": paper, **shipped}.items():
         for row in rows(name, net, tuple(a.batches), a.device, tuple(a.compile)):

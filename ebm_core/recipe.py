@@ -1,12 +1,15 @@
 """How a picture was made, small enough to travel inside it: the page, the command line and PNGs share this."""
 
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
+from safetensors import deserialize
 
 from ebm_core import images
+from ebm_core.checkpoint import read_info
 from ebm_core.composition import Composition, CompositionError
 from ebm_core.config import ConfigError, from_dict, to_dict
 from ebm_core.sampling import SamplePlan
@@ -46,10 +49,19 @@ class Recipe:
 
 
 def fingerprint(*paths: Path) -> str:
-    """First 16 hexadecimal digits of the SHA-256 of the files' contents, one after the other."""
+    """First 16 hexadecimal digits of a SHA-256 of what makes the models' pictures, one model after the other.
+
+    That is their weights, networks and labels: where a file says that it came from, or what it was calibrated on, is no
+    matter. The plan is in the recipe itself. Raises CheckpointError for what is no model file.
+    """
     digest = hashlib.sha256()
     for path in paths:
-        digest.update(path.read_bytes())
+        info = read_info(path)
+        about = [to_dict(info.net), to_dict(info.attribute) if info.attribute else None]
+        digest.update(json.dumps(about, sort_keys=True).encode())
+        for name, tensor in sorted(deserialize(path.read_bytes())):
+            digest.update(json.dumps([name, tensor["dtype"], tensor["shape"]]).encode())
+            digest.update(tensor["data"])
     return digest.hexdigest()[:16]
 
 

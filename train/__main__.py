@@ -11,7 +11,8 @@ from ebm_core.device import default_device
 from ebm_core.hub import MODEL_FILE, WEIGHTS, find_model
 from train import card, reader, render, sample, scoring_cli
 from train.evaluate import compose
-from train.provenance import add_allow_dirty, require_clean
+from train.evaluate.split import Split, add_split
+from train.provenance import add_allow_dirty, command_of, require_clean
 from train.reproduce import command as reproduce
 
 
@@ -74,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     frechet = kinds.add_parser("frechet", parents=[device], help="Fréchet distance of samples to a test set")
     frechet.add_argument("model", help="a name under weights/, a path, or hf:owner/repo")
     frechet.add_argument("--train", required=True, help="zip of the training images (for the floor)")
-    frechet.add_argument("--test", required=True, help="zip of the test images")
+    add_split(frechet, "to measure the distance to")
     frechet.add_argument("--num", type=int, default=1000)
     frechet.add_argument("--seed", type=int, default=0)
     frechet.add_argument("--inception", type=Path, help="torch-fidelity's Inception weights; then it is the FID")
@@ -136,13 +137,17 @@ def _frechet(a: argparse.Namespace) -> None:
     from train.evaluate.frechet import evaluate
 
     net, info = load_model(find_model(a.model), a.device)
+    split = Split.of(a)
     train, test = (
-        load(DataConfig("zip", path), info.net.image_size, info.net.channels).images for path in (a.train, a.test)
+        load(DataConfig("zip", path), info.net.image_size, info.net.channels).images for path in (a.train, split.path)
     )
+    options = {"train": a.train, split.kind: split.path, "num": a.num, "seed": a.seed, "inception": a.inception,
+               "set": a.set, "out": a.out}  # fmt: skip
     report = evaluate(
         net, override(info.plan, a.set), train, test, num=a.num, seed=a.seed, out=a.out,
-        inception_weights=a.inception, device=a.device,
-    )
+        inception_weights=a.inception, device=a.device, read_on=split.to_plain(),
+        command=command_of(["evaluate", "frechet", a.model], options, a.device),
+    )  # fmt: skip
     print(json.dumps(report, indent=1))
 
 

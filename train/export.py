@@ -7,7 +7,7 @@ from typing import Any
 
 from ebm_core.checkpoint import ModelInfo, save_model
 from ebm_core.config import to_dict
-from train.history import read_history
+from train.history import parts_of_run
 from train.provenance import commit, machine, portable
 from train.run import load_config, load_state
 
@@ -28,7 +28,7 @@ def export_run(run: Path, path: Path) -> Path:
         "date": datetime.date.today().isoformat(),
         "commit": commit(),  # of the export; the parts have those of the training
         "machine": machine(),
-        "parts": [asdict(part) for part in read_history(run)],
+        "parts": [asdict(part) for part in parts_of_run(run, config, state["iteration"])],
         "config": to_dict(config),
     }
     info = ModelInfo(config.net, config.plan, portable(provenance), family=config.family, attribute=config.attribute)

@@ -46,11 +46,7 @@ class RunHistory:
 
     def __init__(self, run: Path, config: TrainConfig, iteration: int, processes: Processes) -> None:
         self.run, self.config, self.processes, self._begin = run, config, processes, iteration
-        self._past = read_history(run) if iteration else []
-        if not self._past:
-            self._past = inherited(config.start_from)
-            if iteration:
-                self._past.append(_uncounted(run.name, iteration, min(iteration, config.warm_start.iterations)))
+        self._past = parts_of_run(run, config, iteration)
         today = datetime.date.today().isoformat()
         self._open = Part(run.name, 0, 0, 0, 0.0, 0.0, machine(), commit(), today, processes.size)
         if iteration and self._past[-1].made_by == self._open.made_by:
@@ -86,10 +82,14 @@ def pictures_seen(config: TrainConfig, iteration: int) -> int:
     return matched * warm.batch_size + (iteration - matched) * each
 
 
-def read_history(run: Path) -> list[Part]:
-    """The parts of a run's folder; none where an older version of this program trained it."""
+def parts_of_run(run: Path, config: TrainConfig, iteration: int) -> list[Part]:
+    """What a run at ``iteration`` is made of: its folder's note, beginning with the parts of the model that it started
+    from. Of a folder without a note, by an older version of this program, little is known."""
     path = run / HISTORY
-    return parts_of({"parts": json.loads(path.read_text())}) if path.is_file() else []
+    if iteration and path.is_file():
+        return parts_of({"parts": json.loads(path.read_text())})
+    own = [_uncounted(run.name, iteration, min(iteration, config.warm_start.iterations))] if iteration else []
+    return inherited(config.start_from) + own
 
 
 def inherited(model: str) -> list[Part]:

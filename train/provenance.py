@@ -1,6 +1,6 @@
 """Where a figure comes from: commit, machine, versions, date and command, for every report and model file.
 
-What is published names no folder of the machine that made it, and comes from a commit, so that others can make it again.
+What is published names no folder of the machine that made it, and comes from a commit: others can make it again.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import torch
 from ebm_core.device import default_device
 from ebm_core.hub import WEIGHTS
 
-CODE = ("ebm_core", "train", "benchmarks/*.py", "pyproject.toml")  # what decides about figures; not what is made with it
+CODE = ("ebm_core", "train", "benchmarks/*.py", "pyproject.toml")  # what figures depend on, not what is made with it
 DIRTY = "-dirty"
 _ABSOLUTE = re.compile(r"(?<![\w.:/~-])/[^\s'\",;:()]+/[^\s'\",;:()]*|[A-Z]:\\[^\s'\",;()]+")
 

@@ -1,5 +1,7 @@
 """What calibrating, evaluating and scoring share: a model that scores pictures, and measuring many of them."""
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +27,12 @@ class Scorer(NamedTuple):
     fingerprint: str
     device: str
     provenance: dict[str, Any]
+
+    @property
+    def calibration_digest(self) -> str:
+        """First 16 hexadecimal digits of the SHA-256 of the calibration, which percentiles and verdicts depend on."""
+        plain = self.calibration.to_plain() if self.calibration else {}
+        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
     def score_names(self) -> list[str]:

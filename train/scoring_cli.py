@@ -108,9 +108,7 @@ def _evaluate_ood(a: argparse.Namespace) -> None:
     setting = prepare(scorer, a.data, a.inside, a.skip)
     options = {"data": a.data, "in": a.inside, "skip": a.skip, "num": a.num, "seed": a.seed, "out": a.out}
     command = command_of(["evaluate", "ood", a.model], options, a.device)
-    report = evaluate(
-        scorer, setting, num=a.num, seed=a.seed, batch=a.batch, out=a.out, model=a.model, command=command
-    )
+    report = evaluate(scorer, setting, num=a.num, seed=a.seed, batch=a.batch, out=a.out, model=a.model, command=command)
     print(markdown(report))
 
 

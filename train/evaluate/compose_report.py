@@ -41,7 +41,9 @@ def markdown(report: dict[str, Any]) -> str:
         table.append(["*the paper's, all four at once, CelebA-HQ 128*", "",
                       *(f"*{paper[n]:.2f}*" if n in paper else "" for n in names), "", "", ""])  # fmt: skip
     rule = (
-        "The energies are added as in the paper" if report["sum_only"] else "The energies are composed as on the page: "
+        "The energies are added as in the paper"
+        if report["sum_only"]
+        else "The energies are composed as on the page: "
         "their sum, and the unconditional energy with what their weights leave of 1"
     )
     p = report["provenance"]
@@ -49,12 +51,13 @@ def markdown(report: dict[str, Any]) -> str:
         f"# Composition: {family}", "",
         f"{rule}; each attribute weighs {report['weight']:g}. "
         "A classifier that was trained on real pictures alone reads the samples: of choices the balanced share that is "
-        "read as it was asked for (each value that is asked for counts alike), else the mean error. The same question is "
-        "put to two others: *nothing asked*, samples of the unconditional model, is the level to beat; *real pictures* "
-        "are held-out ones that have what was asked for, and more than theirs says that samples exaggerate, not that "
-        "they are better. Of a binary attribute alone both values are asked for in turn, so that a model that asks for "
-        "nothing has 0.5; together the positive ones are. A rotation's error is in degrees, and of pictures of which a "
-        "kind is asked only those of the kind that shows it count.", "", saying(report["read_on"]), "",
+        "read as it was asked for (each value that is asked for counts alike), else the mean error. The same question "
+        "is put to two others: *nothing asked*, samples of the unconditional model, is the level to beat; *real "
+        "pictures* are held-out ones that have what was asked for, and more than theirs says that samples exaggerate, "
+        "not that they are better. Of a binary attribute alone both values are asked for in turn, so that a model that "
+        "asks for nothing has about 0.5; together the positive ones are. A rotation's error is in degrees, and of "
+        "pictures of which a kind is asked only those of the kind that shows it count.",
+        "", saying(report["read_on"]), "",
         *(f"- *{name}*: {sentence}" for name, sentence in report["objective"].items()), "",
         *("| " + " | ".join(line) + " |" for line in table), "",
         "The Fréchet distance is on EfficientNet-lite0 features (not an FID), to the real test pictures that have what "
@@ -91,7 +94,8 @@ def bars(path: Path, report: dict[str, Any]) -> None:
     axes.set_xticks(range(len(rows)), [row["asked"].replace(" & ", "\n& ") for row in rows], fontsize=8)
     axes.set_ylim(0, 1.05)
     axes.set_ylabel("share read as asked for")
-    axes.set_title("dots: real pictures; triangles: where nothing is asked; black lines: the paper's, all four at once", fontsize=8)
+    title = "dots: real pictures; triangles: where nothing is asked; black lines: the paper's, all four at once"
+    axes.set_title(title, fontsize=8)
     axes.legend(fontsize=8, ncols=len(names), loc="lower right")
     figure.tight_layout()
     figure.savefig(path, dpi=110)

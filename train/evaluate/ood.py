@@ -98,7 +98,10 @@ def evaluate(
         "fingerprint": scorer.fingerprint,
         "calibration": {"data": calibration.data, "num": calibration.num} if calibration else None,
         "in_distribution": {
-            "title": setting.title, "data": setting.data, "skipped": len(setting.held_out), **summary(at_home),
+            "title": setting.title,
+            "data": setting.data,
+            "skipped": len(setting.held_out),
+            **summary(at_home),
         },
         "scores": list(home_scores),
         "sets": rows,

@@ -12,6 +12,11 @@ from train.evaluate.ood_sets import PAPER_MEAN, PIXELS
 
 COLUMNS = 3  # of the figure
 BINS = 60
+PIXELS_SAYING = (
+    f" *{PIXELS}* is no model: the Mahalanobis distance of six plain statistics (means and spreads of brightness and "
+    "saturation, mean gradients) to those of the {num} pictures for calibrating. A score that is below it tells less "
+    "apart than six numbers."
+)
 
 
 def markdown(report: Mapping[str, Any]) -> str:
@@ -30,10 +35,7 @@ def markdown(report: Mapping[str, Any]) -> str:
         f"In-distribution: {inside['title']}, {inside['num']} pictures, none of them among the first "
         f"{inside['skipped']}, which are for calibrating. {calibrated} Out-of-distribution is the positive class, and "
         "a higher score means more of it; 0.5 is chance, and below it the model finds the other set more likely than "
-        "its own."
-        + (" *pixel statistics* is no model: the Mahalanobis distance of six plain statistics (means and spreads of "
-           f"brightness and saturation, mean gradients) to those of the {inside['skipped']} calibration pictures. A score "
-           "that is below it tells less apart than six numbers." if PIXELS in names else ""),
+        "its own." + (PIXELS_SAYING.format(num=inside["skipped"]) if PIXELS in names else ""),
         report["objective"],
         "## AUROC by score",
         _auroc_table(report),

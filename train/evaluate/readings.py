@@ -24,7 +24,9 @@ def read_pictures(reader: Reader, pictures: Tensor, device: str) -> dict[str, Te
     )
 
 
-def readings(outputs: dict[str, Tensor], attributes: dict[str, Attribute], labels: dict[str, Tensor]) -> dict[str, float]:
+def readings(
+    outputs: dict[str, Tensor], attributes: dict[str, Attribute], labels: dict[str, Tensor]
+) -> dict[str, float]:
     """By attribute in ``labels`` the balanced share read as the label says, or the mean error; of several choices also
     that of all of them at once.
 

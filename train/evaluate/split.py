@@ -1,4 +1,4 @@
-"""Which held-out pictures an evaluation reads: settings are chosen on the validation file, results come from the test file."""
+"""Which held-out pictures an evaluation reads: validation for choosing settings, test for results."""
 
 import argparse
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple, Self
 
 SAYING = {
     "test": "Read on the test file `{file}`: these are results, and no setting may be chosen by them.",
-    "validation": "Read on the validation file `{file}`: settings may be chosen by these figures, which are no results.",
+    "validation": "Read on the validation file `{file}`: settings may be chosen by these figures; no results.",
 }
 
 
