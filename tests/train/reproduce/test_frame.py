@@ -159,7 +159,7 @@ def test_a_piece_is_kept_as_it_was_until_its_settings_change(tmp_path):
     assert len(calls) == 1
     lab.piece("work", [2, "b"], compute)
     assert len(calls) == 2
-    (tmp_path / "runs" / "work" / "piece.pt").write_bytes(b"half a")
+    (tmp_path / "runs" / "seed-0" / "work" / "piece.pt").write_bytes(b"half a")
     lab.piece("work", [2, "b"], compute)
     assert len(calls) == 3
     assert lab.pieces["work"].keys() == {"seconds", "commit", "machine", "date"}
