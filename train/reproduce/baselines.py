@@ -19,7 +19,7 @@ from ebm_core.reader import READER_FILE, Reader, load_reader
 from train.batch import label_vectors
 from train.config import TrainConfig
 from train.data import load
-from train.evaluate.readings import TOGETHER, read_pictures, readings
+from train.evaluate.readings import TOGETHER, has_asked, read_pictures, readings
 from train.reproduce.compute import flops
 from train.reproduce.experiment import Claim, Experiment, Findings, Size
 from train.reproduce.figures import COLOURS, figure, legend, rows_of_pictures
@@ -151,7 +151,8 @@ def _held_out(lab: Lab, reader: Reader, s: Settings) -> dict[str, float]:
     labels = {name: label_vectors(test.labels, a) for name, a in by_name.items()}
     outputs = read_pictures(reader, enlarged(test.images, reader), lab.device)
     alone = {name: readings(outputs, by_name, {name: label})[name] for name, label in labels.items()}
-    has = torch.stack([label[:, 1] == 1 for label in labels.values()]).all(dim=0)  # all four, as the last case asks
+    asked = {name: torch.tensor([a.encode(a.opposites[1])]) for name, a in by_name.items()}  # as the last case asks
+    has = has_asked(asked, by_name, labels, len(test.images))
     if not has.any():
         return alone
     outputs, labels = ({name: of[has] for name, of in all_of.items()} for all_of in (outputs, labels))
