@@ -59,7 +59,7 @@ def fingerprint(*paths: Path) -> str:
         info = read_info(path)
         about = [to_dict(info.net), to_dict(info.attribute) if info.attribute else None]
         digest.update(json.dumps(about, sort_keys=True).encode())
-        for name, tensor in sorted(deserialize(path.read_bytes())):
+        for name, tensor in sorted(deserialize(path.read_bytes())):  # type: ignore[no-untyped-call]
             digest.update(json.dumps([name, tensor["dtype"], tensor["shape"]]).encode())
             digest.update(tensor["data"])
     return digest.hexdigest()[:16]
