@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Self
 
 SAYING = {
-    "test": "Read on the test file `{file}`: these are results, and no setting may be chosen by them.",
-    "validation": "Read on the validation file `{file}`: settings may be chosen by these figures; no results.",
+    "test": "Read on the test file `{file}`: no setting may be chosen by these figures.",
+    "validation": "Read on the validation file `{file}`: for choosing settings; no result is read here.",
 }
 
 
