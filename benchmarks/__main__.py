@@ -13,7 +13,7 @@ from benchmarks.live_view import live_view_alone
 from benchmarks.report import markdown, sampling_table
 from benchmarks.sampling import rows
 from benchmarks.training import compare, warm_start_rate
-from ebm_core.arguments import COUNT, ArgumentError, Parser, device
+from ebm_core.arguments import COUNT, Parser, device
 from ebm_core.checkpoint import load_model
 from ebm_core.config import load_toml
 from ebm_core.device import default_device
@@ -22,7 +22,7 @@ from ebm_core.hub import find_model, shipped_models
 from ebm_core.nets import EnergyNetwork, NetConfig
 from train.config import IcdConfig, TrainConfig
 from train.data import DataConfig
-from train.provenance import provenance
+from train.provenance import add_allow_dirty, provenance, require_clean
 
 CONFIGS = Path(__file__).resolve().parent.parent / "train" / "configs"
 # The reference's own setting where a GPU can carry it; on a CPU a short chain, whose share is the same in both.
@@ -38,16 +38,19 @@ def main() -> int:
         "--compile", type=COUNT, nargs="*", default=[], metavar="BATCH", help="also torch.compile's rows, minutes each"
     )
     parser.add_argument("--out", type=Path, default=Path("benchmarks"), help="folder of both files")
+    add_allow_dirty(parser)
     try:
         a = parser.parse_args()
-    except ArgumentError as error:
+        if not a.allow_dirty:
+            require_clean()
+    except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     torch.manual_seed(0)
     paper = EnergyNetwork(NetConfig()).to(a.device)
     shipped = _distinct({name: load_model(find_model(name), a.device)[0] for name in shipped_models()})
 
-    about = {**provenance(), "command": shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])}
+    about = provenance(shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]))
     report: dict[str, Any] = {**about, "sampling": [], "training": [], "warm_start": {}}
     for name, net in {"CIFAR-10, F = 64": paper, **shipped}.items():
         for row in rows(name, net, tuple(a.batches), a.device, tuple(a.compile)):

@@ -1,9 +1,7 @@
 """``python -m benchmarks.race``: the trainer of an earlier commit against this one, by turns, at equal core time."""
 
-import argparse
 import json
 import os
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -16,10 +14,10 @@ import torch
 
 from benchmarks.measure import matmul_peak
 from benchmarks.report import table
-from ebm_core.arguments import POSITIVE
+from ebm_core.arguments import POSITIVE, Parser
 from ebm_core.device import has_bf16
 from ebm_core.files import write_atomically
-from train.provenance import provenance
+from train.provenance import add_allow_dirty, command_of, portable, provenance, require_clean
 
 ROOT = Path(__file__).resolve().parent.parent
 CHILD = Path(__file__).with_name("race_child.py")
@@ -89,20 +87,34 @@ def race(before: Side, after: Side, minutes: float) -> dict[str, Any]:
     return {"before": before.curve, "after": after.curve}
 
 
+<<<<<<< HEAD
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.race", description=__doc__)
     parser.add_argument(
         "races", nargs="+", metavar="BEFORE,AFTER=TRAIN:HELDOUT[:SET]",
         help="two configs, two zips, overrides of the first",
     )  # fmt: skip
+=======
+def main() -> int:
+    parser = Parser(prog="python -m benchmarks.race", description=__doc__)
+    parser.add_argument("configs", nargs="+", metavar="CONFIG=TRAIN:VAL[:SET]", help="faces.toml=train.zip:val.zip")
+>>>>>>> merge
     parser.add_argument("--minutes", type=POSITIVE, default=12.0, help="of one core, for the earlier trainer")
     parser.add_argument("--out", type=Path, default=Path("benchmarks"), help="folder of race.json and race.md")
-    a = parser.parse_args()
+    add_allow_dirty(parser)
+    try:
+        a = parser.parse_args()
+        if not a.allow_dirty:
+            require_clean()
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     dtypes = {"float32": torch.float32} | ({"bfloat16": torch.bfloat16} if has_bf16("cpu") else {})
     torch.set_num_threads(1)
     peaks = {name: matmul_peak("cpu", dtype, 2048) for name, dtype in dtypes.items()}
-    command = shlex.join(["python", "-m", "benchmarks.race", *sys.argv[1:]])
-    report: dict[str, Any] = {**provenance(), "command": command, "before": BEFORE, "rates": [], "races": []}
+    words = [":".join(portable(part.split(":"))) for part in a.configs]
+    command = command_of(words, {"minutes": a.minutes, "out": a.out}, module="benchmarks.race")
+    report: dict[str, Any] = {**provenance(command), "before": BEFORE, "rates": [], "races": []}
     with work_tree(BEFORE) as earlier:
         for argument in a.races:
             configs, files = argument.split("=", 1)
@@ -128,6 +140,7 @@ def main() -> None:
             write_atomically(a.out / "race.json", (json.dumps(report, indent=1) + "\n").encode())
             write_atomically(a.out / "race.md", markdown(report).encode())
     print(a.out / "race.md")
+    return 0
 
 
 def markdown(report: dict[str, Any]) -> str:
@@ -167,4 +180,4 @@ def markdown(report: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

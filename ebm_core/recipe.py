@@ -1,14 +1,17 @@
 """How a picture was made, small enough to travel inside it: the page, the command line and PNGs share this."""
 
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from PIL import Image
+from safetensors import deserialize
 
 from ebm_core import images
 from ebm_core.arguments import whole
+from ebm_core.checkpoint import METADATA_KEY, read_info, read_safetensors
 from ebm_core.composition import Composition, CompositionError
 from ebm_core.config import ConfigError, from_dict, to_dict
 from ebm_core.sampling import SamplePlan
@@ -24,7 +27,7 @@ class Recipe:
     """All that is needed to make a picture again on the same kind of device (``ebm_core.precision`` says which is)."""
 
     model: str
-    fingerprint: str  # of the model file, so that a retrained model of the same name is noticed
+    fingerprint: str  # of the model's weights and network, so that a retrained model of the same name is noticed
     plan: SamplePlan
     seed: int
     num: int  # chains that ran together
@@ -48,10 +51,20 @@ class Recipe:
 
 
 def fingerprint(*paths: Path) -> str:
-    """First 16 hexadecimal digits of the SHA-256 of the files' contents, one after the other."""
+    """First 16 hexadecimal digits of a SHA-256 of what makes the models' pictures, one model after the other.
+
+    That is their weights, networks and labels: where a file says that it came from, or what it was calibrated on, is no
+    matter. The plan is in the recipe itself. Raises CheckpointError for what is no model file.
+    """
     digest = hashlib.sha256()
     for path in paths:
-        digest.update(path.read_bytes())
+        read_info(path)  # says what is wrong with the file, if anything is
+        # As the file has them: fields that a later version adds, at what they are without, leave it the same model.
+        metadata = json.loads(read_safetensors(path, METADATA_KEY, only_metadata=True).text)
+        digest.update(json.dumps([metadata["net"], metadata.get("attribute")], sort_keys=True).encode())
+        for name, tensor in sorted(deserialize(path.read_bytes())):  # type: ignore[no-untyped-call]
+            digest.update(json.dumps([name, tensor["dtype"], tensor["shape"]]).encode())
+            digest.update(tensor["data"])
     return digest.hexdigest()[:16]
 
 

@@ -14,6 +14,8 @@ from ebm_core.hub import MODEL_FILE, WEIGHTS, find_model
 from ebm_core.recipe import SEED
 from train import card, reader, render, sample, scoring_cli, trials, tune
 from train.evaluate import compose
+from train.evaluate.split import Split, add_split
+from train.provenance import add_allow_dirty, command_of, require_clean
 from train.reproduce import command as reproduce
 
 
@@ -24,6 +26,8 @@ def main(argv: list[str] | None = None) -> int:
     """
     try:
         arguments = _parser().parse_args(argv)
+        if not getattr(arguments, "allow_dirty", True):
+            require_clean()
         code: int | None = arguments.command(arguments)
     except (ValueError, RuntimeError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -56,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--force", action="store_true", help="replace the model of that name")
     export.add_argument("--weights", type=Path, default=WEIGHTS, help="the weights folder")
     export.add_argument("--average", metavar="NAME", help="decay or width of the average to export")
+    add_allow_dirty(export)
     export.set_defaults(command=_export)
 
     objects = commands.add_parser("render", help="make pictures of the objects data set (needs Blender's bpy)")
@@ -83,12 +88,13 @@ def _parser() -> argparse.ArgumentParser:
     frechet = kinds.add_parser("frechet", parents=[on_device], help="Fréchet distance of samples to a test set")
     frechet.add_argument("model", help="a name under weights/, a path, or hf:owner/repo")
     frechet.add_argument("--train", required=True, help="zip of the training images (for the floor)")
-    frechet.add_argument("--test", required=True, help="zip of the test images")
+    add_split(frechet, "to measure the distance to")
     frechet.add_argument("--num", type=whole(2), default=1000)
     frechet.add_argument("--seed", type=SEED, default=0)
     frechet.add_argument("--inception", type=Path, help="torch-fidelity's Inception weights; then it is the FID")
     frechet.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override the model's plan")
     frechet.add_argument("--out", type=Path, required=True, metavar="DIR")
+    add_allow_dirty(frechet)
     frechet.set_defaults(command=_frechet)
 
     composing = kinds.add_parser("compose", parents=[on_device], help="what a classifier reads in composed samples")
@@ -153,13 +159,17 @@ def _frechet(a: argparse.Namespace) -> None:
     if a.inception is not None and not a.inception.is_file():
         raise ValueError(f"{a.inception} is not there; give torch-fidelity's Inception weights or no --inception")
     net, info = load_model(find_model(a.model), a.device)
+    split = Split.of(a)
     train, test = (
-        load(DataConfig("zip", path), info.net.image_size, info.net.channels).images for path in (a.train, a.test)
+        load(DataConfig("zip", path), info.net.image_size, info.net.channels).images for path in (a.train, split.path)
     )
+    options = {"train": a.train, split.kind: split.path, "num": a.num, "seed": a.seed, "inception": a.inception,
+               "set": a.set, "out": a.out}  # fmt: skip
     report = evaluate(
         net, override(info.plan, a.set), train, test, num=a.num, seed=a.seed, out=a.out,
-        inception_weights=a.inception, device=a.device,
-    )
+        inception_weights=a.inception, device=a.device, read_on=split.to_plain(),
+        command=command_of(["evaluate", "frechet", a.model], options, a.device),
+    )  # fmt: skip
     print(json.dumps(report, indent=1))
 
 

@@ -19,9 +19,13 @@ from ebm_core.hub import MODEL_FILE, WEIGHTS
 from ebm_core.nets import EnergyNetwork
 from ebm_core.precision import for_sampling
 from ebm_core.sampling import sample, uniform_noise
-from train.provenance import provenance
+from train.evaluate.ood_sets import PIXELS
+from train.evaluate.split import saying
+from train.history import objective, parts_of, told
+from train.provenance import add_allow_dirty, command_of, portable, provenance
 
 COLUMNS = 8
+METRICS = "metrics.json"
 DATA = {
     "faces": "CelebA faces (a subset of 493 people)",
     "objects": "pictures rendered with Blender for this project",
@@ -39,23 +43,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--compose", type=Path, help="compose.json of the model's family: what a classifier reads")
     parser.add_argument("--frechet", type=Path, help="frechet.json of the model")
     parser.add_argument("--ood", type=Path, help="ood.json of the model")
-    parser.add_argument("--trained", required=True, help="commands, wall time and machine of the training, a sentence")
-    parser.add_argument("--poor", required=True, help="what is still poor, a sentence or two")
+    parser.add_argument("--poor", help="what is still poor, a sentence or two (default: what the card says now)")
     parser.add_argument("--weights", type=Path, default=WEIGHTS)
+    add_allow_dirty(parser)
 
 
 def run(a: argparse.Namespace) -> None:
     folder = a.weights / a.name
     net, info = load_model(folder / MODEL_FILE, a.device)
+    now = json.loads((folder / METRICS).read_text()) if (folder / METRICS).is_file() else {}
     sheet, rows = draw_sheet(net, info, a.device)
     images.grid(sheet, COLUMNS, zoom=3).save(folder / "samples.png")
     figures = collect(info, a.compose, a.frechet, a.ood)
-    metrics = {"figures": figures, "trained": a.trained, "poor": a.poor, "card": provenance()}
-    write_atomically(folder / "metrics.json", (json.dumps(metrics, indent=1) + "\n").encode())
+    options = {"compose": a.compose, "frechet": a.frechet, "ood": a.ood, "poor": a.poor, "weights": a.weights}
+    command = command_of(["card", a.name], options, a.device)
+    metrics = portable({
+        "figures": figures, "trained": trained(info, now), "poor": a.poor or now.get("poor", ""),
+        "card": provenance(command),
+    })  # fmt: skip
+    write_atomically(folder / METRICS, (json.dumps(metrics, indent=1) + "\n").encode())
     size = (folder / MODEL_FILE).stat().st_size / 2**20
     num = sum(p.numel() for p in net.parameters())
     write_atomically(folder / "README.md", write_card(a.name, info, size, num, rows, metrics).encode())
     print(folder / "README.md")
+
+
+def trained(info: ModelInfo, now: dict[str, Any]) -> str:
+    """How a model was trained, added up from the parts in its file; of an older file the sentence of its card."""
+    if "parts" in info.provenance:
+        return told(parts_of(info.provenance))
+    return str(now.get("trained", "")) or "Neither the model's file nor an older card says how."
 
 
 def sheet_labels(attribute: Attribute) -> list[Any]:
@@ -96,21 +113,20 @@ def collect(info: ModelInfo, compose: Path | None, frechet: Path | None, ood: Pa
     if compose is not None and info.attribute is not None:
         report = json.loads(compose.read_text())
         name = info.attribute.name
-        nothing = next(row for row in report["rows"] if row["asked"] == "nothing")
         # The rows in which something is asked begin with each attribute by itself, or on the kind that shows it.
-        alone = next(row for row in report["rows"] if row is not nothing and name in row["read"])
+        alone = next(row for row in report["rows"] if name in row.get("read", {}))
         figures["compose"] = {
             "attribute": name, "asked": alone["asked"], "choice": name in report["choices"], "samples": alone["num"],
             "read": alone["read"][name],
-            "read_where_nothing_is_asked": nothing["read"][name],
-            "reader_on_real_pictures": report["reader_on_real_test_images"][name],
+            **{key: (alone[key] or {}).get(name) for key in ("read_where_nothing_is_asked", "read_in_real_pictures")},
+            "read_on": report["read_on"],
             "provenance": report["provenance"],
         }  # fmt: skip
     if frechet is not None:
         figures["frechet"] = json.loads(frechet.read_text())
     if ood is not None:
         report = json.loads(ood.read_text())
-        kept = ("scores", "in_distribution", "sets", "command", "seed", "machine", "date")
+        kept = ("scores", "in_distribution", "sets", "objective", "command", "seed", "commit", "machine", "date")
         figures["ood"] = {name: report[name] for name in kept}
     return figures
 
@@ -131,18 +147,21 @@ def write_card(name: str, info: ModelInfo, mebibytes: float, num: int, rows: lis
     figures = metrics["figures"]
     if "compose" in figures:
         f = figures["compose"]
-        unit = "share read as asked" if f["choice"] else "mean error"
+        unit = "balanced share read as asked" if f["choice"] else "mean error"
         lines += [
             f"A classifier trained on real pictures alone reads {f['samples']} samples, each asked for one value "
-            f"(*{f['asked']}*).", "",
+            f"(*{f['asked']}*). Each value that is asked for counts alike, and all rows are asked the same. "
+            + saying(f["read_on"]), "",
             f"| | {unit} |", "|---|---|", f"| **samples of this model** | **{f['read']:.3f}** |",
-            f"| samples where nothing was asked, the same values expected | {f['read_where_nothing_is_asked']:.3f} |",
-            f"| the classifier itself, on real test pictures | {f['reader_on_real_pictures']:.3f} |", "",
+            f"| samples where nothing was asked | {_number(f['read_where_nothing_is_asked'])} |",
+            f"| real pictures that have it | {_number(f['read_in_real_pictures'])} |", "",
         ]  # fmt: skip
     if "frechet" in figures:
         f = figures["frechet"]
         lines += [
-            f"| {f['num_samples']} pictures against {f['num_test']} test images | Fréchet distance |", "|---|---|",
+            saying(f["read_on"]), "",
+            f"| {f['num_samples']} pictures against {f['num_test']} {f['read_on']['kind']} images | Fréchet distance |",
+            "|---|---|",
             f"| floor: training images | {f['floor_train_against_test']:.1f} |",
             f"| **this model** | **{f['distance']:.1f}** |",
             f"| ceiling: noise | {f['ceiling_noise_against_test']:.1f} |", "",
@@ -158,16 +177,21 @@ def write_card(name: str, info: ModelInfo, mebibytes: float, num: int, rows: lis
             "| set | " + " | ".join(names) + " | the paper's, by energy |", "|---" * (len(names) + 2) + "|",
         ]  # fmt: skip
         for row in figures["ood"]["sets"]:
-            found = row.get("detection")
-            values = [f"{found[name]['auroc']:.2f}" for name in names] if found else ["not run"] * len(names)
+            detection = row.get("detection")
+            values = [f"{detection[name]['auroc']:.2f}" for name in names] if detection else ["not run"] * len(names)
             lines.append(f"| {row['title']} | {' | '.join(values)} | {row['paper_auroc'] or ''} |")
         lines.append("")
+        if PIXELS in names:
+            lines += [f"*{PIXELS}* is no model: six plain statistics of a picture, which the others should beat.", ""]
     p = info.provenance
     lines += [
         "`metrics.json` has all figures with their commands, commits, machines and dates.", "",
-        "## How it was trained", "", metrics["trained"], "",
-        f"Iteration {p.get('iteration')} ({p.get('warm_start_iterations')} of them warm start), {p.get('date')}, "
-        f"commit {p.get('commit')}. The whole configuration is in the file's metadata.", "", "## What is poor", "",
-        metrics["poor"], "",
+        "## How it was trained", "", *([objective(p), ""] if objective(p) else []), metrics["trained"], "",
+        f"Exported {p.get('date')}, commit {p.get('commit')}. The whole configuration is in the file's metadata.", "",
+        "## What is poor", "", metrics["poor"], "",
     ]  # fmt: skip
     return "\n".join(lines)
+
+
+def _number(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.3f}"

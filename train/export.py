@@ -1,12 +1,14 @@
 """From a run to a model file: the averaged network in float16, with where it came from."""
 
 import datetime
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ebm_core.checkpoint import ModelInfo, save_model
 from ebm_core.config import to_dict
-from train.provenance import commit, machine
+from train.history import parts_of_run
+from train.provenance import commit, machine, portable
 from train.run import averaged_weights, load_config, load_state
 
 
@@ -24,10 +26,11 @@ def export_run(run: Path, path: Path, average: str | None = None) -> Path:
         "iteration": state["iteration"],
         "warm_start_iterations": min(state["iteration"], config.warm_start.iterations),
         "date": datetime.date.today().isoformat(),
-        "commit": commit(),
+        "commit": commit(),  # of the export; the parts have those of the training
         "machine": machine(),
+        "parts": [asdict(part) for part in parts_of_run(run, config, state["iteration"])],
         "config": to_dict(config),
     }
-    info = ModelInfo(config.net, config.plan, provenance, family=config.family, attribute=config.attribute)
+    info = ModelInfo(config.net, config.plan, portable(provenance), family=config.family, attribute=config.attribute)
     save_model(path, averaged, info)
     return path

@@ -12,6 +12,7 @@ from ebm_core.files import one_line
 from ebm_core.langevin import NonFiniteEnergyError
 from ebm_core.nets.scales import describe_dead
 from train.config import TrainConfig
+from train.history import RunHistory
 from train.log import RunLog
 from train.parallel import Processes
 from train.run import RunError, check_run, load_state, save_config, save_state
@@ -39,6 +40,7 @@ def fit(
             raise RunError(f"the checkpoint in {run} does not fit this config ({why}); give the run's own") from error
     if processes.is_first:
         save_config(run, config)
+    history = RunHistory(run, config, trainer.iteration, processes)
     deadline = time.monotonic() + 60 * minutes if minutes is not None else math.inf
     every = config.log
     with RunLog(run, trainer.iteration, config.iterations) if processes.is_first else nullcontext() as log:
@@ -62,7 +64,7 @@ def fit(
                     if trainer.iteration % every.samples_every == 0:
                         log.sheet(trainer.iteration, *trainer.sample_sheet(every.num_samples))
                 if trainer.iteration % every.checkpoint_every == 0:
-                    _save(trainer, run)
+                    _save(trainer, run, history)
                     saved_at = trainer.iteration
         except (NonFiniteEnergyError, DivergedError) as error:
             raise DivergedError(
@@ -70,11 +72,12 @@ def fit(
                 f"in {run}: go on from it with --resume and a smaller learning rate",
                 trainer.iteration,
             ) from error
-        _save(trainer, run)
+        _save(trainer, run, history)
     return trainer
 
 
-def _save(trainer: Trainer, run: Path) -> None:
+def _save(trainer: Trainer, run: Path, history: RunHistory) -> None:
     state = trainer.state_dict()  # by all processes: it gathers their parts
     if trainer.processes.is_first:
         save_state(run, state)
+    history.save(trainer.iteration)

@@ -17,13 +17,14 @@ from ebm_core.config import load_toml
 from ebm_core.files import check_new
 from ebm_core.hub import WEIGHTS
 from ebm_core.images import dequantise
-from ebm_core.reader import READER_FILE, Reader, ReaderConfig, reading_error, save_reader
+from ebm_core.reader import READER_FILE, Reader, ReaderConfig, save_reader
 from ebm_core.recipe import SEED
 from ebm_core.transitions import TransitionConfig, transition
 from train.batch import label_vectors
 from train.config import TrainConfig
 from train.data import DataConfig, load
-from train.provenance import provenance
+from train.evaluate.readings import read_pictures, readings
+from train.provenance import add_allow_dirty, command_of, provenance
 
 CONFIGS = Path(__file__).parent / "configs"
 BATCH = 64
@@ -41,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=SEED, default=0)
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="folder whose FAMILY folder gets the reader")
     parser.add_argument("--force", action="store_true", help="replace the reader that is there")
+    add_allow_dirty(parser)
 
 
 def run(a: argparse.Namespace) -> None:
@@ -52,10 +54,14 @@ def run(a: argparse.Namespace) -> None:
     (x, y), (x_test, y_test) = (_load(path, config) for path in (a.train, a.test))
     reader = fit_reader(x, y, config, a.epochs, a.seed, a.device)
     figures = held_out(reader, x_test, y_test, a.device)
+    options = {
+        "train": a.train, "test": a.test, "epochs": a.epochs, "width": a.width, "seed": a.seed, "weights": a.weights,
+        "force": a.force,
+    }  # fmt: skip
     origin: dict[str, Any] = {
         "train": Path(a.train).name, "test": Path(a.test).name, "num_train": len(x), "num_test": len(x_test),
         "epochs": a.epochs, "seed": a.seed, "seconds": round(time.monotonic() - started),
-        **provenance(),
+        **provenance(command_of(["reader", a.family], options, a.device)),
     }  # fmt: skip
     reader.config = replace(config, held_out=figures, provenance=origin)
     save_reader(path, reader)
@@ -113,18 +119,11 @@ def reader_loss(reader: Reader, x: Tensor, y: Tensor, counts: Tensor) -> Tensor:
 
 @torch.no_grad()
 def held_out(reader: Reader, x: Tensor, y: Tensor, device: str) -> dict[str, float]:
-    """On pictures not trained on: of choices the accuracy, each value counting alike, else the mean error."""
-    outputs = torch.cat([reader((part.to(device) + 0.5) / 256).cpu() for part in x.split(250)])
-    read, labels = reader.by_attribute(outputs), reader.by_attribute(y)
+    """On pictures not trained on: of each attribute by itself the balanced share read rightly, or the mean error."""
+    outputs, labels = read_pictures(reader, x, device), reader.by_attribute(y)
     figures = {}
     for a in reader.config.attributes:
-        errors = reading_error(a, read[a.name], labels[a.name])
-        if a.kind in ("binary", "choice"):
-            kinds = labels[a.name].argmax(dim=1)
-            errors = torch.stack([errors[kinds == k].mean() for k in range(len(a.values)) if (kinds == k).any()])
-            figures[a.name] = round(1 - float(errors.mean()), 4)
-        else:
-            figures[a.name] = round(float(errors.mean()), 4)
+        figures |= readings(outputs, {a.name: a}, {a.name: labels[a.name]})
     return figures
 
 

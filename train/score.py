@@ -87,7 +87,8 @@ def _agree(folder: Path, files: Files, scorer: Scorer, options: Options, process
     """Note what the parts are of, or compare it with the note that is there: first the first process, then all."""
     path = folder / STATE
     state: dict[str, Any] = {
-        "model": scorer.fingerprint, "number of files": len(files.names), "names of files": files.digest(),
+        "model": scorer.fingerprint, "calibration": scorer.calibration_digest,
+        "number of files": len(files.names), "names of files": files.digest(),
     } | to_dict(options)  # fmt: skip
     if processes.is_first and not path.is_file():
         write_atomically(path, json.dumps(state, indent=1).encode())

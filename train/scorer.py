@@ -1,7 +1,9 @@
 """What calibrating, evaluating and scoring share: a model that scores pictures, and measuring many of them."""
 
+import hashlib
+import json
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 from tqdm import tqdm
@@ -24,6 +26,13 @@ class Scorer(NamedTuple):
     path: Path
     fingerprint: str
     device: str
+    provenance: dict[str, Any]
+
+    @property
+    def calibration_digest(self) -> str:
+        """First 16 hexadecimal digits of the SHA-256 of the calibration, which percentiles and verdicts depend on."""
+        plain = self.calibration.to_plain() if self.calibration else {}
+        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
     def score_names(self) -> list[str]:
@@ -61,4 +70,4 @@ def load_scorer(model: str, device: str, *, calibrated: bool = True) -> Scorer:
             "score pictures"
         )
     calibration = Calibration.from_plain(info.calibration, info.weights) if calibrated else None
-    return Scorer(folded(net), info.net, calibration, path, fingerprint(path), device)
+    return Scorer(folded(net), info.net, calibration, path, fingerprint(path), device, info.provenance)

@@ -12,6 +12,7 @@ from ebm_core.ood import RATE
 from ebm_core.pictures import Limits
 from ebm_core.recipe import SEED
 from train.data.config import DataConfig, Source
+from train.provenance import add_allow_dirty, command_of
 
 UNREADABLE = 3  # exit code
 PATIENCE = timedelta(days=30)  # some machines are slower than others, or have larger pictures to read
@@ -48,6 +49,7 @@ def add_commands(commands: Any, evaluations: Any, device: argparse.ArgumentParse
     ood.add_argument("--seed", type=SEED, default=0)
     ood.add_argument("--batch", type=COUNT, default=64, help="pictures measured at once (default: %(default)s)")
     ood.add_argument("--out", type=Path, required=True, metavar="DIR", help="ood.json, README.md, histograms.png")
+    add_allow_dirty(ood)
     ood.set_defaults(command=_evaluate_ood)
 
     limits = Limits()
@@ -103,7 +105,10 @@ def _evaluate_ood(a: argparse.Namespace) -> None:
 
     scorer = load_scorer(a.model, a.device)
     setting = prepare(scorer, a.data, a.inside, a.skip)
-    print(markdown(evaluate(scorer, setting, num=a.num, seed=a.seed, batch=a.batch, out=a.out, model=a.model)))
+    options = {"data": a.data, "in": a.inside, "skip": a.skip, "num": a.num, "seed": a.seed, "out": a.out}
+    command = command_of(["evaluate", "ood", a.model], options, a.device)
+    report = evaluate(scorer, setting, num=a.num, seed=a.seed, batch=a.batch, out=a.out, model=a.model, command=command)
+    print(markdown(report))
 
 
 def _score(a: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ebm_core.arguments import POSITIVE, whole
 from train.config import TrainConfig
+from train.provenance import add_allow_dirty, command_of, provenance
 
 TIMED = 6  # iterations that tell how many fit into the time
 REPORT = "README.md"
@@ -34,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--core-minutes", type=POSITIVE, default=6.0, help="of training, for each")
     parser.add_argument("--num", type=whole(0), default=250, help="samples for the distance; 0 = loss alone")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="one JSON a trial, and a table of all")
+    add_allow_dirty(parser)
 
 
 def run(a: argparse.Namespace) -> None:
@@ -41,8 +43,8 @@ def run(a: argparse.Namespace) -> None:
     from ebm_core.config import load_toml
     from ebm_core.files import write_atomically
     from train.data import DataConfig, load
-    from train.provenance import provenance
 
+    options = {"data": a.data, "val": a.val, "core_minutes": a.core_minutes, "num": a.num, "out": a.out}
     for path in a.configs:
         result = a.out / f"{path.stem}.json"
         if result.is_file():
@@ -51,7 +53,8 @@ def run(a: argparse.Namespace) -> None:
         size, channels = config.net.image_size, config.net.channels
         train, val = (load(DataConfig("zip", p), size, channels).images for p in (a.data, a.val))
         row = trial(config, train, val, 60 * a.core_minutes, a.num, a.device)
-        row = {"name": path.stem, **row, "provenance": provenance()}
+        command = command_of(["trials", str(path)], options, a.device)
+        row = {"name": path.stem, **row, "provenance": provenance(command)}
         write_atomically(result, (json.dumps(row, indent=1) + "\n").encode())
         print(json.dumps({key: row[key] for key in ("name", "iterations", "held_out", "averages", "distance")}))
     rows = [json.loads(path.read_text()) for path in sorted(a.out.glob("*.json"))]

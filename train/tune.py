@@ -12,6 +12,7 @@ from torch import Tensor
 from ebm_core.arguments import whole
 from ebm_core.recipe import SEED
 from ebm_core.sampling import SamplePlan
+from train.provenance import add_allow_dirty, command_of, provenance
 
 STEPS = (80, 120, 160, 200, 240, 320)
 REFINEMENT = 40  # of a plan without jolts: its last steps, so that the page's presets know what to halve and lengthen
@@ -26,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=SEED, default=0)
     length = whole(REFINEMENT + 1)
     parser.add_argument("--steps", type=length, nargs="+", default=list(STEPS), help="lengths to try without jolts")
+    add_allow_dirty(parser)
 
 
 def run(a: argparse.Namespace) -> None:
@@ -33,7 +35,6 @@ def run(a: argparse.Namespace) -> None:
     from ebm_core.checkpoint import load_model, replace_plan
     from ebm_core.hub import find_model
     from train.data import DataConfig, load
-    from train.provenance import provenance
 
     path = find_model(a.model)
     net, info = load_model(path, a.device)
@@ -48,7 +49,9 @@ def run(a: argparse.Namespace) -> None:
     for row in rows:
         row.pop("plan", None)
     tuning = {"chosen": best["name"], "plans": rows, "num": a.num, "seed": a.seed, "file": Path(a.data).name}
-    replace_plan(path, plan, tuning | provenance())
+    words = ["tune", a.model, "--steps", *map(str, a.steps)]
+    command = command_of(words, {"data": a.data, "num": a.num, "seed": a.seed}, a.device)
+    replace_plan(path, plan, tuning | provenance(command))
     print(json.dumps(tuning, indent=1))
 
 

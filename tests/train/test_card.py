@@ -41,18 +41,21 @@ def test_the_command_writes_a_card_from_reports(tmp_path, capsys):
     save_tiny_family(tmp_path)
     report = {
         "rows": [
-            {"asked": "nothing", "num": 4, "read": {"bright": 0.5}},
-            {"asked": "bright alone", "num": 4, "read": {"bright": 0.875}},
+            {"asked": "nothing", "num": 4},
+            {"asked": "bright alone", "num": 4, "read": {"bright": 0.875},
+             "read_where_nothing_is_asked": {"bright": 0.5}, "read_in_real_pictures": {"bright": 0.96}},
         ],
-        "choices": ["bright"], "reader_on_real_test_images": {"bright": 0.96}, "provenance": {"command": "c"},
+        "choices": ["bright"], "read_on": {"kind": "test", "file": "t.zip"}, "provenance": {"command": "c"},
     }  # fmt: skip
     (tmp_path / "compose.json").write_text(json.dumps(report))
+    (tmp_path / "tiny-bright" / "metrics.json").write_text(json.dumps({"trained": "By hand.", "poor": "Old."}))
     code = main(["card", "tiny-bright", "--weights", str(tmp_path), "--compose", str(tmp_path / "compose.json"),
-                 "--trained", "By hand.", "--poor", "It is tiny.", "--device", "cpu"])  # fmt: skip
+                 "--poor", "It is tiny.", "--device", "cpu"])  # fmt: skip
     assert code == 0, capsys.readouterr().err
     card = (tmp_path / "tiny-bright" / "README.md").read_text()
     for part in ("by its *bright*", "(*bright alone*)",
-                 "| **0.875** |", "| 0.500 |", "| 0.960 |", "By hand.", "It is tiny.",
+                 "| **0.875** |", "| 0.500 |", "| 0.960 |", "By hand.", "It is tiny.", "test file `t.zip`",
+
                  "dark; bright"):  # fmt: skip
         assert part in card
     metrics = json.loads((tmp_path / "tiny-bright" / "metrics.json").read_text())
@@ -60,19 +63,21 @@ def test_the_command_writes_a_card_from_reports(tmp_path, capsys):
     assert (tmp_path / "tiny-bright" / "samples.png").is_file()
 
     frechet = {"features": "tiny-net", "distance": 12.34, "floor_train_against_test": 1.0, "num_samples": 10,
-               "ceiling_noise_against_test": 99.0, "num_test": 10,
+               "ceiling_noise_against_test": 99.0, "num_test": 10, "read_on": {"kind": "validation", "file": "v.zip"},
                "nearest_training_image_mse": {"samples_median": 0.01, "test_median": 0.02}}  # fmt: skip
     (tmp_path / "frechet.json").write_text(json.dumps(frechet))
     ood = {"scores": ["energy"], "in_distribution": {"title": "Home"}, "command": "c", "seed": 0, "machine": "m",
+           "commit": "c", "objective": "",
            "date": "d", "sets": [{"title": "Away", "paper_auroc": 0.91, "detection": {"energy": {"auroc": 0.754}}},
                                  {"title": "Absent", "paper_auroc": None, "not_run": "no file"}]}  # fmt: skip
     (tmp_path / "ood.json").write_text(json.dumps(ood))
     code = main(["card", "tiny", "--weights", str(tmp_path), "--frechet", str(tmp_path / "frechet.json"),
-                 "--ood", str(tmp_path / "ood.json"), "--trained", "T.",
-                 "--poor", "P.", "--device", "cpu"])  # fmt: skip
+                 "--ood", str(tmp_path / "ood.json"), "--device", "cpu"])  # fmt: skip
     assert code == 0, capsys.readouterr().err
     card = (tmp_path / "tiny" / "README.md").read_text()
     assert "| **12.3** |" in card
+    assert "10 validation images" in card
+    assert "Neither the model's file nor an older card says how." in card
     assert "**not** an FID" in card
     assert "tiny-net" in card
     assert "| Away | 0.75 | 0.91 |" in card

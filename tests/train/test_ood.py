@@ -14,6 +14,7 @@ from ebm_core import images
 from ebm_core.checkpoint import ModelInfo, load_model, read_info, save_model
 from ebm_core.nets import EnergyNetwork
 from ebm_core.ood import Calibration, scores
+from ebm_core.pixel_statistics import PixelStatistics
 from ebm_core.sampling import SamplePlan
 from tests.conftest import CONDITIONAL_TINY, TINY, conditional_tiny
 from train.__main__ import main
@@ -198,6 +199,11 @@ def test_calibrating_changes_the_calibration_and_nothing_else(model, folder, cap
     assert list(scores(measured, None)) == scorer._replace(calibration=None).score_names
 
 
+def _files(path):
+    with zipfile.ZipFile(path) as archive:
+        return [archive.read(name) for name in sorted(archive.namelist()) if name.endswith(".png")]
+
+
 def test_evaluating_tells_every_set_from_the_models_own(model, folder, tmp_path, capsys):
     command = ["evaluate", "ood", str(model), "--data", str(folder), "--device", "cpu"]
     assert main([*command, "--out", str(tmp_path / "raw")]) == 0
@@ -208,7 +214,8 @@ def test_evaluating_tells_every_set_from_the_models_own(model, folder, tmp_path,
         assert main([*command, "--batch", "4", "--out", str(tmp_path / out)]) == 0
     raw, report, again = (json.loads((tmp_path / out / "ood.json").read_text()) for out in ("raw", "a", "b"))
     assert report["sets"] == again["sets"]
-    assert report["scores"] == [*raw["scores"], "typicality", "complexity"]
+    assert report["scores"] == [*raw["scores"][:-1], "typicality", "complexity", "pixel statistics"]
+    assert raw["scores"][-1] == "pixel statistics"
     assert report["in_distribution"]["num"] == report["in_distribution"]["skipped"] == 6
     assert report["calibration"] == {"data": "cifar10-test.zip, pictures 1 to 6", "num": 6}
 
@@ -231,8 +238,22 @@ def test_evaluating_tells_every_set_from_the_models_own(model, folder, tmp_path,
     assert rows["mnist"]["detection"]["energy"]["auroc"] == pytest.approx(expected)
     assert rows["mnist"]["energy"]["median"] == pytest.approx(float(outside[0]), rel=1e-4)
 
+    archive = [images.from_pil(Image.open(io.BytesIO(data)), 8) for data in _files(folder / "cifar10-test.zip")]
+    pixels = PixelStatistics.fit(torch.stack(archive[:6]))  # on the pictures for calibrating alone
+    nines = torch.full((5, 3, 8, 8), 9, dtype=torch.uint8)
+    inside, outside = pixels.score(torch.stack(archive[6:])), pixels.score(nines)
+    expected = roc_auc_score([0] * 6 + [1] * 5, torch.cat([inside, outside]).numpy())
+    assert rows["mnist"]["detection"]["pixel statistics"]["auroc"] == pytest.approx(expected)
+    ran_rows = [row["detection"]["energy"]["auroc"] for row in rows.values() if "detection" in row]
+    assert report["mean_auroc"]["all sets"]["energy"] == pytest.approx(sum(ran_rows) / len(ran_rows))
+    files = [rows[name]["detection"]["energy"]["auroc"] for name in ("mnist", "objects")]
+    assert report["mean_auroc"]["sets from files"]["energy"] == pytest.approx(sum(files) / 2)
+    assert str(tmp_path) not in json.dumps(report)
+
     table = (tmp_path / "a" / "README.md").read_text()
-    assert "| SVHN test | not run |  |  |  |  |  |  |" in table
+    assert "| SVHN test | not run |  |  |  |  |  |  |  |" in table
+    assert "*pixel statistics* is no model" in table
+    assert "Tiny ImageNet, box-resized" in table
     assert "| 0.91 |" in table
     assert "| mean of the paper's four | not all run |" in table
     assert "- **SVHN test**: 'svhn' is neither whole in" in table

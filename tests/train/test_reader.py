@@ -8,9 +8,13 @@ import torch
 
 from ebm_core.attribute import Attribute
 from ebm_core.compose import Product, conditioned
+<<<<<<< HEAD
 from ebm_core.composition import energy_of_each
 from ebm_core.family import Ask, Family
 from ebm_core.family import compose as page_compose
+=======
+from ebm_core.device import default_device
+>>>>>>> merge
 from ebm_core.images import quantise
 from ebm_core.level import Reference
 from ebm_core.reader import READER_FILE, Reader, ReaderConfig, load_reader, save_reader
@@ -19,8 +23,14 @@ from tests.app.conftest import ATTRIBUTES, PLAN, save_tiny_family
 from tests.train.conftest import Pixels, write_zip
 from train.__main__ import main
 from train.evaluate import compose, features
+<<<<<<< HEAD
 from train.evaluate.asking import Asked, Case, in_order, not_cases, or_cases
 from train.evaluate.compose import cases, draw, load_family, readings, shares
+=======
+from train.evaluate.asking import Asked, Case, cases
+from train.evaluate.compose import draw, load_family
+from train.evaluate.readings import balanced, has_asked, has_terms, read_pictures, readings, shares
+>>>>>>> merge
 from train.reader import family_attributes, fit_reader, held_out, reader_loss
 
 BRIGHT = Attribute("bright", "binary", ("Bright",), ("dark", "bright"))
@@ -149,9 +159,45 @@ def test_readings_count_all_at_once(monkeypatch):
     reader = Reader(ReaderConfig((BRIGHT, ATTRIBUTES["kind"]), image_size=8, width=2)).eval()
     outputs = torch.tensor([[0.0, 1, 1, 0, 0], [1.0, 0, 1, 0, 0], [0.0, 1, 0, 1, 0], [0.0, 1, 1, 0, 0]])
     monkeypatch.setattr(Reader, "forward", lambda self, x: outputs)
+    read = read_pictures(reader, torch.zeros(4, 3, 8, 8, dtype=torch.uint8), "cpu")
     labels = {"bright": torch.tensor([[0.0, 1]] * 4), "kind": torch.tensor([[1.0, 0, 0]] * 4)}
-    figures = readings(reader, ATTRIBUTES, torch.zeros(4, 3, 8, 8, dtype=torch.uint8), labels, "cpu")
-    assert figures == {"bright": 0.75, "kind": 0.75, "all at once": 0.5}
+    assert readings(read, ATTRIBUTES, labels) == {"bright": 0.75, "kind": 0.75, "all at once": 0.5}
+
+
+def test_each_value_that_is_asked_for_counts_alike():
+    """A model that always draws the same has a half, however the two values are shared out among what is asked."""
+    always = {"bright": torch.tensor([[0.0, 1]] * 8)}
+    for dark in (1, 4, 7):
+        asked = torch.eye(2)[[0] * dark + [1] * (8 - dark)]
+        assert readings(always, {"bright": BRIGHT}, {"bright": asked}) == {"bright": 0.5}
+    assert readings(always, {"bright": BRIGHT}, {"bright": torch.eye(2)[[1] * 8]}) == {"bright": 1.0}
+    asked = torch.tensor([[0.0], [0.0], [0.0], [1.0]])
+    assert balanced(torch.tensor([1.0, 0.0, 0.0, 1.0]), asked) == pytest.approx((1 / 3 + 1) / 2)
+
+
+def test_real_pictures_are_those_that_have_what_is_asked():
+    real = {"bright": torch.eye(2)[[0, 1, 1, 0]], "kind": torch.eye(3)[[0, 1, 2, 2]], "place": torch.rand(4, 2)}
+    one = {"bright": torch.eye(2)[[1, 1]]}
+    assert has_asked(one, ATTRIBUTES, real, 4).tolist() == [False, True, True, False]
+    assert has_asked({"bright": torch.eye(2)}, ATTRIBUTES, real, 4).all()
+    both = {"bright": torch.eye(2)[[1, 1]], "kind": torch.eye(3)[[0, 2]], "place": torch.rand(2, 2)}
+    assert has_asked(both, ATTRIBUTES, real, 4).tolist() == [False, False, True, False]
+
+
+def test_either_and_one_but_not_the_other_are_shares_of_each_term():
+    def asked(attribute, label, operator, words):
+        return Asked(attribute, torch.tensor([label] * 4), operator, words)
+
+    outputs = {"bright": torch.eye(2)[[0, 1, 1, 0]], "kind": torch.eye(3)[[0, 0, 2, 2]]}
+    either = asked("bright", [0.0, 1], "or", "bright"), asked("kind", [1.0, 0, 0], "or", "dot")
+    assert shares(outputs, ATTRIBUTES, either) == {"bright": 0.5, "dot": 0.5, "any of them": 0.75}
+    assert has_terms(either, outputs).tolist() == [True, True, True, False]
+    without = asked("bright", [0.0, 1], "and", "bright"), asked("kind", [1.0, 0, 0], "not", "dot")
+    assert shares(outputs, ATTRIBUTES, without) == {"bright": 0.5, "dot": 0.5}
+    assert has_terms(without, outputs).tolist() == [False, False, True, False]
+    near = {"place": torch.tensor([[0.0, 0.0], [0.2, -0.2], [0.3, 0.0], [0.0, 1.0]])}
+    place = (Asked("place", torch.zeros(4, 2), "or"),)
+    assert shares(near, ATTRIBUTES, place) == {"place": 0.5, "any of them": 0.5}  # within an eighth of the range
 
 
 def test_what_shows_on_one_kind_only_is_asked_and_judged_there(monkeypatch):
@@ -166,11 +212,11 @@ def test_what_shows_on_one_kind_only_is_asked_and_judged_there(monkeypatch):
     reader = Reader(ReaderConfig((kind, turn), image_size=8, width=2)).eval()
     outputs = torch.cat([torch.eye(3), torch.tensor([[0.0, -1], [0.0, -1], [1.0, 0]])], dim=1)  # 180, 180, 90 degrees
     monkeypatch.setattr(Reader, "forward", lambda self, x: outputs)
-    pictures = torch.zeros(3, 3, 8, 8, dtype=torch.uint8)
-    assert readings(reader, attributes, pictures, labels, "cpu") == {"kind": 1.0, "turn": 90.0}  # the ring's alone
-    assert readings(reader, attributes, pictures, {"turn": labels["turn"]}, "cpu") == {"turn": 150.0}  # no kind asked
+    read = read_pictures(reader, torch.zeros(3, 3, 8, 8, dtype=torch.uint8), "cpu")
+    assert readings(read, attributes, labels) == {"kind": 1.0, "turn": 90.0}  # the ring's alone
+    assert readings(read, attributes, {"turn": labels["turn"]}) == {"turn": 150.0}  # no kind asked
     no_ring = {"kind": torch.eye(3)[[0, 0, 0]], "turn": labels["turn"]}
-    assert set(readings(reader, attributes, pictures, no_ring, "cpu")) == {"kind"}
+    assert set(readings(read, attributes, no_ring)) == {"kind"}
 
 
 def test_the_command_writes_a_report_a_figure_and_sheets(tmp_path, monkeypatch, capsys):
@@ -182,7 +228,7 @@ def test_the_command_writes_a_report_a_figure_and_sheets(tmp_path, monkeypatch, 
     labels = [{"Bright": i % 2, "kind": i % 3, "x": 0.1 * i, "y": 1.0, "theta": 0.5 * i} for i in range(9)]
     data = write_zip(tmp_path / "data.zip", labels)
     out = tmp_path / "out"
-    code = main(["evaluate", "compose", "tiny", "--train", str(data), "--test", str(data), "--num", "3",
+    code = main(["evaluate", "compose", "tiny", "--train", str(data), "--validation", str(data), "--num", "3",
                  "--weight", "0.5", "--weights", str(tmp_path / "w"), "--out", str(out),
                  "--device", "cpu"])  # fmt: skip
     assert code == 0, capsys.readouterr().err
@@ -192,6 +238,7 @@ def test_the_command_writes_a_report_a_figure_and_sheets(tmp_path, monkeypatch, 
     assert "each attribute weighs 0.5" in (out / "README.md").read_text()
     assert report["rows"][-1]["asked"] == "bright & kind & place & turn"
     assert set(report["rows"][-1]["read"]) == {"bright", "kind", "place", "turn", "all at once"}
+<<<<<<< HEAD
     assert set(report["rows"][0]["read"]) == {"bright", "kind", "place", "turn", "all at once"}
     asked = [row["asked"] for row in report["operators"]]
     assert asked[:3] == ["dot or bar", "bright or kind", "kind or place"]
@@ -201,6 +248,32 @@ def test_the_command_writes_a_report_a_figure_and_sheets(tmp_path, monkeypatch, 
     real = report["reader_on_real_test_images"]
     assert set(real) == {"bright", "turn"}
     assert real["bright"] == 0.9
+=======
+    assert "read" not in report["rows"][0]
+    keys = ("read", "read_where_nothing_is_asked", "read_in_real_pictures")
+    for row in report["rows"][1:]:
+        assert set(row[keys[0]]) == set(row[keys[1]]) == set(row[keys[2]])
+    assert [row["num_real"] for row in report["rows"][1:3]] == [9, 9]  # both values, all kinds
+    assert report["rows"][4]["num_real"] == 3  # rings
+    operators = {row["asked"]: row for row in report["operators"]}
+    assert list(operators) == [
+        "dot or bar", "bright or kind", "kind or place", "place, but not bright", "bright, but not kind",
+        "kind, but not place",
+    ]
+    kinds = operators["dot or bar"]
+    assert set(kinds["read"]) == set(kinds["read_without"]) == {"dot", "bar", "any of them"}
+    assert set(kinds["read_in_real_pictures"]) == set(kinds["read"])
+    assert kinds["num_real"] == 6
+    assert operators["bright, but not kind"]["read_in_real_pictures"] is None  # of many kinds
+    assert report["read_on"] == {"kind": "validation", "file": "data.zip"}
+    page = (out / "README.md").read_text()
+    assert "Read on the validation file `data.zip`" in page
+    assert str(tmp_path) not in page + json.dumps(report)
+    assert report["provenance"]["command"] == (
+        "python -m train evaluate compose tiny --train data.zip --validation data.zip --num 3 --seed 0 --weight 0.5 "
+        "--weights w --out out" + ("" if default_device() == "cpu" else " --device cpu")
+    )
+>>>>>>> merge
     assert {"compose.png", "nearest-private.png", "nothing.png", "bright+kind.png"} <= {p.name for p in out.iterdir()}
 
 

@@ -310,10 +310,17 @@ def test_a_full_disk_is_one_sentence_and_keeps_the_parts(folder, model, tmp_path
     assert score_all(folder, model, out).num == 11
 
 
+def train_on(model):
+    """Other weights, the same calibration."""
+    net, info = load_model(model)
+    save_model(model, {name: 1.01 * tensor for name, tensor in net.state_dict().items()}, info)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda folder, model: replace_calibration(model, {}), r"another model \(\w{16}, now \w{16}\); go on with"),
+        (lambda folder, model: replace_calibration(model, {}), r"another calibration \(\w{16}, now \w{16}\)"),
+        (lambda folder, model: train_on(model), r"another model \(\w{16}, now \w{16}\); go on with"),
         (lambda folder, model: (folder / "8.png").write_bytes(png(8)), r"another number of files \(11, now 12\)"),
         (lambda folder, model: (folder / "0.png").rename(folder / "9.png"), "another names of files"),
         (lambda folder, model: Options(batch=3, save_every=3), r"another batch \(2, now 3\)"),

@@ -1,8 +1,9 @@
 """``python -m train evaluate compose FAMILY``: do composed samples have what was asked for? (ICD Table 4)
 
 A classifier that was trained on real pictures alone (``python -m train reader``) reads the samples. Beside its
-readings stand what it reads where nothing was asked, its own accuracy on real held-out pictures, the distance of the
-samples to real pictures and their nearest training images, so that accuracy bought by collapse or memorising shows.
+readings stand what it reads where nothing was asked and in real held-out pictures that have what was asked for, the
+distance of the samples to real pictures and their nearest training images, so that accuracy bought by collapse or
+memorising shows.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from ebm_core.hub import WEIGHTS, find_model
 from ebm_core.level import Reference
 from ebm_core.nets import EnergyNetwork
 from ebm_core.precision import for_sampling
-from ebm_core.reader import READER_FILE, Reader, load_reader, reading_error, reads_as
+from ebm_core.reader import READER_FILE, load_reader
 from ebm_core.recipe import SEED
 from train.batch import label_vectors
 from train.data import DataConfig, load
@@ -34,8 +35,11 @@ from train.evaluate.asking import Case, cases, in_order, not_cases, or_cases
 from train.evaluate.compose_report import bars, markdown
 from train.evaluate.features import FrechetDistance
 from train.evaluate.frechet import NEAREST_SHEET, nearest
+from train.evaluate.readings import CHOICES, TOGETHER, has_asked, has_terms, read_pictures, readings, shares
 from train.evaluate.samples import draw_chains
-from train.provenance import provenance
+from train.evaluate.split import Split, add_split
+from train.history import objective
+from train.provenance import add_allow_dirty, command_of, provenance
 
 # The order in which attributes are added to each other; Table 4 of ICD has that of the faces.
 ORDER = {"faces": ("young", "female", "smiling", "wavy hair"), "objects": ("type", "size", "position", "rotation")}
@@ -47,7 +51,7 @@ FEWEST = 100  # pictures with all that was asked for, below which there is no di
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("family", type=folder_name, help="faces or objects")
     parser.add_argument("--train", required=True, help="zip of the training images (for the nearest ones)")
-    parser.add_argument("--test", required=True, help="zip of the test images (for labels and distances)")
+    add_split(parser, "for labels and distances")
     parser.add_argument("--num", type=COUNT, default=128, help="samples of each composition")
     parser.add_argument("--seed", type=SEED, default=0)
     parser.add_argument(
@@ -56,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weight", type=POSITIVE, default=1.0, help="of each attribute that is asked for")
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="folder of the models, for baselines' too")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    add_allow_dirty(parser)
 
 
 def draw(
@@ -84,62 +89,16 @@ def draw(
     )  # fmt: skip
 
 
-def readings(
-    reader: Reader, attributes: dict[str, Attribute], samples: Tensor, labels: dict[str, Tensor], device: str
-) -> dict[str, float]:
-    """By attribute the share read as asked for, or the mean error; for choices also all of them at once.
-
-    What is seen on one kind of picture only is judged where that kind is asked for, if any kind is.
-    """
-    read, errors = _outputs(reader, samples, device), {}
-    for name, label in labels.items():
-        seen = _is_seen(attributes[name], attributes, labels)
-        if not seen.any():
-            continue
-        errors[name] = reading_error(attributes[name], read[name][seen], label[seen])
-    choices = [name for name in errors if attributes[name].kind in ("binary", "choice")]
-    figures = {name: float(1 - e.mean() if name in choices else e.mean()) for name, e in errors.items()}
-    if len(choices) > 1:
-        figures["all at once"] = float(torch.stack([1 - errors[name] for name in choices]).prod(dim=0).mean())
-    return {name: round(value, 4) for name, value in figures.items()}
-
-
-def shares(
-    reader: Reader, attributes: dict[str, Attribute], samples: Tensor, case: Case, device: str
-) -> dict[str, float]:
-    """Of an OR or a NOT the share of samples read as each term asks or forbids, and of an OR as any of its terms asks.
-
-    Numbers and angles count as read where ``reads_as`` finds them close.
-    """
-    read = _outputs(reader, samples, device)
-    alike = [reads_as(attributes[a.attribute], read[a.attribute], a.labels[: len(samples)]) for a in case.asked]
-    figures = {a.told: one.float().mean() for a, one in zip(case.asked, alike, strict=True)}
-    if any(a.operator == "or" for a in case.asked):
-        figures["any of them"] = torch.stack(alike).any(dim=0).float().mean()
-    return {name: round(float(value), 4) for name, value in figures.items()}
-
-
-def _outputs(reader: Reader, samples: Tensor, device: str) -> dict[str, Tensor]:
-    """What the reader makes of pictures uint8 ``(B, C, H, W)``, by attribute."""
-    return reader.by_attribute(torch.cat([reader((x.to(device) + 0.5) / 256).cpu() for x in samples.split(250)]))
-
-
-def _is_seen(attribute: Attribute, attributes: dict[str, Attribute], labels: dict[str, Tensor]) -> Tensor:
-    """Of which pictures, ``(B,)``, the labels say that the attribute shows."""
-    if not attribute.seen_on or attribute.seen_on[0] not in labels:
-        return torch.ones(len(labels[attribute.name]), dtype=torch.bool)
-    bearer, value = attribute.seen_on
-    return (labels[bearer] == torch.tensor(attributes[bearer].encode(value))).all(dim=1)
-
-
 def run(a: argparse.Namespace) -> None:
     models, attributes = load_family(a.family, a.weights, a.device)
     reader = load_reader(a.weights / a.family / READER_FILE, a.device)
     size = reader.config.image_size
-    train, test = (load(DataConfig("zip", path), size) for path in (a.train, a.test))
+    split = Split.of(a)
+    train, test = (load(DataConfig("zip", path), size) for path in (a.train, split.path))
     labels = {name: label_vectors(test.labels, attribute, test.names) for name, attribute in attributes.items()}
     order = in_order(attributes, ORDER.get(a.family, ()))
-    rows, started = [], time.monotonic()
+    read_real = read_pictures(reader, test.images, a.device)
+    rows, read_nothing, started = [], {}, time.monotonic()
     planned = cases(attributes, order, labels, a.num)
 
     def drawn(case: Case) -> tuple[Tensor, Tensor]:
@@ -148,13 +107,13 @@ def run(a: argparse.Namespace) -> None:
         images.grid(samples[:32], 8, zoom=3).save(_made(a.out) / f"{sheet}.png")
         return samples, energies
 
-    free = None
     for case in planned:
         samples, energies = drawn(case)
-        free = samples if free is None else free
         row: dict[str, Any] = {"asked": case.name, "num": len(samples), "energy": float(energies.mean())}
-        # Where nothing is asked, what the reader would find of what the last case asks: the level to beat.
-        row["read"] = readings(reader, attributes, samples, case.labels or planned[-1].labels, a.device)
+        read = read_pictures(reader, samples, a.device)
+        read_nothing = read_nothing or read  # the first case asks for nothing
+        if case.labels:
+            row |= _judged(case, attributes, read, read_nothing, read_real, labels)
         row["nearest_training_image_mse"] = float(nearest(samples, train.images)[0].median())
         row["frechet"] = distance_to_asked(samples, case, attributes, test.images, labels, a.device)
         rows.append(row)
@@ -166,29 +125,63 @@ def run(a: argparse.Namespace) -> None:
         *((case, None) for case in or_cases(attributes, order, labels, a.num)),
         *not_cases(attributes, order, labels, a.num),
     ]:
-        beside = free if without is None else drawn(without)[0]
+        read = read_pictures(reader, drawn(case)[0], a.device)
+        beside = read_pictures(reader, drawn(without)[0], a.device) if without else read_nothing
         row = {
-            "asked": case.name, "num": a.num, "read": shares(reader, attributes, drawn(case)[0], case, a.device),
-            "without": "nothing" if without is None else without.name,
-            "read_without": shares(reader, attributes, beside, case, a.device),
-        }  # fmt: skip
+            "asked": case.name, "num": a.num, "read": shares(read, attributes, case.asked),
+            "without": without.name if without else "nothing", "read_without": shares(beside, attributes, case.asked),
+        } | _terms_in_real(case, attributes, read_real, labels)  # fmt: skip
         operators.append(row)
         print(json.dumps(row), flush=True)
-    held_out = dict(reader.config.held_out)
-    if partly := [n for n, attribute in attributes.items() if attribute.seen_on]:  # the reader's file has it for all
-        on_real = readings(reader, attributes, test.images, labels, a.device)
-        held_out |= {n: on_real[n] for n in partly if n in on_real}
+    options = {
+        "train": a.train, split.kind: split.path, "num": a.num, "seed": a.seed, "sum_only": a.sum_only,
+        "weight": a.weight, "weights": a.weights, "out": a.out,
+    }  # fmt: skip
     report = {
         "family": a.family, "sum_only": a.sum_only, "weight": a.weight, "rows": rows, "operators": operators,
-        "reader_on_real_test_images": held_out,
+        "read_on": split.to_plain(), "objective": _objectives(models),
         "nearest_training_image_mse_of_test_images": float(nearest(test.images, train.images)[0].median()),
-        "choices": [n for n, t in attributes.items() if t.kind in ("binary", "choice")] + ["all at once"],
+        "choices": [n for n, t in attributes.items() if t.kind in CHOICES] + [TOGETHER],
         "paper": PAPER.get(a.family, {}), "seed": a.seed, "seconds": round(time.monotonic() - started),
-        "provenance": provenance(),
+        "provenance": provenance(command_of(["evaluate", "compose", a.family], options, a.device)),
     }  # fmt: skip
     write_atomically(a.out / "compose.json", json.dumps(report, indent=1).encode())
     write_atomically(a.out / "README.md", markdown(report).encode())
     bars(a.out / "compose.png", report)
+
+
+def _judged(
+    case: Case, attributes: dict[str, Attribute], read: dict[str, Tensor], read_nothing: dict[str, Tensor],
+    read_real: dict[str, Tensor], real: dict[str, Tensor],
+) -> dict[str, Any]:  # fmt: skip
+    """The same question put to samples that were asked for it, to samples that were not, and to real pictures."""
+    has = has_asked(case.labels, attributes, real, len(next(iter(real.values()))))
+    of_real = {name: real[name][has] for name in case.labels}
+    return {
+        "read": readings(read, attributes, case.labels),
+        "read_where_nothing_is_asked": readings(read_nothing, attributes, case.labels),
+        "read_in_real_pictures": readings({n: o[has] for n, o in read_real.items()}, attributes, of_real),
+        "num_real": int(has.sum()),
+    }
+
+
+def _terms_in_real(
+    case: Case, attributes: dict[str, Attribute], read_real: dict[str, Tensor], real: dict[str, Tensor]
+) -> dict[str, Any]:
+    """Of an OR or a NOT the same shares in real pictures that fit it; none where its terms ask for many values."""
+    if not all(asked.words for asked in case.asked):
+        return {"read_in_real_pictures": None, "num_real": 0}
+    has = has_terms(case.asked, real)
+    num = int(has.sum())
+    alike = [asked._replace(labels=asked.labels[:1].expand(num, -1)) for asked in case.asked]
+    read = shares({name: of[has] for name, of in read_real.items()}, attributes, alike) if num else None
+    return {"read_in_real_pictures": read, "num_real": num}
+
+
+def _objectives(models: dict[str, tuple[EnergyNetwork, ModelInfo]]) -> dict[str, str]:
+    """By model how much of its training was contrastive divergence, where its file says so."""
+    told = {name or "unconditional": objective(info.provenance) for name, (_, info) in models.items()}
+    return {name: sentence for name, sentence in told.items() if sentence}
 
 
 def load_family(

@@ -14,20 +14,31 @@ from ebm_core.nets import EnergyNetwork
 from ebm_core.sampling import SamplePlan
 from train.evaluate.features import FrechetDistance
 from train.evaluate.samples import draw_samples
+from train.provenance import provenance
 
 NEAREST_SHEET = "nearest-private.png"  # git ignores this name: training pictures are not this project's to pass on
 
 
 def evaluate(
-    net: EnergyNetwork, plan: SamplePlan, train: Tensor, test: Tensor, *, num: int, seed: int, out: Path,
-    inception_weights: Path | None, device: str,
+    net: EnergyNetwork,
+    plan: SamplePlan,
+    train: Tensor,
+    test: Tensor,
+    *,
+    num: int,
+    seed: int,
+    out: Path,
+    inception_weights: Path | None,
+    device: str,
+    read_on: dict[str, str],
+    command: str,
 ) -> dict[str, Any]:
     """Distance of ``num`` samples to the test set, beside train against test and noise against test.
 
-    ``train`` and ``test`` are uint8 ``(N, 3, H, W)``. Also looks for every sample's nearest training image (mean
-    squared error over pixels), so that memorising shows, beside the same figure for test images. Writes
-    ``frechet.json``, an uncurated sheet of the first 64 samples and a sheet of the first 8 with their nearest
-    training images into ``out``.
+    ``read_on`` says of which split ``test`` is (``Split.to_plain``). ``train`` and ``test`` are uint8
+    ``(N, 3, H, W)``. Also looks for every sample's nearest training image (mean squared error over pixels), so that
+    memorising shows, beside the same figure for test images. Writes ``frechet.json``, an uncurated sheet of the first
+    64 samples and a sheet of the first 8 with their nearest training images into ``out``.
     """
     started = time.monotonic()
     samples, energies = draw_samples(net, plan, num, seed, device=device)
@@ -46,12 +57,15 @@ def evaluate(
         "ceiling_noise_against_test": round(distance(noise), 4),
         "num_samples": len(samples),
         "num_test": len(test),
+        "read_on": read_on,
         "seed": seed,
         "sampling_seconds": round(seconds, 1),
         "energy_of_samples": {"mean": float(energies.mean()), "std": float(energies.std())},
         "nearest_training_image_mse": {
-            "samples_median": float(near_samples.median()), "test_median": float(near_test.median()),
+            "samples_median": float(near_samples.median()),
+            "test_median": float(near_test.median()),
         },
+        **provenance(command),
     }
     write_atomically(out / "frechet.json", json.dumps(report, indent=1).encode())
     images.grid(samples[:64], 8, zoom=3).save(out / "samples.png")

@@ -1,16 +1,13 @@
 """``python -m train evaluate ood``: how well a model's scores tell other pictures from its own kind (ICD, Table 3).
 
 In-distribution are held-out pictures of the kind that the model was trained on. A calibration is commonly made of the
-first half of a test set, so the evaluation takes the second, unless told otherwise.
+first half of a test set, so the evaluation takes the second, unless told otherwise. Beside the model's scores stands
+one without any model, fitted on the pictures that are left out: what six statistics of pixels tell apart already.
 """
 
-import datetime
 import json
-import platform
-import shlex
-import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,10 +16,13 @@ from torch import Tensor
 
 from ebm_core.files import write_atomically
 from ebm_core.ood import Measured, scores
+from ebm_core.pixel_statistics import PixelStatistics
 from train.data import DataConfig, load
 from train.evaluate.detection import detect
 from train.evaluate.ood_report import histograms, markdown
-from train.evaluate.ood_sets import KEPT, PAPER, OodSet, table_sets
+from train.evaluate.ood_sets import KEPT, MADE, PAPER, PIXELS, OodSet, table_sets
+from train.history import objective
+from train.provenance import machine, portable, provenance
 from train.scorer import Scorer
 
 
@@ -32,7 +32,7 @@ class Setting(NamedTuple):
     inside: Tensor
     title: str
     data: str  # the zip or the official source that they are from
-    skipped: int  # in-distribution pictures before them that were left out
+    held_out: Tensor  # in-distribution pictures before them, which are for calibrating
     sets: Sequence[OodSet]
     paper: Mapping[str, float]  # AUROC by the name of a set, where the paper has one for these in-distribution pictures
 
@@ -55,13 +55,13 @@ def prepare(scorer: Scorer, folder: Path, inside: str, skip: int | None) -> Sett
     if inside in KEPT:
         title, data = KEPT[inside].title, KEPT[inside].where(folder)
     sets = table_sets(folder, scorer.net, leave_out=inside)
-    return Setting(images[skip:], title, data, skip, sets, PAPER if inside == "cifar10" else {})
+    return Setting(images[skip:], title, data, images[:skip], sets, PAPER if inside == "cifar10" else {})
 
 
 def evaluate(
-    scorer: Scorer, setting: Setting, *, num: int | None, seed: int, batch: int, out: Path, model: str
+    scorer: Scorer, setting: Setting, *, num: int | None, seed: int, batch: int, out: Path, model: str, command: str
 ) -> dict[str, Any]:
-    """Tell ``num`` in-distribution pictures (None: all) from as many of every set, by every score.
+    """Tell ``num`` in-distribution pictures (None: all) from as many of every set, by every score and without a model.
 
     A set that cannot be had is listed with the reason. Writes ``ood.json``, the tables ``README.md`` and
     ``histograms.png`` into ``out``.
@@ -69,7 +69,12 @@ def evaluate(
     started = time.monotonic()
     inside = chosen(setting.inside, num, seed)
     at_home = scorer.measure_all(inside, batch, "in-distribution")
-    home_scores = scores(at_home, scorer.calibration)
+    pixels = PixelStatistics.fit(setting.held_out) if len(setting.held_out) > 1 else None
+
+    def all_scores(measured: Measured, pictures: Tensor) -> dict[str, Tensor]:
+        return scores(measured, scorer.calibration) | ({PIXELS: pixels.score(pictures)} if pixels else {})
+
+    home_scores = all_scores(at_home, inside)
     energies = {"in-distribution": at_home.energy}
     rows: list[dict[str, Any]] = []
     for item in setting.sets:
@@ -79,27 +84,35 @@ def evaluate(
         try:
             pictures = item.pictures(inside, torch.Generator().manual_seed(seed))
         except ValueError as error:
-            rows.append(row | {"not_run": str(error)})
+            rows.append(row | {"not_run": portable(str(error))})
             continue
-        away = scorer.measure_all(chosen(pictures, num, seed), batch, item.title)
-        found = {name: detect(home_scores[name], values) for name, values in scores(away, scorer.calibration).items()}
+        pictures = chosen(pictures, num, seed)
+        away = scorer.measure_all(pictures, batch, item.title)
+        detection = {name: detect(home_scores[name], s)._asdict() for name, s in all_scores(away, pictures).items()}
         energies[item.title] = away.energy
-        rows.append(row | summary(away) | {"detection": {name: f._asdict() for name, f in found.items()}})
+        rows.append(row | summary(away) | {"detection": detection})
     calibration = scorer.calibration
     report = {
-        "model": model,
+        "model": portable(model),
+        "objective": objective(scorer.provenance),
         "fingerprint": scorer.fingerprint,
         "calibration": {"data": calibration.data, "num": calibration.num} if calibration else None,
         "in_distribution": {
-            "title": setting.title, "data": setting.data, "skipped": setting.skipped, **summary(at_home),
+            "title": setting.title,
+            "data": setting.data,
+            "skipped": len(setting.held_out),
+            **summary(at_home),
         },
         "scores": list(home_scores),
         "sets": rows,
         "mean_auroc_of_the_papers_sets": _paper_mean(rows, list(home_scores), setting.paper),
-        "command": shlex.join(["python", "-m", "train", *sys.argv[1:]]),
-        "seed": seed,
+        "mean_auroc": {
+            "sets from files": _mean(rows, list(home_scores), lambda row: row["data"] != MADE),
+            "all sets": _mean(rows, list(home_scores), lambda row: True),
+        },
+        **provenance(command),
         "machine": machine(scorer.device),
-        "date": datetime.date.today().isoformat(),
+        "seed": seed,
         "seconds": round(time.monotonic() - started, 1),
     }
     write_atomically(out / "ood.json", json.dumps(report, indent=1).encode())
@@ -126,23 +139,17 @@ def summary(measured: Measured) -> dict[str, Any]:
     }
 
 
-def machine(device: str) -> str:
-    """The processor that did the work, in words."""
-    if torch.device(device).type == "cuda":
-        name = torch.cuda.get_device_name(device)
-    else:
-        try:
-            lines = Path("/proc/cpuinfo").read_text().splitlines()
-        except OSError:
-            lines = []
-        models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-        name = f"{models[0] if models else platform.machine()}, {torch.get_num_threads()} threads"
-    return f"{name}, torch {torch.__version__}"
-
-
 def _paper_mean(rows: list[dict[str, Any]], names: list[str], paper: Mapping[str, float]) -> dict[str, float] | None:
     """Each score's mean over the paper's sets, when all of them were run."""
     wanted = [row for row in rows if row["name"] in paper and "detection" in row]
     if not paper or len(wanted) < len(paper):
         return None
-    return {name: sum(row["detection"][name]["auroc"] for row in wanted) / len(wanted) for name in names}
+    return _mean(wanted, names, lambda row: True)
+
+
+def _mean(
+    rows: list[dict[str, Any]], names: list[str], taken: Callable[[dict[str, Any]], bool]
+) -> dict[str, float] | None:
+    """Each score's mean AUROC over the rows that were run and are taken."""
+    wanted = [row["detection"] for row in rows if "detection" in row and taken(row)]
+    return {name: sum(d[name]["auroc"] for d in wanted) / len(wanted) for name in names} if wanted else None

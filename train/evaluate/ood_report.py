@@ -8,10 +8,15 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from train.evaluate.ood_sets import PAPER_MEAN
+from train.evaluate.ood_sets import PAPER_MEAN, PIXELS
 
 COLUMNS = 3  # of the figure
 BINS = 60
+PIXELS_SAYING = (
+    f" *{PIXELS}* is no model: the Mahalanobis distance of six plain statistics (means and spreads of brightness and "
+    "saturation, mean gradients) to those of the {num} pictures for calibrating. A score that is below it tells less "
+    "apart than six numbers."
+)
 
 
 def markdown(report: Mapping[str, Any]) -> str:
@@ -30,7 +35,8 @@ def markdown(report: Mapping[str, Any]) -> str:
         f"In-distribution: {inside['title']}, {inside['num']} pictures, none of them among the first "
         f"{inside['skipped']}, which are for calibrating. {calibrated} Out-of-distribution is the positive class, and "
         "a higher score means more of it; 0.5 is chance, and below it the model finds the other set more likely than "
-        "its own.",
+        "its own." + (PIXELS_SAYING.format(num=inside["skipped"]) if PIXELS in names else ""),
+        report["objective"],
         "## AUROC by score",
         _auroc_table(report),
     ]
@@ -45,10 +51,10 @@ def markdown(report: Mapping[str, Any]) -> str:
     parts += [
         "![Histograms of energies](histograms.png)",
         f"`ood.json` has these figures for every score ({', '.join(names)}). Model file {report['fingerprint']}, seed "
-        f"{report['seed']}, {report['machine']}, {report['date']}, {report['seconds']:g} s:",
+        f"{report['seed']}, commit {report['commit']}, {report['machine']}, {report['date']}, {report['seconds']:g} s:",
         f"```sh\n{report['command']}\n```",
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _has_paper(report: Mapping[str, Any]) -> bool:
@@ -63,6 +69,9 @@ def _auroc_table(report: Mapping[str, Any]) -> str:
         if "detection" in row:
             num, figures = str(row["num"]), [f"{row['detection'][name]['auroc']:.3f}" for name in names]
         rows.append([row["title"], num, *figures, f"{row['paper_auroc']:.2f}" if row["paper_auroc"] else ""])
+    for title, values in report["mean_auroc"].items():
+        if values:
+            rows.append([f"*mean of {title}*", "", *(f"*{values[name]:.3f}*" for name in names), ""])
     if not _has_paper(report):
         return _table([cells[:-1] for cells in rows])
     mean = report["mean_auroc_of_the_papers_sets"]

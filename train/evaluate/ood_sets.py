@@ -57,12 +57,15 @@ KEPT = {
         "Textures, centre square resized", "dtd10-resize32.zip", DataConfig("dtd", split="test")
     ),
     "cifar100": Kept("CIFAR-100 test", "cifar100-test.zip", DataConfig("cifar100", split="test")),
+    "tinyimagenet": Kept("Tiny ImageNet, box-resized", "tinyimagenet-test32.zip"),
     "celeba": Kept("CelebA test", "celeba128-test.zip", DataConfig("celeba", split="test")),
     "mnist": Kept("MNIST test", "mnist-test32.zip", DataConfig("mnist", split="test")),
     "fashion_mnist": Kept("Fashion-MNIST test", "fashion-test32.zip", DataConfig("fashion_mnist", split="test")),
     "objects": Kept("rendered objects", "objects64-test.zip"),
 }  # fmt: skip
 
+PIXELS = "pixel statistics"  # the score without a model
+MADE = "made"  # the data of sets that are made from the in-distribution pictures
 # AUROC of ICD, Table 3, with CIFAR-10 as the in-distribution set.
 PAPER = {"svhn": 0.91, "textures_crop": 0.88, "interpolation": 0.65, "cifar100": 0.83}
 PAPER_MEAN = 0.82
@@ -75,7 +78,7 @@ class OodSet:
 
     name: str
     title: str
-    data: str  # the zip or the official source that has them, or "made"
+    data: str  # the zip or the official source that has them, or MADE
     pictures: Callable[[Tensor, torch.Generator], Tensor]
 
 
@@ -86,11 +89,11 @@ def table_sets(folder: Path, net: NetConfig, leave_out: str) -> list[OodSet]:
     """
     jpeg, blur = f"in-distribution as JPEG of quality {JPEG_QUALITY}", f"in-distribution, blurred by {BLUR_STD:g} pixel"
     made = {
-        "interpolation": OodSet("interpolation", "mean of two in-distribution pictures", "made", interpolated),
-        "noise": OodSet("noise", "uniform noise", "made", noise),
-        "constant": OodSet("constant", "one colour each", "made", constant),
-        "jpeg": OodSet("jpeg", jpeg, "made", compressed),
-        "blur": OodSet("blur", blur, "made", blurred),
+        "interpolation": OodSet("interpolation", "mean of two in-distribution pictures", MADE, interpolated),
+        "noise": OodSet("noise", "uniform noise", MADE, noise),
+        "constant": OodSet("constant", "one colour each", MADE, constant),
+        "jpeg": OodSet("jpeg", jpeg, MADE, compressed),
+        "blur": OodSet("blur", blur, MADE, blurred),
     }
     kept = {name: _from_files(name, folder, net) for name in KEPT if name != leave_out}
     everything = kept | made

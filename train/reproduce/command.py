@@ -2,14 +2,17 @@
 
 import argparse
 import difflib
-import shlex
 import sys
 import time
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from ebm_core.arguments import POSITIVE
+from ebm_core.arguments import COUNT, POSITIVE
 from ebm_core.config import override
 from ebm_core.hub import WEIGHTS
+from train.provenance import add_allow_dirty, command_of
+from train.reproduce.verdicts import SEEDS
 
 REPORTS = Path("reports")
 SUMMARY = "summary"
@@ -19,19 +22,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument("name", help="an experiment, such as mixing or table2; 'summary' writes reports/README.md")
     parser.add_argument("--size", choices=("small", "full"), default="small", help="minutes of a CPU, or the paper's")
+    parser.add_argument("--seeds", type=COUNT, default=SEEDS, help=f"how many; fewer than {SEEDS} show nothing")
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder with the zips (cifar10-train-0.zip, ...)")
     parser.add_argument("--minutes", type=POSITIVE, help="stop after so many minutes; the same command goes on")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the report (default reports/NAME)")
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="the weights folder")
     parser.add_argument("--inception", type=Path, help="torch-fidelity's Inception weights, for the FID itself")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting")
+    add_allow_dirty(parser)
 
 
 def run(a: argparse.Namespace) -> None:
     """The command itself. Raises ValueError, in a sentence, for an unknown name or what the experiment lacks."""
     from train.reproduce.lab import Lab, NotRun, OutOfTime
     from train.reproduce.registry import EXPERIMENTS
-    from train.reproduce.report import mark, write_not_run, write_report
+    from train.reproduce.report import write_not_run, write_report
     from train.reproduce.summary import summarise
 
     if a.name == SUMMARY:
@@ -45,26 +50,41 @@ def run(a: argparse.Namespace) -> None:
         raise ValueError(f"{a.inception} is not there; give torch-fidelity's Inception weights or no --inception")
     experiment = EXPERIMENTS[a.name]
     settings = override(experiment.settings(a.size), a.set)
+    seeds = range(settings.seed, settings.seed + a.seeds)
     deadline = time.monotonic() + 60 * a.minutes if a.minutes is not None else float("inf")
     lab = Lab(a.out or REPORTS / a.name, a.data, a.device, a.weights, a.inception, deadline)
+    labs = {seed: lab.of_seed(seed) for seed in seeds}
     try:
-        findings = experiment.run(lab, settings)
+        findings = {seed: experiment.run(labs[seed], with_seed(settings, seed)) for seed in seeds}
     except NotRun as reason:
         write_not_run(experiment, lab.out, str(reason))
         raise ValueError(f"not run: {reason}") from reason
     except OutOfTime:
         print(f"{lab.out}: the {a.minutes:g} minutes are over; the same command goes on from here", file=sys.stderr)
         return
-    report = write_report(experiment, lab, settings, findings, command_of(a), a.size)
+    report = write_report(experiment, labs, settings, findings, command(a), a.size)
     for claim in report["claims"]:
-        print(f"{mark(claim['shows']).strip('*')}: {claim['effect']}. {claim['measured']}")
+        print(f"{claim['verdict']}: {claim['effect']}. {claim['measured'][0]}")
     print(lab.out / "README.md")
 
 
-def command_of(a: argparse.Namespace) -> str:
+def with_seed(settings: Any, seed: int) -> Any:
+    """The same settings with this seed, in the training configs among them as well."""
+    changes = {}
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        if field.name == "seed":
+            changes["seed"] = seed
+        elif is_dataclass(value):
+            changes[field.name] = with_seed(value, seed)
+    return replace(settings, **changes)
+
+
+def command(a: argparse.Namespace) -> str:
     """The command that makes the same report, without what depends on the day."""
-    words = ["python", "-m", "train", "reproduce", a.name, "--size", a.size]
-    for option in ("data", "inception"):
-        if getattr(a, option) is not None:
-            words += [f"--{option}", str(getattr(a, option))]
-    return shlex.join([*words, *(word for value in a.set for word in ("--set", value))])
+    out = None if a.out == REPORTS / a.name else a.out
+    options = {
+        "size": a.size, "seeds": a.seeds, "data": a.data, "out": out, "weights": a.weights, "inception": a.inception,
+        "set": a.set,
+    }  # fmt: skip
+    return command_of(["reproduce", a.name], options, a.device)

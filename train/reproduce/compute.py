@@ -1,6 +1,7 @@
 """Compute as the number of floating-point operations, so that runs of different kinds can be given as much of it."""
 
 from dataclasses import replace
+from functools import cache
 from math import gcd
 from typing import Any, Literal
 
@@ -21,6 +22,13 @@ def equal_compute(configs: dict[str, TrainConfig], of: str) -> dict[str, TrainCo
     }
 
 
+def spent(config: TrainConfig) -> float:
+    """Floating-point operations of a whole run."""
+    warm, icd = config.warm_start.iterations, config.icd.iterations
+    return (warm * flops(config, "warm_start") if warm else 0) + (icd * flops(config, "icd") if icd else 0)
+
+
+@cache
 def flops(config: TrainConfig, phase: Literal["warm_start", "icd"]) -> int:
     """Floating-point operations of one training iteration of a phase.
 

@@ -14,11 +14,16 @@ Size = Literal["small", "full"]
 
 @dataclass(frozen=True)
 class Claim:
-    """An effect that the paper has and a run can show or not; ``measured`` is the sentence with the figures."""
+    """An effect that the paper has, and how far the figures of one seed go its way.
+
+    Only several seeds together show it (``train.reproduce.verdicts``).
+    """
 
     effect: str
-    shows: bool
-    measured: str
+    margin: float  # above 0: this seed has the effect; minus infinity where there are no numbers
+    measured: str  # the sentence with the figures
+    compute: tuple[float, ...] = ()  # of the runs that are compared, where runs are
+    one_model: bool = False  # about a shipped model: seeds draw from it anew, and none trains it anew
 
 
 @dataclass
@@ -38,7 +43,7 @@ class Experiment:
     """One table or figure of the paper.
 
     ``settings(size)`` is a dataclass, whose fields can be overridden on the command line, and ``run`` makes the
-    findings from it. All work that takes longer than a moment is a ``Lab.piece``.
+    findings of one seed from it. All work that takes longer than a moment is a ``Lab.piece``.
     """
 
     name: str

@@ -60,7 +60,7 @@ def _findings(run: Trained) -> Findings:
     ]  # fmt: skip
     claim = Claim(
         f"the gradient of the KL term is not negligible: at least {WORTH:.0%} of that of L_CD",
-        median(ratio) >= WORTH,
+        median(ratio) - WORTH,
         f"Its norm is {median(ratio):.2f} times that of L_CD, the cosine between them {median(cosine):+.2f} (medians "
         f"over {len(ratio)} of {run.config.iterations} iterations).",
     )

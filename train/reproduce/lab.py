@@ -5,10 +5,10 @@ import pickle
 import time
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -42,10 +42,15 @@ class Lab:
     weights: Path = WEIGHTS
     inception: Path | None = None  # torch-fidelity's Inception weights
     deadline: float = float("inf")  # of time.monotonic()
+    seed: int = 0  # whose pieces these are
+    distances: dict[tuple[str, int], FrechetDistance] = field(default_factory=dict)  # by zips and size; of all seeds
 
     def __post_init__(self) -> None:
-        self._distances: dict[tuple[str, int], FrechetDistance] = {}
         self.pieces: dict[str, dict[str, Any]] = {}  # by name: seconds and provenance of all work that was used
+
+    def of_seed(self, seed: int) -> Self:
+        """The same with pieces of its own."""
+        return replace(self, seed=seed)
 
     def seconds_left(self) -> float:
         """Raises OutOfTime when there are none."""
@@ -56,7 +61,7 @@ class Lab:
 
     def folder(self, name: str) -> Path:
         """Where a piece keeps its files."""
-        return self.out / PIECES / name
+        return self.out / PIECES / f"seed-{self.seed}" / name
 
     def piece(self, name: str, settings: Any, compute: Callable[[], Any]) -> Any:
         """What ``compute()`` gives: tensors and plain containers of them, kept under ``name``.
@@ -96,11 +101,11 @@ class Lab:
 
     def distance_to(self, files: str, size: int) -> FrechetDistance:
         """The Fréchet distance to all images of the zips; their features are computed at the first use."""
-        if (files, size) not in self._distances:
+        if (files, size) not in self.distances:
             real = self.images(files, size)
             distance = FrechetDistance(real, inception_weights=self.inception, device=self.device)
-            self._distances[files, size] = distance
-        return self._distances[files, size]
+            self.distances[files, size] = distance
+        return self.distances[files, size]
 
     def model(self, name: str) -> tuple[EnergyNetwork, ModelInfo]:
         """A model of the weights folder, by name."""

@@ -12,6 +12,13 @@ def divergence_time(iterations: Sequence[int], gaps: Sequence[float], limit: flo
     return next(outside, None)
 
 
+def lower_by(one: float | None, other: float | None) -> float:
+    """How much lower one distance is than another; None, of a run that ended without numbers, is above all others."""
+    if one is None:
+        return -math.inf
+    return math.inf if other is None else other - one
+
+
 def median(values: Sequence[float]) -> float:
     """Of an even number of values the mean of the middle two. Raises ValueError when there are none."""
     if not values:

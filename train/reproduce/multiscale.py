@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from train.config import TrainConfig
-from train.reproduce.compute import equal_compute
+from train.reproduce.compute import equal_compute, spent
 from train.reproduce.experiment import Claim, Experiment, Findings, Size
 from train.reproduce.figures import COLOURS, bars, figure, legend, rows_of_pictures
 from train.reproduce.judging import reference, shown, train_and_judge
 from train.reproduce.lab import Lab
+from train.reproduce.measures import lower_by
 from train.reproduce.training import TEST, Trained, from_scratch, variants_of
 
 
@@ -66,9 +67,10 @@ def _findings(found: dict[str, tuple[Trained, dict[str, Any]]], ends: dict[str, 
     several = [distance for distance in more if distance is not None]
     claim = Claim(
         "several scales are better than one at equal compute",
-        bool(several) and (one is None or min(several) < one),
+        lower_by(min(several) if several else None, one),
         "; ".join(f"{name} {'–' if value is None else f'{value:.1f}'}" for name, value in distances.items())
         + f" (Fréchet distance, {features} features).",
+        tuple(spent(trained.config) for trained, _ in found.values()),
     )
     pictures = {"A row of samples for one, two, three scales": rows_of_pictures(shown(found))} if shown(found) else {}
     return Findings(table, [claim], plot, pictures)

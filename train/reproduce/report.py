@@ -8,40 +8,46 @@ from typing import Any
 from ebm_core.config import to_dict
 from ebm_core.files import write_atomically
 from ebm_core.images import encode
+from train.provenance import portable
 from train.reproduce.experiment import Experiment, Findings
 from train.reproduce.lab import Lab
+from train.reproduce.verdicts import verdict
 
 REPORT, FIGURE, README = "report.json", "figure.png", "README.md"
 DPI = 100
 
 
 def write_report(
-    experiment: Experiment, lab: Lab, settings: Any, findings: Findings, command: str, size: str
+    experiment: Experiment, labs: dict[int, Lab], settings: Any, findings: dict[int, Findings], command: str, size: str
 ) -> dict[str, Any]:
-    """Write the folder of one experiment and give what is in its JSON."""
+    """Write the folder of one experiment and give what is in its JSON.
+
+    Figure, pictures, curves and notes are those of the first seed; verdicts are of all seeds together.
+    """
+    lab, first = next(iter(labs.values())), next(iter(findings.values()))
     pictures = {}
-    for number, (caption, picture) in enumerate(findings.pictures.items(), 1):
+    for number, (caption, picture) in enumerate(first.pictures.items(), 1):
         pictures[f"pictures-{number}.png"] = caption
         write_atomically(lab.out / f"pictures-{number}.png", encode(picture, "PNG", optimize=True))
-    findings.figure.savefig(_made(lab.out) / FIGURE, dpi=DPI, bbox_inches="tight")
-    seconds = sum(piece["seconds"] for piece in lab.pieces.values())
+    first.figure.savefig(_made(lab.out) / FIGURE, dpi=DPI, bbox_inches="tight")
+    pieces = {f"seed {seed}: {name}": piece for seed, each in labs.items() for name, piece in each.pieces.items()}
+    seconds = sum(piece["seconds"] for piece in pieces.values())
     report = {
         **_about(experiment),
         "size": size,
         "command": command,
         "seed": settings.seed,
+        "seeds": list(findings),
         "wall_seconds": round(seconds, 1),
-        **{key: _all_of(lab, key) for key in ("commit", "machine", "date")},
+        **{key: _all_of(pieces, key) for key in ("commit", "machine", "date")},
         "settings": to_dict(settings),
-        "table": findings.table,
-        "claims": [
-            {"effect": claim.effect, "shows": bool(claim.shows), "measured": claim.measured}
-            for claim in findings.claims
-        ],
-        "notes": findings.notes,
+        "table": first.table,
+        "tables_of_other_seeds": {str(seed): each.table for seed, each in findings.items() if each is not first},
+        "claims": _judged(list(findings.values())),
+        "notes": first.notes,
         "pictures": pictures,
-        "curves": findings.curves,
-        "pieces": lab.pieces,
+        "curves": first.curves,
+        "pieces": pieces,
     }
     _write(lab.out, report)
     return report
@@ -60,13 +66,30 @@ def _about(experiment: Experiment) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _all_of(lab: Lab, key: str) -> str:
+def _judged(findings: list[Findings]) -> list[dict[str, Any]]:
+    """The claims of the first seed, each with its margins in all seeds and what they show together."""
+    by_effect = [{claim.effect: claim for claim in each.claims} for each in findings]
+    judged = []
+    for effect, claim in by_effect[0].items():
+        # A seed that lacks the claim, for its run ended early, counts as one without numbers.
+        margins = [claims[effect].margin if effect in claims else -math.inf for claims in by_effect]
+        found = verdict(margins, claim.compute, claim.one_model)
+        judged.append({
+            "effect": effect, "shown": found.shown, "verdict": found.words, "margins": margins,
+            "interval": found.interval, "compute": claim.compute,
+            "measured": [claims[effect].measured for claims in by_effect if effect in claims],
+        })  # fmt: skip
+    return judged
+
+
+def _all_of(pieces: dict[str, dict[str, Any]], key: str) -> str:
     """The one value of all pieces of work, or all values that they have."""
-    return ", ".join(dict.fromkeys(piece[key] for piece in lab.pieces.values()))
+    return ", ".join(dict.fromkeys(piece[key] for piece in pieces.values()))
 
 
 def _write(out: Path, report: dict[str, Any]) -> None:
-    text = json.dumps(finite(report), indent=1, allow_nan=False)
+    report = portable(finite(report))
+    text = json.dumps(report, indent=1, allow_nan=False)
     write_atomically(out / REPORT, (text + "\n").encode())
     write_atomically(out / README, readme(report).encode())
 
@@ -91,7 +114,7 @@ def readme(report: dict[str, Any]) -> str:
     if "not_run" in report:
         return "\n".join([*lines, "", f"**Here**: not run: {report['not_run']}", ""])
     lines += ["", f"**Here**, at the size *{report['size']}*:", ""]
-    lines += [f"- {mark(claim['shows'])}: {claim['effect']}. {claim['measured']}" for claim in report["claims"]]
+    lines += [f"- **{c['verdict']}**: {c['effect']}. {' / '.join(c['measured'])}" for c in report["claims"]]
     lines += ["", *table(report["table"]), "", f"![{report['question']}]({FIGURE})", ""]
     for file, caption in report["pictures"].items():
         lines += [f"![{caption}]({file})", "", f"*{caption}*", ""]
@@ -99,14 +122,16 @@ def readme(report: dict[str, Any]) -> str:
         lines += ["To be read with it:", "", *(f"- {note}" for note in report["notes"]), ""]
     lines += [
         "```sh", report["command"], "```", "",
-        f"{minutes(report['wall_seconds'])} on {report['machine']}; seed {report['seed']}, commit {report['commit']}, "
-        f"{report['date']}. All figures are in [{REPORT}]({REPORT}).", "",
+        f"{minutes(report['wall_seconds'])} on {report['machine']}; {_seeds(report['seeds'])}, "
+        f"commit {report['commit']}, {report['date']}. All figures are in [{REPORT}]({REPORT}).", "",
     ]  # fmt: skip
     return "\n".join(lines)
 
 
-def mark(shows: bool) -> str:
-    return "**shows**" if shows else "**does not show**"
+def _seeds(seeds: list[int]) -> str:
+    if len(seeds) == 1:
+        return f"seed {seeds[0]}"
+    return f"seeds {', '.join(map(str, seeds))} (table, figure and pictures are those of seed {seeds[0]})"
 
 
 def minutes(seconds: float) -> str:

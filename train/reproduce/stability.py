@@ -61,6 +61,11 @@ def time_to_divergence(run: Trained, limit: float) -> int | None:
     return next((t for t in (divergence_time(*run.curve("energy_gap"), limit), run.diverged) if t is not None), None)
 
 
+def largest_gap(run: Trained) -> float:
+    """The largest logged distance of the energy gap from zero; infinite for a run that was stopped."""
+    return math.inf if run.diverged is not None else max(map(abs, run.curve("energy_gap")[1]))
+
+
 def _findings(runs: dict[tuple[str, str], Trained], s: Settings) -> Findings:
     plot, axes = figure(2, list(ATTENTION))
     table, claims, times = [], [], {}
@@ -83,24 +88,28 @@ def _findings(runs: dict[tuple[str, str], Trained], s: Settings) -> Findings:
         legend(axis)
     for attention in ATTENTION:
         bare, kl = times["nothing", attention], times["KL term", attention]
+        end = s.config.icd.iterations
         claims.append(Claim(
-            f"with {attention}, the energy gap leaves zero earlier without the KL term", _at(bare) < _at(kl),
+            f"with {attention}, the energy gap leaves zero earlier without the KL term",
+            (kl if kl is not None else end) - (bare if bare is not None else end),
             f"Beyond {s.limit:g}: {_when(bare)} without, {_when(kl)} with.",
         ))  # fmt: skip
     claims.append(Claim(
-        "with the KL term training is stable, with attention too", all(times["KL term", a] is None for a in ATTENTION),
+        "with the KL term training is stable, with attention too",
+        s.limit - max(largest_gap(runs["KL term", a]) for a in ATTENTION),
         f"Beyond {s.limit:g}: {_when(times['KL term', 'no attention'])} without attention, "
         f"{_when(times['KL term', 'attention'])} with.",
     ))  # fmt: skip
+    largest = [largest_gap(runs[IGEBM, attention]) for attention in ATTENTION]
     alone = [times[IGEBM, attention] for attention in ATTENTION]
     claims += [
         Claim(
-            "spectral norm keeps training stable without attention", alone[0] is None,
+            "spectral norm keeps training stable without attention", s.limit - largest[0],
             f"Without other norms, as in IGEBM, beyond {s.limit:g} {_when(alone[0])}; with the group norms "
             f"{_when(times['spectral norm', 'no attention'])}.",
         ),
         Claim(
-            "spectral norm does not keep it stable with attention", alone[1] is not None,
+            "spectral norm does not keep it stable with attention", largest[1] - s.limit,
             f"Without other norms beyond {s.limit:g} {_when(alone[1])}; with the group norms "
             f"{_when(times['spectral norm', 'attention'])}.",
         ),
@@ -114,10 +123,6 @@ def _findings(runs: dict[tuple[str, str], Trained], s: Settings) -> Findings:
     ]
     curves = {f"{m}, {a}": dict(zip(("iteration", "gap"), r.curve("energy_gap"))) for (m, a), r in runs.items()}
     return Findings(table, claims, plot, notes=notes, curves=curves)
-
-
-def _at(time: int | None) -> float:
-    return math.inf if time is None else time
 
 
 def _when(time: int | None) -> str:

@@ -6,13 +6,16 @@ from typing import Any
 
 from ebm_core.files import write_atomically
 from train.reproduce.experiment import Experiment
-from train.reproduce.report import README, REPORT, mark, minutes
+from train.reproduce.report import README, REPORT, minutes
 
 HEAD = """# The paper's tables and figures, run by this project
 
 One line for each experiment: what *Improved Contrastive Divergence Training of Energy-Based Models* (ICML 2021,
 [arXiv:2012.01316](https://arxiv.org/abs/2012.01316)) says, and what came out here. *small* is the same algorithm on a
-network and pictures that a CPU carries in minutes: it shows effects, not the paper's figures. This page is written by
+network and pictures that a CPU carries in minutes: it is after effects, not the paper's figures. An effect counts as
+*shown* only over three seeds or more, where the 95 % interval of its margin (how far the figures go its way) is above 0
+and the runs that it compares took equal compute; of a shipped model, which was trained once, it is *shown of these
+weights* at best. With fewer seeds what was measured stands beside *not shown*. This page is written by
 `python -m train reproduce summary` from the JSON in each folder.
 
 | experiment | the paper | here | run |
@@ -44,7 +47,7 @@ def _line(experiment: Experiment, report: dict[str, Any]) -> str:
         here, run = f"not run: {report['not_run']}", "–"
         name = experiment.name
     else:
-        here = "<br>".join(f"{mark(claim['shows'])}: {claim['measured']}" for claim in report["claims"])
+        here = "<br>".join(f"**{c['verdict']}**: {c['measured'][0]}" for c in report["claims"])
         run = f"{report['size']}, {minutes(report['wall_seconds'])}, {report['machine']}, {report['date']}"
         name = f"[{experiment.name}]({experiment.name}/{README})"
     return f"| {name}: {experiment.question} | {experiment.place}: {experiment.paper} | {here} | {run} |"

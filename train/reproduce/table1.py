@@ -15,6 +15,7 @@ from ebm_core.precision import for_sampling
 from ebm_core.sampling import SamplePlan, uniform_noise
 from ebm_core.transitions import transition
 from train.evaluate.features import INCEPTION
+from train.history import objective
 from train.reproduce.experiment import Claim, Experiment, Findings, Size
 from train.reproduce.figures import COLOURS, bars, figure, rows_of_pictures
 from train.reproduce.judging import SHOWN, reference
@@ -104,7 +105,8 @@ def run(lab: Lab, s: Settings) -> Findings:
             about = [to_dict(s), info.provenance, str(lab.inception)]
             drawn = lab.piece(f"{model}, samples", about, lambda net=net, plan=info.plan: _draw(lab, net, plan, s))
             judged = lab.piece(
-                f"{model}, quality", about,
+                f"{model}, quality",
+                about,
                 lambda drawn=drawn, test=test: quality(
                     drawn, lab.distance_to(test, drawn.shape[2]), inception_weights=lab.inception, device=lab.device
                 ),
@@ -112,7 +114,10 @@ def run(lab: Lab, s: Settings) -> Findings:
             ends = reference(lab, train_files, test, info.net.image_size, s.num_samples, model)
             test_images = lab.images(test, info.net.image_size)
             saturated = {"pool": saturated_share(drawn), "data": saturated_share(test_images)}
-            rows[name] = {"samples": drawn[:SHOWN], "ends": ends, "saturated": saturated, **judged}
+            rows[name] = {
+                "samples": drawn[:SHOWN], "ends": ends, "saturated": saturated,
+                "objective": objective(info.provenance), **judged,
+            }  # fmt: skip
         except NotRun as reason:
             rows[name] = {"not run": str(reason)}
     if all("not run" in row for row in rows.values()):
@@ -155,12 +160,14 @@ def _findings(rows: dict[str, dict[str, Any]], s: Settings) -> Findings:
         low, high = row["ends"]["training images"]["distance"], row["ends"]["noise"]["distance"]
         claims.append(Claim(
             f"samples of {name} are in the nearer half of the way from training images to noise",
-            row["distance"] < (low + high) / 2,
+            (low + high) / 2 - row["distance"],
             f"{distance} {row['distance']:.1f}; as many training images have {low:.1f}, noise has {high:.1f}.",
+            one_model=True,
         ))  # fmt: skip
     notes = [
         f"{s.num_samples} samples for each row; the distance falls with their number, so it compares within a row only."
     ]
+    notes += [f"{name}: {row['objective']}" for name, row in done.items() if row["objective"]]
     p = s.protocol
     if any(row["saturated"]["pool"] > TOO_MANY * row["saturated"]["data"] for row in done.values()):
         downhill = round(p.last_visits * p.last_visited / p.pool)
@@ -174,8 +181,8 @@ def _findings(rows: dict[str, dict[str, Any]], s: Settings) -> Findings:
         notes.append("Without Inception's weights (--inception) there is no FID; the distance here is another one.")
     if "CIFAR-10" in done and is_fid:
         claims.append(Claim(
-            "the FID on CIFAR-10 is the paper's or better", done["CIFAR-10"]["distance"] <= PAPER_FID["CIFAR-10"],
-            f"{done['CIFAR-10']['distance']:.1f}, in the paper {PAPER_FID['CIFAR-10']}.",
+            "the FID on CIFAR-10 is the paper's or better", PAPER_FID["CIFAR-10"] - done["CIFAR-10"]["distance"],
+            f"{done['CIFAR-10']['distance']:.1f}, in the paper {PAPER_FID['CIFAR-10']}.", one_model=True,
         ))  # fmt: skip
     pictures = {f"The pool's first samples, {name}": rows_of_pictures([row["samples"]]) for name, row in done.items()}
     return Findings(table, claims, plot, pictures, notes)

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ebm_core.hub import MODEL_FILE
+from train.evaluate.ood_sets import PIXELS
+from train.provenance import command_of
 from train.reproduce.experiment import Claim, Experiment, Findings, Size
 from train.reproduce.figures import COLOURS, bars, figure
 from train.reproduce.lab import Lab
@@ -39,7 +41,8 @@ def run(lab: Lab, s: Settings) -> Findings:
         scorer = load_scorer(str(lab.weights / MODEL / MODEL_FILE), lab.device)
         setting = prepare(scorer, folder, MODEL, None)
         num, out = s.num or None, lab.folder("ood")
-        return evaluate(scorer, setting, num=num, seed=s.seed, batch=s.batch, out=out, model=MODEL)
+        command = command_of(["evaluate", "ood", MODEL], {"data": folder, "num": num, "seed": s.seed, "out": out})
+        return evaluate(scorer, setting, num=num, seed=s.seed, batch=s.batch, out=out, model=MODEL, command=command)
 
     return _findings(lab.piece("ood", [s.num, s.seed, info.provenance, info.calibration], compute))
 
@@ -64,13 +67,20 @@ def _findings(report: dict[str, Any]) -> Findings:
     claims = [
         Claim(
             f"the energy tells {row['told from']} from CIFAR-10 better than chance, as in the paper",
-            row["AUROC by energy"] > 0.5,
+            row["AUROC by energy"] - 0.5,
             f"AUROC {row['AUROC by energy']:.2f}, in the paper {row['AUROC in the paper']}.",
+            one_model=True,
         )
         for row in table
         if row["AUROC in the paper"] is not None and row["AUROC by energy"] is not None
     ]
-    notes = ["The same by other scores, with their histograms: [ood-cifar10](../ood-cifar10/README.md)."]
+    notes = [report["objective"]] if report["objective"] else []
+    notes += ["The same by other scores, with their histograms: [ood-cifar10](../ood-cifar10/README.md)."]
+    if PIXELS in report["scores"]:
+        notes.append(
+            f"*{PIXELS}* is no model but six plain statistics of a picture (means and spreads of brightness and "
+            "saturation, mean gradients) beside those of the calibration pictures: the energy has to beat it."
+        )
     deeper = [name for name, auroc in energy.items() if auroc < 0.5]
     if deeper:
         notes.append(

@@ -4,11 +4,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from train.config import TrainConfig
-from train.reproduce.compute import flops
+from train.reproduce.compute import flops, spent
 from train.reproduce.experiment import Claim, Experiment, Findings, Size
 from train.reproduce.figures import COLOURS, figure, legend, rows_of_pictures
 from train.reproduce.judging import judge, reference
 from train.reproduce.lab import Lab
+from train.reproduce.measures import lower_by
 from train.reproduce.training import TEST, Trained, from_scratch, train
 
 SCRATCH, WARM, BOTH = "from scratch", "warm start alone", "warm start + ICD"
@@ -99,20 +100,19 @@ def _findings(
     legend(axis)
     table += [{"run": name, "distance": end["distance"], "score": end["score"]} for name, end in ends.items()]
     last = {kind: found[kind, max(s.shares)][1]["distance"] for kind in (SCRATCH, WARM, BOTH)}
+    compute = tuple(spent(found[kind, max(s.shares)][0].config) for kind in last)
     told = "; ".join(f"{kind} {'–' if d is None else f'{d:.1f}'}" for kind, d in last.items())
     claims = [
         Claim("the warm start is worth its compute: at the longest it is better than training from scratch",
-              _better(last[WARM], last[SCRATCH]), f"Fréchet distance {told}."),
+              lower_by(last[WARM], last[SCRATCH]), f"Fréchet distance {told}.", compute),
         Claim("improved contrastive divergence after the warm start is better than more of the warm start",
-              _better(last[BOTH], last[WARM]), f"{told}, all at {budget / 1e12:.3g} TFLOP."),
+              lower_by(last[BOTH], last[WARM]), f"{told}, all at {budget / 1e12:.3g} TFLOP.", compute),
     ]  # fmt: skip
     samples = [found[kind, max(s.shares)][1]["shown"] for kind in last]
-    pictures = {
-        f"Samples at the longest: {SCRATCH}; {WARM}; {BOTH}": rows_of_pictures([x for x in samples if len(x)])
-    }
+    pictures = {f"Samples at the longest: {SCRATCH}; {WARM}; {BOTH}": rows_of_pictures([x for x in samples if len(x)])}
     warm = [found[WARM, share][1]["distance"] for share in sorted(s.shares)]
     notes = []
-    if not claims[1].shows and None not in warm and len(warm) > 1 and warm[-1] < warm[-2]:
+    if claims[1].margin <= 0 and None not in warm and len(warm) > 1 and warm[-1] < warm[-2]:
         without, both = (found[kind, max(s.shares)][1]["score"] for kind in (WARM, BOTH))
         notes.append(
             "The warm start alone has not converged: with the last step in compute its distance fell from "
@@ -120,10 +120,6 @@ def _findings(
             f"variety, is {both:.2f} with ICD and {without:.2f} without."
         )
     return Findings(table, claims, plot, pictures, notes)
-
-
-def _better(one: float | None, other: float | None) -> bool:
-    return one is not None and (other is None or one < other)
 
 
 EXPERIMENT = Experiment(

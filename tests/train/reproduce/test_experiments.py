@@ -25,17 +25,19 @@ def test_an_experiment_leaves_a_whole_report(name, reproduce, tmp_path, capsys):
     folder = tmp_path / "reports" / name
     assert report["size"] == "small"
     assert report["seed"] == 0
-    assert report["command"].startswith(f"python -m train reproduce {name} --size small --data ")
+    assert report["command"].startswith(f"python -m train reproduce {name} --size small --seeds 1 --data data ")
+    assert str(tmp_path) not in json.dumps(report)
     assert all(report[key] for key in ("commit", "machine", "date", "paper", "question", "place"))
     assert report["wall_seconds"] == pytest.approx(sum(piece["seconds"] for piece in report["pieces"].values()))
     assert report["table"]
     assert report["claims"]
-    assert all(isinstance(claim["shows"], bool) and claim["measured"] for claim in report["claims"])
+    assert all(claim["shown"] is False and claim["measured"] for claim in report["claims"])
+    assert all(claim["verdict"].startswith("not shown, one seed (") for claim in report["claims"])
     for picture in ("figure.png", *report["pictures"]):
         with Image.open(folder / picture) as image:
             assert min(image.size) > 8
     page = (folder / "README.md").read_text()
-    for told in (report["paper"], report["command"], report["claims"][0]["measured"], "figure.png"):
+    for told in (report["paper"], report["command"], report["claims"][0]["measured"][0], "figure.png"):
         assert told in page
     assert capsys.readouterr().out.count("show") >= len(report["claims"])
 
@@ -83,8 +85,11 @@ def test_sets_of_table_3_that_are_not_there_say_why(reproduce, tmp_path):
 def test_faces_of_table_4_are_beside_the_papers(reproduce, tmp_path, weights, capsys):
     assert reproduce("table4") == 0
     report = report_of(tmp_path, "table4")
-    assert report["table"][1] == {"asked for": "all", "young": 0.7, "female": 0.5, "all at once": None}
-    assert [claim["shows"] for claim in report["claims"]] == [True, False]
+    assert report["table"][0] == {"asked for": "all", "of": "samples", "young": 0.7, "female": 0.5, "all at once": None}
+    assert [row["young"] for row in report["table"][:3]] == [0.7, 0.4, 0.9]
+    assert [claim["margins"] for claim in report["claims"]] == [[pytest.approx(0.3)], [0.0]]
+    assert any("None of it." in note for note in report["notes"])
+    assert any("Read on the test file" in note for note in report["notes"])
     (weights / "faces" / "model.safetensors").unlink()
     assert reproduce("table4", out=tmp_path / "without") == 2
     assert "not run: the model 'faces' cannot be used" in capsys.readouterr().err
@@ -109,7 +114,7 @@ def test_a_run_that_diverges_is_a_result(reproduce, tmp_path):
 
 def test_baselines_differ_in_what_they_say_and_have_the_same_compute(reproduce, tmp_path):
     assert reproduce("baselines") == 0
-    runs = tmp_path / "reports" / "baselines" / "runs"
+    runs = tmp_path / "reports" / "baselines" / "runs" / "seed-0"
     full, no_kl, still, one = (
         load_config(runs / f"{variant}, smiling")
         for variant in ("all of it", "no KL term", "no transitions", "one scale")

@@ -8,10 +8,13 @@ import torch
 
 from train.__main__ import main
 from train.reproduce import training
+from train.reproduce.command import with_seed
 from train.reproduce.experiment import Size
 from train.reproduce.lab import Lab, NotRun, OutOfTime
 from train.reproduce.registry import EXPERIMENTS
 from train.reproduce.report import finite, table
+from train.reproduce.verdicts import verdict
+from train.run import load_config
 from train.trainer import Trainer
 
 
@@ -79,6 +82,26 @@ def test_other_settings_are_another_run(reproduce, tmp_path):
     assert "--set config.seed=1" in after["command"]
 
 
+def test_three_seeds_are_three_runs_and_one_verdict(reproduce, tmp_path):
+    assert reproduce("gradients", "--set", "config.seed=5", "--seeds", "3") == 0
+    report = report_of(tmp_path, "gradients")
+    assert report["seeds"] == [5, 6, 7]
+    assert list(report["pieces"]) == [f"seed {seed}: full ICD" for seed in (5, 6, 7)]
+    (claim,) = report["claims"]
+    assert len(set(claim["margins"])) == len(claim["measured"]) == 3
+    assert (claim["shown"], claim["verdict"]) == (lambda v: (v.shown, v.words))(verdict(claim["margins"]))
+    one, other = (load_config(tmp_path / "reports" / "gradients" / "runs" / f"seed-{n}" / "full ICD") for n in (5, 6))
+    assert (one.seed, other.seed) == (5, 6)
+    assert list(report["tables_of_other_seeds"]) == ["6", "7"]
+    assert reproduce("gradients", "--seeds", "0") == 2
+
+
+def test_a_seed_is_that_of_all_configs_within():
+    settings = with_seed(EXPERIMENTS["warmstart"].settings("small"), 9)
+    assert (settings.seed, settings.scratch.seed, settings.warm.seed) == (9, 9, 9)
+    assert with_seed(EXPERIMENTS["table3"].settings("small"), 9).seed == 9
+
+
 def stop_the_clock_after(monkeypatch, steps):
     """Two minutes pass in the training step of that number, counted over all runs."""
     passed, made = [0.0], [0]
@@ -136,7 +159,7 @@ def test_a_piece_is_kept_as_it_was_until_its_settings_change(tmp_path):
     assert len(calls) == 1
     lab.piece("work", [2, "b"], compute)
     assert len(calls) == 2
-    (tmp_path / "runs" / "work" / "piece.pt").write_bytes(b"half a")
+    (tmp_path / "runs" / "seed-0" / "work" / "piece.pt").write_bytes(b"half a")
     lab.piece("work", [2, "b"], compute)
     assert len(calls) == 3
     assert lab.pieces["work"].keys() == {"seconds", "commit", "machine", "date"}
@@ -172,7 +195,7 @@ def test_the_summary_has_a_line_for_every_experiment(reproduce, tmp_path, capsys
     rows = [line for line in lines if line.startswith("| ") and not line.startswith("| experiment")]
     assert len(rows) == len(EXPERIMENTS)
     found = {name: next(row for row in rows if f"{name}: " in row or f"[{name}]" in row) for name in EXPERIMENTS}
-    assert report_of(tmp_path, "gradients")["claims"][0]["measured"] in found["gradients"]
+    assert report_of(tmp_path, "gradients")["claims"][0]["measured"][0] in found["gradients"]
     assert "not run: it needs" in found["modes"]
     assert "not run: `python -m train reproduce table1` has not been called" in found["table1"]
     for name, experiment in EXPERIMENTS.items():

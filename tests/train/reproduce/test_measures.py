@@ -9,7 +9,6 @@ import torch
 from tests.conftest import Quadratic
 from tests.train.conftest import CONFIG
 from train.reproduce import table1
-from train.reproduce.baselines import _clearly_more
 from train.reproduce.compute import equal_compute, flops
 from train.reproduce.measures import divergence_time, median, saturated_share
 from train.reproduce.quality import class_score
@@ -107,10 +106,3 @@ def test_the_last_visits_reach_every_chain_without_a_transition(monkeypatch, rng
     chosen = pool[pool < 200]
     assert len(chosen) > 0
     assert set(chosen.tolist()) <= {191, 192}
-
-
-def test_shares_differ_when_two_standard_errors_say_so():
-    # The standard error of the difference of 0.6 and 0.4 is sqrt(2 * 0.24 / n): 0.1 for 48 samples.
-    assert not _clearly_more(0.6, 0.4, 47)
-    assert _clearly_more(0.6, 0.4, 49)
-    assert not _clearly_more(0.4, 0.6, 1000)
