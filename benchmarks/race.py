@@ -87,18 +87,12 @@ def race(before: Side, after: Side, minutes: float) -> dict[str, Any]:
     return {"before": before.curve, "after": after.curve}
 
 
-<<<<<<< HEAD
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.race", description=__doc__)
+def main() -> int:
+    parser = Parser(prog="python -m benchmarks.race", description=__doc__)
     parser.add_argument(
         "races", nargs="+", metavar="BEFORE,AFTER=TRAIN:HELDOUT[:SET]",
         help="two configs, two zips, overrides of the first",
     )  # fmt: skip
-=======
-def main() -> int:
-    parser = Parser(prog="python -m benchmarks.race", description=__doc__)
-    parser.add_argument("configs", nargs="+", metavar="CONFIG=TRAIN:VAL[:SET]", help="faces.toml=train.zip:val.zip")
->>>>>>> merge
     parser.add_argument("--minutes", type=POSITIVE, default=12.0, help="of one core, for the earlier trainer")
     parser.add_argument("--out", type=Path, default=Path("benchmarks"), help="folder of race.json and race.md")
     add_allow_dirty(parser)
@@ -112,7 +106,7 @@ def main() -> int:
     dtypes = {"float32": torch.float32} | ({"bfloat16": torch.bfloat16} if has_bf16("cpu") else {})
     torch.set_num_threads(1)
     peaks = {name: matmul_peak("cpu", dtype, 2048) for name, dtype in dtypes.items()}
-    words = [":".join(portable(part.split(":"))) for part in a.configs]
+    words = [":".join(portable(part.split(":"))) for part in a.races]
     command = command_of(words, {"minutes": a.minutes, "out": a.out}, module="benchmarks.race")
     report: dict[str, Any] = {**provenance(command), "before": BEFORE, "rates": [], "races": []}
     with work_tree(BEFORE) as earlier:

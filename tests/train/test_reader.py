@@ -8,13 +8,10 @@ import torch
 
 from ebm_core.attribute import Attribute
 from ebm_core.compose import Product, conditioned
-<<<<<<< HEAD
 from ebm_core.composition import energy_of_each
+from ebm_core.device import default_device
 from ebm_core.family import Ask, Family
 from ebm_core.family import compose as page_compose
-=======
-from ebm_core.device import default_device
->>>>>>> merge
 from ebm_core.images import quantise
 from ebm_core.level import Reference
 from ebm_core.reader import READER_FILE, Reader, ReaderConfig, load_reader, save_reader
@@ -23,14 +20,9 @@ from tests.app.conftest import ATTRIBUTES, PLAN, save_tiny_family
 from tests.train.conftest import Pixels, write_zip
 from train.__main__ import main
 from train.evaluate import compose, features
-<<<<<<< HEAD
-from train.evaluate.asking import Asked, Case, in_order, not_cases, or_cases
-from train.evaluate.compose import cases, draw, load_family, readings, shares
-=======
-from train.evaluate.asking import Asked, Case, cases
+from train.evaluate.asking import Asked, Case, cases, in_order, not_cases, or_cases
 from train.evaluate.compose import draw, load_family
 from train.evaluate.readings import balanced, has_asked, has_terms, read_pictures, readings, shares
->>>>>>> merge
 from train.reader import family_attributes, fit_reader, held_out, reader_loss
 
 BRIGHT = Attribute("bright", "binary", ("Bright",), ("dark", "bright"))
@@ -144,17 +136,6 @@ def test_or_and_not_cases_are_of_every_attribute():
     assert names == [("bright, but not kind", "bright"), ("kind, but not bright", "kind")]
 
 
-def test_shares_of_an_or(monkeypatch):
-    reader = Reader(ReaderConfig((BRIGHT, LEVEL), image_size=8, width=2)).eval()
-    outputs = torch.tensor([[0.0, 1, 0.5], [1.0, 0, 0.5], [1.0, 0, 0.9], [1.0, 0, 0.2]])
-    monkeypatch.setattr(Reader, "forward", lambda self, x: outputs)
-    asked = (Asked("bright", torch.tensor([[0.0, 1]] * 4), "or", "bright"),
-             Asked("level", torch.tensor([[0.5]] * 4), "or"))  # fmt: skip
-    x = torch.zeros(4, 3, 8, 8, dtype=torch.uint8)
-    figures = shares(reader, {"bright": BRIGHT, "level": LEVEL}, x, Case("either", asked), "cpu")
-    assert figures == {"bright": 0.25, "level": 0.5, "any of them": 0.5}
-
-
 def test_readings_count_all_at_once(monkeypatch):
     reader = Reader(ReaderConfig((BRIGHT, ATTRIBUTES["kind"]), image_size=8, width=2)).eval()
     outputs = torch.tensor([[0.0, 1, 1, 0, 0], [1.0, 0, 1, 0, 0], [0.0, 1, 0, 1, 0], [0.0, 1, 1, 0, 0]])
@@ -238,17 +219,6 @@ def test_the_command_writes_a_report_a_figure_and_sheets(tmp_path, monkeypatch, 
     assert "each attribute weighs 0.5" in (out / "README.md").read_text()
     assert report["rows"][-1]["asked"] == "bright & kind & place & turn"
     assert set(report["rows"][-1]["read"]) == {"bright", "kind", "place", "turn", "all at once"}
-<<<<<<< HEAD
-    assert set(report["rows"][0]["read"]) == {"bright", "kind", "place", "turn", "all at once"}
-    asked = [row["asked"] for row in report["operators"]]
-    assert asked[:3] == ["dot or bar", "bright or kind", "kind or place"]
-    assert "bright, but not kind" in asked
-    assert set(report["operators"][0]["read"]) == {"dot", "bar", "any of them"}
-    assert "| bright, but not kind |" in (out / "README.md").read_text()
-    real = report["reader_on_real_test_images"]
-    assert set(real) == {"bright", "turn"}
-    assert real["bright"] == 0.9
-=======
     assert "read" not in report["rows"][0]
     keys = ("read", "read_where_nothing_is_asked", "read_in_real_pictures")
     for row in report["rows"][1:]:
@@ -273,7 +243,6 @@ def test_the_command_writes_a_report_a_figure_and_sheets(tmp_path, monkeypatch, 
         "python -m train evaluate compose tiny --train data.zip --validation data.zip --num 3 --seed 0 --weight 0.5 "
         "--weights w --out out" + ("" if default_device() == "cpu" else " --device cpu")
     )
->>>>>>> merge
     assert {"compose.png", "nearest-private.png", "nothing.png", "bright+kind.png"} <= {p.name for p in out.iterdir()}
 
 
