@@ -17,6 +17,7 @@ from ebm_core.compose import conditioned
 from ebm_core.files import write_atomically
 from ebm_core.hub import MODEL_FILE, WEIGHTS
 from ebm_core.nets import EnergyNetwork
+from ebm_core.nets.scales import dead_scales, describe_dead
 from ebm_core.precision import for_sampling
 from ebm_core.sampling import sample, uniform_noise
 from train.evaluate.ood_sets import PIXELS
@@ -25,6 +26,7 @@ from train.history import objective, parts_of, told
 from train.provenance import add_allow_dirty, command_of, portable, provenance
 
 COLUMNS = 8
+PICTURES = 32  # of the sheet, in which a scale that is alive shows some spread
 METRICS = "metrics.json"
 DATA = {
     "faces": "CelebA faces (a subset of 493 people)",
@@ -55,11 +57,12 @@ def run(a: argparse.Namespace) -> None:
     sheet, rows = draw_sheet(net, info, a.device)
     images.grid(sheet, COLUMNS, zoom=3).save(folder / "samples.png")
     figures = collect(info, a.compose, a.frechet, a.ood)
+    dead = dead_parts(net, info, sheet[:PICTURES].to(a.device))
     options = {"compose": a.compose, "frechet": a.frechet, "ood": a.ood, "poor": a.poor, "weights": a.weights}
     command = command_of(["card", a.name], options, a.device)
     metrics = portable({
         "figures": figures, "trained": trained(info, now), "poor": a.poor or now.get("poor", ""),
-        "card": provenance(command),
+        "dead": dead, "card": provenance(command),
     })  # fmt: skip
     write_atomically(folder / METRICS, (json.dumps(metrics, indent=1) + "\n").encode())
     size = (folder / MODEL_FILE).stat().st_size / 2**20
@@ -73,6 +76,14 @@ def trained(info: ModelInfo, now: dict[str, Any]) -> str:
     if "parts" in info.provenance:
         return told(parts_of(info.provenance))
     return str(now.get("trained", "")) or "Neither the model's file nor an older card says how."
+
+
+def dead_parts(net: EnergyNetwork, info: ModelInfo, x: Tensor) -> str:
+    """A sentence about scales that give the pictures ``x (B, C, H, W)`` one energy, for the first label; else ""."""
+    attribute = info.attribute
+    y = torch.tensor(attribute.encode(sheet_labels(attribute)[0]), device=x.device) if attribute else None
+    dead = dead_scales(net, x, None if y is None else y.expand(len(x), -1))
+    return describe_dead(dead) if dead else ""
 
 
 def sheet_labels(attribute: Attribute) -> list[Any]:
@@ -184,11 +195,18 @@ def write_card(name: str, info: ModelInfo, mebibytes: float, num: int, rows: lis
         if PIXELS in names:
             lines += [f"*{PIXELS}* is no model: six plain statistics of a picture, which the others should beat.", ""]
     p = info.provenance
+    if tuning := p.get("tuning"):
+        lines += [
+            f"How far it walks was chosen on `{tuning['file']}`, by the Fréchet distance of {tuning['num']} samples: "
+            f"*{tuning['chosen']}*.", "",
+            "| plan | Fréchet distance |", "|---|---|",
+            *(f"| {row['name']} | {row['distance']:.1f} |" for row in tuning["plans"]), "",
+        ]  # fmt: skip
     lines += [
         "`metrics.json` has all figures with their commands, commits, machines and dates.", "",
         "## How it was trained", "", *([objective(p), ""] if objective(p) else []), metrics["trained"], "",
         f"Exported {p.get('date')}, commit {p.get('commit')}. The whole configuration is in the file's metadata.", "",
-        "## What is poor", "", metrics["poor"], "",
+        "## What is poor", "", *([f"T{metrics['dead'][1:]}.", ""] if metrics["dead"] else []), metrics["poor"], "",
     ]  # fmt: skip
     return "\n".join(lines)
 

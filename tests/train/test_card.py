@@ -2,11 +2,12 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
-from ebm_core.checkpoint import load_model
+from ebm_core.checkpoint import load_model, save_model
 from ebm_core.compose import conditioned
 from ebm_core.precision import for_sampling
 from ebm_core.sampling import sample, uniform_noise
@@ -82,3 +83,21 @@ def test_the_command_writes_a_card_from_reports(tmp_path, capsys):
     assert "tiny-net" in card
     assert "| Away | 0.75 | 0.91 |" in card
     assert "| Absent | not run |  |" in card
+
+
+def test_a_card_names_a_dead_scale_and_how_its_plan_was_chosen(tmp_path, capsys):
+    save_tiny_family(tmp_path)
+    path = tmp_path / "tiny" / "model.safetensors"
+    net, info = load_model(path)
+    state = net.state_dict()
+    state["scales.1.head.weight"] = torch.zeros_like(state["scales.1.head.weight"])
+    tuning = {"chosen": "no jolts, 80 steps", "num": 9, "file": "v.zip",
+              "plans": [{"name": "no jolts, 80 steps", "distance": 12.34}]}  # fmt: skip
+    save_model(path, state, replace(info, provenance={"tuning": tuning}))
+    assert main(["card", "tiny", "--weights", str(tmp_path), "--device", "cpu"]) == 0, capsys.readouterr().err
+    card = (tmp_path / "tiny" / "README.md").read_text()
+    assert "The half resolution gives every picture the same energy" in card
+    assert "chosen on `v.zip`, by the Fréchet distance of 9 samples: *no jolts, 80 steps*" in card
+    assert "| no jolts, 80 steps | 12.3 |" in card
+    assert main(["card", "tiny-kind", "--weights", str(tmp_path), "--device", "cpu"]) == 0, capsys.readouterr().err
+    assert "the same energy" not in (tmp_path / "tiny-kind" / "README.md").read_text()
