@@ -9,7 +9,7 @@ from threading import Event
 
 from ebm_core.device import default_device
 from ebm_core.hub import MODEL_FILE, WEIGHTS, find_model
-from train import card, reader, render, sample, scoring_cli
+from train import card, codec, reader, render, sample, scoring_cli
 from train.evaluate import compose
 from train.reproduce import command as reproduce
 
@@ -42,6 +42,10 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--minutes", type=float, help="stop after so many minutes; --resume goes on")
     fit.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
     fit.set_defaults(command=_fit)
+
+    codecs = commands.add_parser("codec", parents=[device], help="train the autoencoder of the latent models")
+    codec.add_arguments(codecs)
+    codecs.set_defaults(command=codec.run)
 
     samples = commands.add_parser("sample", parents=[device], help="images and energies, by Algorithm 2")
     sample.add_arguments(samples)
