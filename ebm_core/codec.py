@@ -50,7 +50,7 @@ class CodecConfig:
     @property
     def reduction(self) -> int:
         """How many times narrower the latents are than the pictures."""
-        return 2 ** len(self.encoder_widths)
+        return 1 << len(self.encoder_widths)
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
@@ -127,13 +127,13 @@ class Codec(nn.Module):
         self.latent_mean.zero_()
         self.latent_std.fill_(1.0)
         device = self.latent_mean.device
-        raw = torch.cat([self.encode(part.to(device)).cpu().half() for part in u8.split(batch)])
+        raw = torch.cat([self.encode(part.to(device)).cpu().half() for part in torch.split(u8, batch)])
         mean, std = moments(raw)
         self.latent_mean.copy_(mean)
         self.latent_std.copy_(std)
         size = self.config.channels + 1
         gram, product = torch.zeros(size, size, dtype=torch.float64), torch.zeros(size, 3, dtype=torch.float64)
-        for part, pictures in zip(raw.split(batch), u8.split(batch), strict=True):
+        for part, pictures in zip(torch.split(raw, batch), torch.split(u8, batch), strict=True):
             z = (part.double() - mean[:, None, None]) / std[:, None, None]
             a = F.pad(z, (0, 0, 0, 0, 0, 1), value=1.0).movedim(1, -1).flatten(0, -2)
             colours = F.avg_pool2d((pictures.double() + 0.5) / 256, self.config.reduction)
@@ -146,7 +146,7 @@ class Codec(nn.Module):
 
 def moments(latents: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and deviation ``(C,)`` of each channel of latents ``(N, C, h, w)``, in float64."""
-    parts = latents.split(256)
+    parts = torch.split(latents, 256)
     count = latents.numel() // latents.shape[1]
     mean = torch.stack([p.double().sum(dim=(0, 2, 3)) for p in parts]).sum(dim=0) / count
     squares = torch.stack([(p.double() - mean[:, None, None]).square().sum(dim=(0, 2, 3)) for p in parts]).sum(dim=0)
@@ -241,8 +241,7 @@ def load_codec(path: Path, device: str = "cpu") -> Codec:
     codec.load_state_dict(tensors)
     if not bool((codec.latent_std > 0).all()):
         raise CheckpointError(f"{path}: the latents' deviations must be positive; export the codec again")
-    # mypy does not know the overload of Module.to for a memory format alone.
-    return codec.requires_grad_(False).eval().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    return codec.requires_grad_(False).eval().to(device).to(memory_format=torch.channels_last)
 
 
 def _parse(path: Path, text: str) -> Codec:

@@ -10,6 +10,7 @@ from threading import Event
 from ebm_core.device import default_device
 from ebm_core.hub import MODEL_FILE, WEIGHTS, find_model
 from train import card, codec, reader, render, sample, scoring_cli
+from train.evaluate import codec as evaluate_codec
 from train.evaluate import compose
 from train.reproduce import command as reproduce
 
@@ -85,6 +86,10 @@ def _parser() -> argparse.ArgumentParser:
     composing = kinds.add_parser("compose", parents=[device], help="what a classifier reads in composed samples")
     compose.add_arguments(composing)
     composing.set_defaults(command=compose.run)
+
+    coding = kinds.add_parser("codec", parents=[device], help="what the autoencoder loses, and what it costs")
+    evaluate_codec.add_arguments(coding)
+    coding.set_defaults(command=evaluate_codec.run)
     scoring_cli.add_commands(commands, kinds, device)
 
     paper = commands.add_parser("reproduce", parents=[device], help="a table or figure of the paper, with a report")

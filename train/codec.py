@@ -26,6 +26,7 @@ from ebm_core.device import has_bf16
 from train.config import OptimConfig
 from train.data import DataConfig, load
 from train.ema import MovingAverage
+from train.evaluate.codec import psnr
 from train.log import RunLog
 from train.loop import DivergedError, schedule
 from train.optim import Optimiser
@@ -155,12 +156,6 @@ class CodecTrainer:
         self.optimiser.load_state_dict(state["optimiser"])
         self.iteration = state["iteration"]
         self.rng.set_state(state["rng"].cpu())
-
-
-def psnr(x: Tensor, y: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio in dB, ``(B,)``, of pictures uint8 ``(B, C, H, W)``; 99 where they are equal."""
-    error = (x.double() - y.double()).square().flatten(1).mean(dim=1)
-    return (10 * torch.log10(255.0**2 / error)).clamp(max=99.0)
 
 
 def _moment_loss(z: Tensor) -> Tensor:

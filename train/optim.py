@@ -26,7 +26,7 @@ class Optimiser:
             torch.optim.Adam(vectors, lr=config.lr, betas=(config.beta1, config.beta2), fused=True)
         ]
         # Muon wants two dimensions: these share the parameters' memory, and get their gradients at every step.
-        self._flat = [p.detach().flatten(1).requires_grad_() for p in self._matrices]
+        self._flat = [_as_matrix(p.detach(), p).requires_grad_() for p in self._matrices]
         if self._matrices:
             self._parts.append(Muon(self._flat, config.muon_lr))
         self._rates = [config.lr, config.muon_lr][: len(self._parts)]
@@ -43,7 +43,7 @@ class Optimiser:
     def step(self, share: float) -> None:
         """Step at ``share`` of each learning rate."""
         for flat, p in zip(self._flat, self._matrices, strict=True):
-            flat.grad = None if p.grad is None else p.grad.flatten(1)
+            flat.grad = None if p.grad is None else _as_matrix(p.grad.contiguous(memory_format=_layout(p)), p)
         for part, rate in zip(self._parts, self._rates, strict=True):
             for group in part.param_groups:
                 group["lr"] = rate * share
@@ -58,6 +58,21 @@ class Optimiser:
             raise ValueError("the checkpoint's optimiser is of another kind: muon_lr was changed between 0 and not 0")
         for part, saved in zip(self._parts, state["parts"], strict=True):
             part.load_state_dict(saved)
+
+
+def _layout(parameter: Tensor) -> torch.memory_format:
+    last = parameter.dim() == 4 and parameter.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if last else torch.contiguous_format
+
+
+def _as_matrix(tensor: Tensor, parameter: Tensor) -> Tensor:
+    """``tensor`` as ``(out, the rest)`` without a copy; its columns lie as ``parameter`` does, which Muon minds not.
+
+    Flattened as it is, a kernel with channels last would be copied, and the copy moved instead of the kernel.
+    """
+    if _layout(parameter) is torch.channels_last:
+        tensor = tensor.permute(0, 2, 3, 1)
+    return tensor.view(len(tensor), -1)
 
 
 def _is_matrix(parameter: Tensor) -> bool:

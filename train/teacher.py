@@ -108,5 +108,6 @@ def _encoder() -> nn.Sequential:
 def _decoder() -> nn.Sequential:
     layers: list[nn.Module] = [_Bound(), _conv(CHANNELS, WIDTH), nn.ReLU(), *(_Block(True) for _ in range(3))]
     for blocks in (3, 3, 1):
-        layers += [nn.Upsample(scale_factor=2), _conv(WIDTH, WIDTH, bias=False), *(_Block(False) for _ in range(blocks))]
+        layers += [nn.Upsample(scale_factor=2), _conv(WIDTH, WIDTH, bias=False)]
+        layers += [_Block(False) for _ in range(blocks)]
     return nn.Sequential(*layers, _conv(WIDTH, 3))
