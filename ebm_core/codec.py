@@ -31,10 +31,10 @@ class CodecConfig:
 
     image_size: int = 128
     channels: int = 32  # of the latents
-    encoder_widths: tuple[int, ...] = (32, 64, 128)
-    encoder_blocks: tuple[int, ...] = (1, 2, 3)
-    decoder_widths: tuple[int, ...] = (32, 96, 128)
-    decoder_blocks: tuple[int, ...] = (2, 2, 3)
+    encoder_widths: tuple[int, ...] = (32, 64, 96)
+    encoder_blocks: tuple[int, ...] = (1, 1, 3)
+    decoder_widths: tuple[int, ...] = (32, 64, 96)
+    decoder_blocks: tuple[int, ...] = (1, 2, 3)
 
     def __post_init__(self) -> None:
         sides = (self.encoder_widths, self.encoder_blocks, self.decoder_widths, self.decoder_blocks)

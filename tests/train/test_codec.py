@@ -41,26 +41,25 @@ def coarse(u8):
 
 def test_a_codec_learns_to_code_and_its_held_out_pictures_are_not_trained_on(tmp_path):
     u8 = smooth(64)
-    config = replace(RUN, iterations=150, log=CodecLogConfig(50, 1000))
+    config = replace(RUN, iterations=60, log=CodecLogConfig(50, 1000))
     trainer = fit_codec(config, u8, None, tmp_path, resume=False, minutes=None, device="cpu")
     assert len(trainer.u8) == 60
     assert torch.equal(trainer.held_out, u8[[0, 16, 32, 48]])
     flat = trainer.u8.float().mean(dim=(0, 2, 3), keepdim=True)[0].to(torch.uint8).expand_as(trainer.held_out)
-    assert float(psnr(trainer.held_out, trainer.reconstructions()).mean()) > 3 + float(
-        psnr(trainer.held_out, flat).mean()
-    )  # fmt: skip
+    worth, of_flat = (float(psnr(trainer.held_out, y).mean()) for y in (trainer.reconstructions(), flat))
+    assert worth > of_flat + 6
     codec = load_codec(write_codec(trainer, tmp_path / "c.safetensors"))
     z = codec.encode(u8)
     assert z.std(dim=(0, 2, 3)).sub(1).abs().max() < 0.1
-    assert codec.provenance["iteration"] == 150
+    assert codec.provenance["iteration"] == 60
 
 
 def test_a_codec_learns_the_teachers_latents():
     u8 = smooth(64)
-    config, latents = replace(RUN, iterations=150), coarse(u8)
+    config, latents = replace(RUN, iterations=60), coarse(u8)
     trainer = CodecTrainer(config, u8, latents, "cpu")
     first = float(trainer.step()["distill"])
-    for _ in range(149):
+    for _ in range(59):
         figures = trainer.step()
     assert float(figures["distill"]) < 0.2 * first
     assert float(figures["loss"]) == pytest.approx(sum(float(figures[n]) for n in ("distill", "pixels")), rel=1e-4)
@@ -176,13 +175,13 @@ def test_the_teachers_latents_are_kept(tmp_path, monkeypatch):
 
 
 def test_a_teacher_that_is_none_is_refused_in_a_sentence(tmp_path):
-    with pytest.raises(ValueError, match="is not the teacher's encoder .*; give the folder"):
+    with pytest.raises(ValueError, match="is not the teacher.s encoder"):
         load_teacher(str(tmp_path))
     save_file({"a": torch.zeros(1)}, tmp_path / "encoder.safetensors")
     with pytest.raises(ValueError, match="is not the teacher's encoder"):
         load_teacher(str(tmp_path))
     (tmp_path / "cache").write_bytes(b"x")
-    with pytest.raises(ValueError, match="cannot be read .*; delete it"):
+    with pytest.raises(ValueError, match="cannot be read"):
         teacher_latents(str(tmp_path), smooth(2), tmp_path / "cache")
 
 
