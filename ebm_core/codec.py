@@ -1,7 +1,7 @@
 """The autoencoder: pictures to a small grid of latents that an energy can live on, and back.
 
-Convolutions only, no norms and no attention, so that it is fast on a CPU, takes any batch and treats every picture
-alone. Its outermost resolution is never computed: the encoder begins, and the decoder ends, by moving 2x2 pixels into
+Convolutions only, no attention and no norm that looks beyond a position, so that it is fast on a CPU and treats every
+picture alone. Its outermost resolution is never computed: the encoder begins, and the decoder ends, by moving 2x2 pixels into
 channels (space to depth, the same span as LiteVAE's Haar wavelet; Sadat et al., 2024).
 """
 
@@ -153,15 +153,26 @@ def moments(latents: Tensor) -> tuple[Tensor, Tensor]:
     return mean, (squares / count).sqrt().clamp(min=1e-6)
 
 
+def psnr(x: Tensor, y: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio in dB, ``(B,)``, of pictures uint8 ``(B, C, H, W)``; 99 where they are equal."""
+    error = (x.double() - y.double()).square().flatten(1).mean(dim=1)
+    return (10 * torch.log10(255.0**2 / error)).clamp(max=99.0)
+
+
 class Block(nn.Module):
-    """``x + conv(SiLU(conv(x)))``; keeps the shape ``(B, width, H, W)``."""
+    """``x + conv(SiLU(conv(x / |x|)))``; keeps the shape ``(B, width, H, W)``.
+
+    ``|x|`` is the root mean square over a position's channels: without it the blocks' gains multiply, and a large
+    learning rate ends in overflow.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.first, self.second = nn.Conv2d(width, width, 3, padding=1), nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + cast(Tensor, self.second(F.silu(self.first(x))))
+        unit = x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-6)
+        return x + cast(Tensor, self.second(F.silu(self.first(unit))))
 
 
 def _initialise(module: nn.Module) -> None:

@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from ebm_core.checkpoint import CheckpointError
-from ebm_core.codec import METADATA_KEY, Codec, CodecConfig, load_codec, moments, save_codec
+from ebm_core.codec import METADATA_KEY, Codec, CodecConfig, load_codec, moments, psnr, save_codec
 
 TINY = CodecConfig(16, 5, (4, 6), (1, 1), (6, 8), (0, 1))
 
@@ -125,6 +125,14 @@ def test_a_file_gives_the_codec_back(tmp_path):
     torch.testing.assert_close(again.encode(u8), net.encode(u8), atol=2e-2, rtol=2e-2)
     assert not any(p.requires_grad for p in again.parameters())
     assert load_file(path)["encoder.1.weight"].dtype == torch.float16
+
+
+def test_psnr_is_that_of_the_mean_squared_error():
+    x = torch.zeros(3, 3, 2, 2, dtype=torch.uint8)
+    y = x.clone()
+    y[0] += 255
+    y[1] += 51
+    assert psnr(x, y).tolist() == pytest.approx([0.0, 13.9794, 99.0], abs=1e-3)
 
 
 def altered(path, tensors=None, **metadata):
