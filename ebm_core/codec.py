@@ -1,8 +1,8 @@
 """The autoencoder: pictures to a small grid of latents that an energy can live on, and back.
 
-Convolutions only, no attention and no norm that looks beyond a position, so that it is fast on a CPU and treats every
-picture alone. Its outermost resolution is never computed: the encoder begins, and the decoder ends, by moving 2x2 pixels into
-channels (space to depth, the same span as LiteVAE's Haar wavelet; Sadat et al., 2024).
+Convolutions only, with no attention and no norm that looks beyond a position, so that it is fast on a CPU and codes
+every picture alone. Its outermost resolution is never computed: the encoder begins, and the decoder ends, by moving
+2x2 pixels into channels (space to depth, the same span as LiteVAE's Haar wavelet; Sadat et al., 2024).
 """
 
 import json
