@@ -11,7 +11,7 @@ TEACHER_LATENTS = "teacher.safetensors"  # in the run's folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("config", type=Path, help="a TOML file such as train/configs/codec.toml")
+    parser.add_argument("config", type=Path, help="a TOML file such as train/configs/codec/codec.toml")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a config value")
     parser.add_argument("--data", help="zips of pictures, joined by commas; the same as --set data.path=...")
     parser.add_argument("--teacher", help="folder of the teacher's weights; the same as --set teacher=...")

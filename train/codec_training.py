@@ -4,6 +4,7 @@ With a teacher the encoder learns to reproduce its latents, and the decoder to d
 an energy learns the latents, and the teacher's were made for that.
 """
 
+import datetime
 import math
 import time
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ from train.log import RunLog
 from train.loop import DivergedError, schedule
 from train.optim import Optimiser
 from train.perceptual import FeatureLoss
-from train.provenance import provenance
+from train.provenance import commit, machine
 from train.run import RunError, load_state, save_config, save_state
 from train.teacher import CHANNELS
 
@@ -198,6 +199,12 @@ def write_codec(trainer: CodecTrainer, path: Path) -> Path:
     """The averaged codec of a run as a file, its latents standardised and its preview fitted."""
     codec: Codec = trainer.ema.net  # type: ignore[assignment]
     codec.fit_latents(trainer.u8[:: max(1, len(trainer.u8) // FITTED_ON)])
-    codec.provenance = {"iteration": trainer.iteration, "config": to_dict(trainer.config), **provenance()}
+    config = to_dict(trainer.config)
+    config["data"]["path"] = ",".join(Path(path.strip()).name for path in trainer.config.data.path.split(","))
+    config["teacher"] = "TAESD's FLUX.2 variant (madebyollin, MIT)" if trainer.latents is not None else ""
+    codec.provenance = {
+        "iteration": trainer.iteration, "config": config, "date": datetime.date.today().isoformat(),
+        "commit": commit(), "machine": machine(),
+    }  # fmt: skip
     save_codec(path, codec)
     return path

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from ebm_core.codec import CodecConfig, load_codec, moments, psnr
+from ebm_core.config import load_toml
 from tests.core.test_codec import smooth
 from tests.train.conftest import Pixels, write_zip
 from train import codec_training as training
@@ -20,6 +21,7 @@ from train.config import OptimConfig
 from train.data import DataConfig
 from train.evaluate import codec_figures, features
 from train.evaluate.latents import latent_statistics
+from train.reader import CONFIGS
 from train.run import RunError
 from train.teacher import load_teacher, teacher_latents
 
@@ -214,7 +216,9 @@ def test_the_commands_train_a_codec_and_measure_it(tmp_path, monkeypatch, capsys
     assert main([*asked, "--device", "cpu"]) == 0, capsys.readouterr().err
     assert main([*asked, "--device", "cpu", "--resume"]) == 0, capsys.readouterr().err
     file = tmp_path / "run" / "codec.safetensors"
-    assert load_codec(file).provenance["config"]["teacher"] == folder
+    config = load_codec(file).provenance["config"]  # names, but no folders of this machine
+    assert config["data"]["path"] == "data.zip"
+    assert config["teacher"].startswith("TAESD")
     out = tmp_path / "out"
     code = main(["evaluate", "codec", str(file), "--data", more, data, "--teacher", folder, "--out", str(out),
                  "--device", "cpu"])  # fmt: skip
@@ -226,3 +230,8 @@ def test_the_commands_train_a_codec_and_measure_it(tmp_path, monkeypatch, capsys
     assert {path.name for path in out.glob("*.png")} == {"data-reconstructions-private.png"}
     assert main(["codec", str(tmp_path / "no.toml"), "--out", str(tmp_path), "--device", "cpu"]) == 2
     assert "is not there" in capsys.readouterr().err
+
+
+def test_the_shipped_config_fits_the_teacher_and_the_pictures():
+    config = load_toml(CodecRun, CONFIGS / "codec" / "codec.toml", ['teacher="somewhere"', 'data.path="x.zip"'])
+    assert config.codec.latent_shape == (32, 16, 16)
