@@ -89,7 +89,7 @@ class CodecTrainer:
         self.net = Codec(config.codec).to(device).to(memory_format=torch.channels_last)
         self.ema = MovingAverage(self.net, config.ema_decay)
         self.optimiser = Optimiser(self.net, config.optim)
-        self.features = FeatureLoss(config.codec.image_size).to(device) if config.feature_weight else None
+        self.features = FeatureLoss().to(device) if config.feature_weight else None
         self.rng = torch.Generator(device).manual_seed(config.seed)
         self.iteration = 0
         kept = torch.ones(len(u8), dtype=torch.bool)

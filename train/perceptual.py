@@ -16,9 +16,9 @@ class FeatureLoss(nn.Module):
     Fréchet distance of the evaluations reads the same network, so a codec trained on this is good at that one.
     """
 
-    def __init__(self, side: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.net = EfficientNetFeatures(side).net
+        self.net = EfficientNetFeatures().net
         self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406])[:, None, None])
         self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225])[:, None, None])
 

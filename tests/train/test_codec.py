@@ -21,6 +21,7 @@ from train.config import OptimConfig
 from train.data import DataConfig
 from train.evaluate import codec_figures, features
 from train.evaluate.latents import latent_statistics
+from train.perceptual import TAPS, FeatureLoss
 from train.reader import CONFIGS
 from train.run import RunError
 from train.teacher import load_teacher, teacher_latents
@@ -92,9 +93,6 @@ def test_every_setting_matters(change, monkeypatch):
 
 class Edges(nn.Module):
     """A loss on features without a pretrained network."""
-
-    def __init__(self, side):
-        super().__init__()
 
     def forward(self, y, x):
         return F.mse_loss(y.diff(dim=3), x.diff(dim=3))
@@ -235,3 +233,14 @@ def test_the_commands_train_a_codec_and_measure_it(tmp_path, monkeypatch, capsys
 def test_the_shipped_config_fits_the_teacher_and_the_pictures():
     config = load_toml(CodecRun, CONFIGS / "codec" / "codec.toml", ['teacher="somewhere"', 'data.path="x.zip"'])
     assert config.codec.latent_shape == (32, 16, 16)
+
+
+def test_the_loss_on_features_is_zero_for_equal_pictures_and_gives_gradients_only_to_reconstructions():
+    loss, x = FeatureLoss(), torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    assert float(loss(x, x)) == pytest.approx(0.0, abs=1e-6)
+    near, far = (x + d * torch.randn(x.shape, generator=torch.Generator().manual_seed(1)) for d in (0.05, 0.3))
+    assert 0 < float(loss(near, x)) < float(loss(far, x)) < 4 * len(TAPS)
+    y, x = near.requires_grad_(), x.requires_grad_()
+    loss(y, x).backward()
+    assert y.grad.abs().sum() > 0
+    assert x.grad is None
