@@ -55,6 +55,7 @@ class CodecRun:
     batch_size: int = 8
     teacher: str = ""  # folder of the teacher's weights; "" = none
     distill_weight: float = 1.0  # of the squared distance to the teacher's standardised latents
+    final_distill: float = 0.3  # the weight falls linearly to this share over the run: likeness first, then sharpness
     moment_weight: float = 0.1  # without a teacher: of each channel's mean and variance to 0 and 1
     lent_share: float = 0.25  # of the iterations: the decoder's inputs go from the teacher's latents to the encoder's
     feature_weight: float = 0.1  # of the loss on features; 0 = none
@@ -102,7 +103,7 @@ class CodecTrainer:
 
     def step(self) -> dict[str, Tensor]:
         """One iteration; its figures. Raises DivergedError before the parameters are touched."""
-        c = self.config
+        c, progress = self.config, self.iteration / self.config.iterations
         chosen = torch.randint(len(self.u8), (c.batch_size,), generator=self.rng, device=self.device).cpu()
         x = (self.u8[chosen].to(self.device) + 0.5) / 256
         with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=c.bf16 and has_bf16(self.device)):
@@ -110,8 +111,9 @@ class CodecTrainer:
             terms: dict[str, Tensor] = {}
             if self.latents is not None and self.scale is not None:
                 target = (self.latents[chosen].to(self.device).float() - self.scale[0]) / self.scale[1]
-                terms["distill"] = c.distill_weight * F.mse_loss(z, target)
-                z = z.lerp(target, max(0.0, 1 - self.iteration / max(1.0, c.lent_share * c.iterations)))
+                weight = c.distill_weight * (1 + (c.final_distill - 1) * progress)
+                terms["distill"] = weight * F.mse_loss(z, target)
+                z = z.lerp(target, max(0.0, 1 - progress / c.lent_share) if c.lent_share else 0.0)
             else:
                 terms["moments"] = c.moment_weight * _moment_loss(z)
             spread = c.noise_std * torch.rand(len(z), 1, 1, 1, generator=self.rng, device=self.device)
