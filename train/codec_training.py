@@ -55,7 +55,7 @@ class CodecRun:
     batch_size: int = 8
     teacher: str = ""  # folder of the teacher's weights; "" = none
     distill_weight: float = 1.0  # of the squared distance to the teacher's standardised latents
-    final_distill: float = 0.3  # the weight falls linearly to this share over the run: likeness first, then sharpness
+    final_distill: float = 0.3  # the weight falls to this share along the run: likeness first, then sharpness
     moment_weight: float = 0.1  # without a teacher: of each channel's mean and variance to 0 and 1
     lent_share: float = 0.25  # of the iterations: the decoder's inputs go from the teacher's latents to the encoder's
     feature_weight: float = 0.1  # of the loss on features; 0 = none
