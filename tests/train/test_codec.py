@@ -83,8 +83,8 @@ def test_the_decoder_is_lent_the_teachers_latents_at_first(monkeypatch):
 
 @pytest.mark.parametrize(
     "change",
-    [{"noise_std": 1.0}, {"distill_weight": 3.0}, {"final_distill": 1.0}, {"lent_share": 0.0}, {"feature_weight": 1.0}, {"batch_size": 4},
-     {"ema_decay": 0.05}, {"seed": 1}, {"held_out": 5}],
+    [{"noise_std": 1.0}, {"distill_weight": 3.0}, {"final_distill": 1.0}, {"lent_share": 0.0}, {"feature_weight": 1.0},
+     {"batch_size": 4}, {"ema_decay": 0.05}, {"seed": 1}, {"held_out": 5}],
 )  # fmt: skip
 def test_every_setting_matters(change, monkeypatch):
     monkeypatch.setattr(training, "FeatureLoss", Edges)
