@@ -224,7 +224,10 @@ def test_the_commands_train_a_codec_and_measure_it(tmp_path, monkeypatch, capsys
     report = json.loads((out / "codec.json").read_text())
     assert [(row["coder"], row["num"]) for row in report["rows"]] == [("codec", 9), ("teacher", 9)]
     assert report["rows"][0]["floor_train_against_test"] == report["rows"][1]["floor_train_against_test"] > 0
-    assert "| data (9) | codec |" in (out / "README.md").read_text()
+    text = (out / "README.md").read_text()
+    assert "| data (9) | codec |" in text
+    assert "Trained on data.zip for 2 iterations of 2 pictures" in text
+    assert "against the latents of TAESD" in text
     assert {path.name for path in out.glob("*.png")} == {"data-reconstructions-private.png"}
     assert main(["codec", str(tmp_path / "no.toml"), "--out", str(tmp_path), "--device", "cpu"]) == 2
     assert "is not there" in capsys.readouterr().err

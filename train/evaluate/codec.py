@@ -80,6 +80,8 @@ def markdown(report: dict[str, Any]) -> str:
         "features, which flatters its distances. The last three columns are of the test pictures' latents "
         "(`train/evaluate/latents.py` says how).",
         "",
+        _origin(report),
+        "",
         f"The codec's file has {report['mib']:.2f} MiB. A picture costs {cost['encode_ms']:.1f} ms to encode, "
         f"{cost['decode_ms']:.1f} ms to decode and {cost['preview_ms']:.2f} ms to preview, in float32 and batches of "
         f"{cost['batch']}.",
@@ -88,3 +90,19 @@ def markdown(report: dict[str, Any]) -> str:
         "are not kept here: the pictures are not the project's to pass on.",
         "",
     ])  # fmt: skip
+
+
+def _origin(report: dict[str, Any]) -> str:
+    """How the codec was trained, in a sentence or two."""
+    trained, parameters = report["trained"], report["parameters"]
+    if "config" not in trained:
+        return "The codec's file does not say how it was trained."
+    config = trained["config"]
+    text = (
+        f"Encoder and decoder have {parameters['encoder'] / 1e6:.2f} and {parameters['decoder'] / 1e6:.2f} million "
+        f"parameters. Trained on {config['data']['path'].replace(',', ' and ')} for {trained['iteration']:,} iterations of "
+        f"{config['batch_size']} pictures (commit {trained['commit']}, {trained['date']}, {trained['machine']})"
+    )
+    if not config.get("teacher"):
+        return f"{text}, without a teacher."
+    return f"{text}, against the latents of {config['teacher']}; nothing of that teacher is in the file."
