@@ -100,8 +100,8 @@ def _origin(report: dict[str, Any]) -> str:
     config = trained["config"]
     text = (
         f"Encoder and decoder have {parameters['encoder'] / 1e6:.2f} and {parameters['decoder'] / 1e6:.2f} million "
-        f"parameters. Trained on {config['data']['path'].replace(',', ' and ')} for {trained['iteration']:,} iterations of "
-        f"{config['batch_size']} pictures (commit {trained['commit']}, {trained['date']}, {trained['machine']})"
+        f"parameters. Trained on {config['data']['path'].replace(',', ' and ')} for {trained['iteration']:,} iterations "
+        f"of {config['batch_size']} pictures (commit {trained['commit']}, {trained['date']}, {trained['machine']})"
     )
     if not config.get("teacher"):
         return f"{text}, without a teacher."
