@@ -98,10 +98,11 @@ def _origin(report: dict[str, Any]) -> str:
     if "config" not in trained:
         return "The codec's file does not say how it was trained."
     config = trained["config"]
+    data = config["data"]["path"].replace(",", " and ")
     text = (
         f"Encoder and decoder have {parameters['encoder'] / 1e6:.2f} and {parameters['decoder'] / 1e6:.2f} million "
-        f"parameters. Trained on {config['data']['path'].replace(',', ' and ')} for {trained['iteration']:,} iterations "
-        f"of {config['batch_size']} pictures (commit {trained['commit']}, {trained['date']}, {trained['machine']})"
+        f"parameters. Trained on {data} for {trained['iteration']:,} iterations of {config['batch_size']} pictures "
+        f"(commit {trained['commit']}, {trained['date']}, {trained['machine']})"
     )
     if not config.get("teacher"):
         return f"{text}, without a teacher."
