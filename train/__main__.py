@@ -12,7 +12,8 @@ from ebm_core.device import default_device
 from ebm_core.files import check_new
 from ebm_core.hub import MODEL_FILE, WEIGHTS, find_model
 from ebm_core.recipe import SEED
-from train import card, reader, render, sample, scoring_cli, trials, tune
+from train import card, codec, reader, render, sample, scoring_cli, trials, tune
+from train.evaluate import codec as evaluate_codec
 from train.evaluate import compose
 from train.evaluate.split import Split, add_split
 from train.provenance import add_allow_dirty, command_of, require_clean
@@ -49,6 +50,10 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--minutes", type=POSITIVE, help="stop after so many minutes; --resume goes on")
     fit.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
     fit.set_defaults(command=_fit)
+
+    codecs = commands.add_parser("codec", parents=[on_device], help="train the autoencoder of the latent models")
+    codec.add_arguments(codecs)
+    codecs.set_defaults(command=codec.run)
 
     samples = commands.add_parser("sample", parents=[on_device], help="images and energies, by Algorithm 2")
     sample.add_arguments(samples)
@@ -100,6 +105,9 @@ def _parser() -> argparse.ArgumentParser:
     composing = kinds.add_parser("compose", parents=[on_device], help="what a classifier reads in composed samples")
     compose.add_arguments(composing)
     composing.set_defaults(command=compose.run)
+    coding = kinds.add_parser("codec", parents=[on_device], help="what the autoencoder loses, and what it costs")
+    evaluate_codec.add_arguments(coding)
+    coding.set_defaults(command=evaluate_codec.run)
     scoring_cli.add_commands(commands, kinds, on_device)
 
     paper = commands.add_parser("reproduce", parents=[on_device], help="a table or figure of the paper, with a report")

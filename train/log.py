@@ -46,7 +46,7 @@ class RunLog:
         seconds = round(time.monotonic() - self.started, 1)
         self.lines.write(json.dumps({"iteration": iteration, "seconds": seconds, **values}) + "\n")
         self.lines.flush()
-        shown = "energy_gap" if "energy_gap" in values else "matching"
+        shown = next((name for name in ("energy_gap", "matching") if name in values), next(iter(values)))
         self.bar.set_postfix({shown: f"{values[shown]:.4f}"})
 
     def warn(self, sentence: str) -> None:

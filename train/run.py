@@ -21,6 +21,9 @@ from train.config import TrainConfig
 STATE, CONFIG, LOG, SHEETS = "state.pt", "config.json", "log.jsonl", "sheets"
 
 
+PARTS = frozenset({"net", "averages", "optimiser", "iteration", "shards"})  # of a trainer's state
+
+
 class RunError(ValueError):
     """A run folder that cannot be used; the message says what to do."""
 
@@ -41,8 +44,11 @@ def save_state(run: Path, state: dict[str, Any]) -> None:
     write_atomically(run / STATE, buffer.getvalue())
 
 
-def load_state(run: Path, device: str = "cpu") -> dict[str, Any]:
-    """The run's checkpoint; only tensors and plain containers are unpickled. Raises RunError when there is none."""
+def load_state(run: Path, device: str = "cpu", parts: frozenset[str] = PARTS) -> dict[str, Any]:
+    """The run's checkpoint, which has at least ``parts``; only tensors and plain containers are unpickled.
+
+    Raises RunError when there is none.
+    """
     check_run(run, resume=True)
     path = run / STATE
     try:
@@ -53,7 +59,6 @@ def load_state(run: Path, device: str = "cpu") -> dict[str, Any]:
             f"{path} is no whole checkpoint that can be read ({type(error).__name__}): it is damaged or holds more "
             "than tensors; start the run again in a new folder"
         ) from error
-    parts = {"net", "averages", "optimiser", "iteration", "shards"}
     if not isinstance(state, dict) or not parts <= state.keys():
         what = "a bare state dict" if isinstance(state, dict) else f"a {type(state).__name__}"
         raise RunError(f"{path} is {what} and no checkpoint of a run, which has {', '.join(sorted(parts))}")

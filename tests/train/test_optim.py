@@ -39,6 +39,15 @@ def test_muon_moves_matrices_by_an_orthogonal_step_and_leaves_the_rest_to_adam()
     assert singular.max() < 1.3
 
 
+def test_muon_moves_kernels_with_channels_last_by_the_same_step():
+    config = OptimConfig(lr=0.01, muon_lr=0.1, clip_norm=1e9)
+    net, last = network(), network().to(memory_format=torch.channels_last)
+    assert last[0].weight.is_contiguous(memory_format=torch.channels_last)
+    steps = [moves(n, Optimiser(n, config))[0] for n in (net, last) if torch.manual_seed(1)]
+    assert steps[0].abs().min() > 0
+    torch.testing.assert_close(steps[1], steps[0], atol=1e-3, rtol=5e-2)  # Newton-Schulz may run in bfloat16
+
+
 def test_the_norm_is_that_before_clipping():
     net = network()
     optimiser = Optimiser(net, OptimConfig(clip_norm=1e-3))
