@@ -54,7 +54,7 @@ def run(a: argparse.Namespace) -> None:
         train, val = (load(DataConfig("zip", p), size, channels).images for p in (a.data, a.val))
         row = trial(config, train, val, 60 * a.core_minutes, a.num, a.device)
         command = command_of(["trials", str(path)], options, a.device)
-        row = {"name": path.stem, **row, "provenance": provenance(command)}
+        row = {"name": path.stem, "what": first_comment(path), **row, "provenance": provenance(command)}
         write_atomically(result, (json.dumps(row, indent=1) + "\n").encode())
         print(json.dumps({key: row[key] for key in ("name", "iterations", "held_out", "averages", "distance")}))
     rows = [json.loads(path.read_text()) for path in sorted(a.out.glob("*.json"))]
@@ -106,7 +106,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         features=first.get("features", "no"),
     )  # fmt: skip
     columns = (
-        "trial", "parameters, M", "batch", "iterations", "pictures / core s", "loss at 1/6", "1/3", "2/3", "end",
+        "trial", "what it is", "parameters, M", "batch", "iterations", "pictures / core s", "loss at 1/6", "1/3", "2/3", "end",
         "best average (its width or decay)", "Fréchet distance", "least share of a scale's gradient", "made by",
     )  # fmt: skip
     lines = [columns, ("---",) * len(columns)]
@@ -115,13 +115,19 @@ def table(rows: list[dict[str, Any]]) -> str:
         curve = [f"{point['held_out']:.4f}" for point in row["curve"]]
         share = min(value for key, value in row["scales"].items() if key.startswith("grad_share"))
         lines.append((
-            row["name"], f"{row['parameters'] / 1e6:.2f}", row["batch_size"], row["iterations"],
+            row["name"], row.get("what", ""), f"{row['parameters'] / 1e6:.2f}", row["batch_size"], row["iterations"],
             row["pictures_per_core_second"], *curve, f"{row['held_out']:.4f}",
             f"{row['averages'][row['best']]:.4f} ({row['best']})",
             f"{row['distance']:.1f} (floor {row['floor']:.1f})" if row["distance"] is not None else "",
             f"{share:.2g}", made,
         ))  # fmt: skip
     return text + "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)
+
+
+def first_comment(path: Path) -> str:
+    """The first line of a TOML file when it is a comment, else ""."""
+    first = path.read_text().partition("\n")[0]
+    return first.lstrip("# ") if first.startswith("#") else ""
 
 
 def _steps(trainer: Any) -> Iterator[float]:

@@ -49,7 +49,7 @@ def test_a_trial_takes_its_time_and_reports_it(data, monkeypatch):
     assert row["best"] in row["averages"]
     assert row["distance"] >= 0
     text = trials.table([row | {"name": "tiny", "provenance": {"commit": "abc", "machine": "one", "date": "today"}}])
-    assert "| tiny | 0.01 | 4 | 12 | 4.0 |" in text
+    assert "| tiny |  | 0.01 | 4 | 12 | 4.0 |" in text
     assert "abc, one, today" in text
 
 
@@ -59,13 +59,13 @@ def test_trials_are_made_once(tmp_path, monkeypatch, pictures, capsys):
            "curve": [], "scales": {"grad_share_scale0": 1.0}}  # fmt: skip
     names = []
     monkeypatch.setattr(trials, "trial", lambda config, *_: names.append(config.net.width) or row)
-    (tmp_path / "wide.toml").write_text("[data]\n[net]\nimage_size = 8\nwidth = 16\nlayouts = ['1']\n")
+    (tmp_path / "wide.toml").write_text("# It is wide.\n[data]\n[net]\nimage_size = 8\nwidth = 16\nlayouts = ['1']\n")
     data = ["--data", pictures, "--val", pictures]
     command = ["trials", str(tmp_path / "wide.toml"), *data, "--out", str(tmp_path / "o")]
     assert main(command) == main(command) == 0
     assert names == [16]
     assert json.loads((tmp_path / "o" / "wide.json").read_text())["name"] == "wide"
-    assert "| wide |" in (tmp_path / "o" / "README.md").read_text()
+    assert "| wide | It is wide. |" in (tmp_path / "o" / "README.md").read_text()
     assert main([*command, "--core-minutes", "nan"]) == 2
 
 
