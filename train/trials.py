@@ -106,8 +106,8 @@ def table(rows: list[dict[str, Any]]) -> str:
         features=first.get("features", "no"),
     )  # fmt: skip
     columns = (
-        "trial", "what it is", "parameters, M", "batch", "iterations", "pictures / core s", "loss at 1/6", "1/3", "2/3", "end",
-        "best average (its width or decay)", "Fréchet distance", "least share of a scale's gradient", "made by",
+        "trial", "what it is", "parameters, M", "batch", "iterations", "pictures / core s", "loss at 1/6", "1/3", "2/3",
+        "end", "best average (its width or decay)", "Fréchet distance", "least share of a scale's gradient", "made by",
     )  # fmt: skip
     lines = [columns, ("---",) * len(columns)]
     for row in sorted(rows, key=lambda row: row["distance"] or float("inf")):
