@@ -167,7 +167,11 @@ def read_settings(session: Session, catalog: Catalog, path: str) -> tuple[Recipe
 
 def read_recipe(catalog: Catalog, path: str) -> Restored:
     """What is in a file that was dropped on a page. Raises ValueError, in a sentence, when it cannot be used here."""
-    return restore(Path(path).read_bytes(), catalog.weights, catalog.device)
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:  # the page forgets uploads after a while
+        raise ValueError(f"The file is no longer here ({error.strerror}): drop it again.") from error
+    return restore(data, catalog.weights, catalog.device)
 
 
 def _ended(walk: Walk) -> View:

@@ -210,6 +210,11 @@ def test_settings_come_back_from_a_png(session, catalog, weights, tmp_path):
         read_settings(session, type(catalog)(weights), str(png))
 
 
+def test_a_dropped_file_that_is_gone_is_a_sentence(catalog, session, tmp_path):
+    with pytest.raises(ValueError, match=r"no longer here .*: drop it again"):
+        read_settings(session, catalog, str(tmp_path / "gone.png"))
+
+
 def test_hostile_recipes_are_sentences(session, catalog, tmp_path):
     good = images.read_recipe(Path(list(begin(session, catalog))[-1].result.grid).read_bytes())
 
