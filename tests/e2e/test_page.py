@@ -106,7 +106,7 @@ def test_sample_stop_continue_download_restore(tmp_path):
         broken = tmp_path / "broken.png"
         broken.write_text("not a picture")
         page.set_input_files("#restore input[type=file]", broken)
-        page.wait_for_selector("text=not a PNG file that can be read")
+        page.wait_for_selector("text=neither JSON nor a PNG")
         assert not problems
 
         # A second person gets a walk of their own, and it leaves nothing when their tab closes.

@@ -178,10 +178,8 @@ def test_calibrating_changes_the_calibration_and_nothing_else(model, folder, cap
     assert weights(model) == before
     found = Calibration.from_plain(read_info(model).calibration)
     assert (found.data, found.num) == ("eight", 8)
-    assert read_info(model) == ModelInfo(
-        info.net, info.plan, info.provenance, found.to_plain() | {"weights": load_model(model)[1].weights}, info.family,
-        info.attribute,
-    )  # fmt: skip
+    own = found.to_plain() | {"weights": load_model(model)[1].weights}
+    assert read_info(model) == ModelInfo(info.net, info.plan, info.provenance, own, info.family, info.attribute)
     net, _ = load_model(model)
     with zipfile.ZipFile(folder / "cifar10-test.zip") as archive:
         pictures = [Image.open(io.BytesIO(archive.read(f"{i:03d}.png"))) for i in range(2, 10)]
