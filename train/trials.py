@@ -22,8 +22,9 @@ INTRODUCTION = """# Training recipes at equal time
 One row is one warm start by matching: {core_minutes:.1f} minutes of one core, one thread, seed {seed}. Judged on the
 validation file alone: the matching loss of {num_loss} pictures at fixed noise and `t`, of the trained weights on the
 way and of the best average at the end, and the Fréchet distance ({features} features, not FID) of {num} samples.
-Core time is the process's, so that other work on the machine changes it little. Each config is what its file in
-`train/configs/recipe` says; *one seed each*, so small differences mean nothing.
+Core time is the process's; other work on the machine still costs caches, so compare rows whose pictures a core-second
+are near each other. Each config is what its file in `train/configs/recipe` says; *one seed each*, so small differences
+mean nothing. Losses of trials with other sources (`noise-only`) are of another task and do not compare.
 
 """
 
