@@ -12,6 +12,7 @@ from ebm_core.checkpoint import CheckpointError, ModelInfo, load_model, read_inf
 from ebm_core.composition import Composition, Term
 from ebm_core.energy import EnergyFn
 from ebm_core.family import base_of
+from ebm_core.files import HEAD, kind_of
 from ebm_core.hub import find_model, shipped_infos, shipped_models
 from ebm_core.images import PNG_SIGNATURE
 from ebm_core.langevin import ChainState
@@ -46,7 +47,8 @@ def restore(data: bytes, weights: Path, device: str, *, anywhere: bool = False) 
         try:
             composition = Composition.from_plain(json.loads(data))
         except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-            raise ValueError(f"this is neither JSON nor a PNG of this program: {error}") from error
+            what = "damaged JSON" if data.lstrip()[:1] == b"{" else kind_of(data[:HEAD])
+            raise ValueError(f"this is neither JSON nor a PNG of this program: it is {what}") from error
         return Restored(recipe_of(composition, weights, device, anywhere=anywhere), [])
     saved = from_png(data)
     composition = saved.composition or Composition(Term(saved.model))
