@@ -42,7 +42,7 @@ class MatchingConfig:
     # Of a conditional model: how much it counts that the energy tells which of two pictures has which label. The
     # matching alone tells a smile only as far as it changes pixels; a sum of four such energies hardly smiles.
     label_weight: float = 0.0
-    # Of the posterior exp(-sharpness E); 1 / LABEL_TEMPERATURE is 2,500 (ebm_core/energy.py); lower = stronger guidance.
+    # Of the posterior exp(-sharpness E), 1 / LABEL_TEMPERATURE of ebm_core/energy.py; lower = stronger guidance.
     label_sharpness: float = 10_000.0
 
     def __post_init__(self) -> None:

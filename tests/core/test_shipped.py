@@ -38,7 +38,7 @@ def read(family, x, asked):
     """The share of pictures that a classifier reads as asked."""
     reader = load_reader(WEIGHTS / family / READER_FILE)
     output = reader.by_attribute(reader(x))[asked.attribute.name]
-    return float(reads_as(asked.attribute, output, torch.tensor(asked.label)).float().mean())
+    return float(reads_as(asked.attribute, output, torch.tensor([asked.label])).float().mean())
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def run(lab: Lab, s: Settings) -> Findings:
         models = {}
         for name, config in configs.items():
             net = train(lab, f"{variant}, {name or 'base'}", config).net
-            models[name] = (net, ModelInfo(config.net, config.plan, attribute=config.attribute))
+            models[name] = (net, ModelInfo(config.net, config.plan, family=FAMILY, attribute=config.attribute))
             if not name:
                 save_model(Path(start), net.state_dict(), models[name][1])
         about = [s.num, {name: to_dict(config) for name, config in configs.items()}, reader.config.provenance]
