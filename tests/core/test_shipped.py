@@ -13,7 +13,7 @@ from ebm_core.reader import READER_FILE, load_reader, reads_as
 from ebm_core.restore import chain, load_scene, recipe_of
 
 INFOS = shipped_infos(WEIGHTS)
-NUM = 12
+NUM = 8
 FAIR = 1 / NUM  # without levels one term had all of the samples
 
 
