@@ -65,3 +65,9 @@ def chromium_page(address: str, width: int = 1280, height: int = 900, in_browser
         page.wait_for_selector(ready)
         yield page
         page.context.close()
+
+
+def press(page, selector):
+    """Click as soon as the button is there to be clicked: frames that come meanwhile move the page under the mouse."""
+    page.wait_for_selector(f"{selector}:not([disabled])")
+    page.locator(selector).dispatch_event("click")

@@ -7,7 +7,7 @@ import pytest
 from ebm_core.composition import And
 from ebm_core.recipe import from_png
 from tests.app.conftest import ATTRIBUTES, PLAN, save_attribute
-from tests.e2e.browser import CHROMIUM, chromium_page, running_app
+from tests.e2e.browser import CHROMIUM, chromium_page, press, running_app
 
 pytestmark = [
     pytest.mark.browser,
@@ -94,7 +94,7 @@ def test_two_dragged_sliders_a_matrix_and_a_picture_that_remembers(weights, tmp_
             ".sort().join() === 'bright,dot'"
         )
 
-        page.click("#compose-stop")
+        press(page, "#compose-stop")
         page.wait_for_selector("#compose-chain-status >> text=Stopped")
         page.wait_for_selector("#compose-download-png:not([disabled])")
         with page.expect_download() as download:

@@ -7,7 +7,7 @@ import pytest
 
 from ebm_core.recipe import from_png
 from tests.app.conftest import PLAN, save_tiny
-from tests.e2e.browser import CHROMIUM, chromium_page, running_app
+from tests.e2e.browser import CHROMIUM, chromium_page, press, running_app
 
 pytestmark = [
     pytest.mark.browser,
@@ -68,7 +68,7 @@ def test_sample_stop_continue_download_restore(tmp_path):
         )
         wait_past(page, 0)
 
-        page.click("#stop")
+        press(page, "#stop")
         page.wait_for_selector("#chain-status >> text=Stopped")
         still, at = frame(page), step_of(page)
         assert at < 2900, "the walk ended before it could be stopped"
@@ -77,7 +77,7 @@ def test_sample_stop_continue_download_restore(tmp_path):
 
         page.click("#continue")
         wait_past(page, at)
-        page.click("#stop")
+        press(page, "#stop")
         page.wait_for_selector("#chain-status >> text=Stopped")
         page.wait_for_selector("#gallery img")
         assert page.locator("#gallery .thumbnail-item, #gallery button img").count() >= 5

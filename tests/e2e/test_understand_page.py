@@ -11,7 +11,7 @@ from ebm_core.nets import EnergyNetwork
 from ebm_core.recipe import from_png
 from tests.app.conftest import PLAN
 from tests.conftest import TINY
-from tests.e2e.browser import CHROMIUM, chromium_page, running_app
+from tests.e2e.browser import CHROMIUM, chromium_page, press, running_app
 
 pytestmark = [
     pytest.mark.browser,
@@ -59,7 +59,7 @@ def test_chains_part_stop_go_on_and_fall(tmp_path):
         assert frame(page, "jolted-") != before, "the chains with jolts do not move"
         assert frame(page, "jolted-") != frame(page, "bare-")
 
-        page.click("#mix-stop")
+        press(page, "#mix-stop")
         page.wait_for_selector("#jolted-chain-status >> text=Stopped")
         page.wait_for_selector("#bare-chain-status >> text=Stopped")
         page.wait_for_function(
@@ -69,7 +69,7 @@ def test_chains_part_stop_go_on_and_fall(tmp_path):
         page.wait_for_selector("#mix-continue:not([disabled])")
         page.click("#mix-continue")
         page.wait_for_selector("#jolted-chain-status >> text=Walking")
-        page.click("#mix-stop")
+        press(page, "#mix-stop")
         page.wait_for_selector("#jolted-chain-status >> text=Stopped")
         page.wait_for_selector("#bare-download-png:not([disabled])")
         with page.expect_download() as download:
