@@ -34,7 +34,7 @@ def _run(a: argparse.Namespace) -> None:
     from app.catalog import Catalog
     from app.compute import give_cores_to_compute
     from app.limits import PICTURES
-    from app.server import listen, serve
+    from app.server import serve
     from app.ui import PAGE_CSS, THEME, build_ui
 
     give_cores_to_compute()
@@ -42,8 +42,7 @@ def _run(a: argparse.Namespace) -> None:
     page.queue(max_size=32)
     # A service manager's SIGTERM leaves as Ctrl-C does, so that the sessions' temporary folders are removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with listen(a.host, a.port) as listener:
-        serve(page, listener, theme=THEME, css=PAGE_CSS, max_file_size=PICTURES.max_bytes)
+    serve(page, a.host, a.port, theme=THEME, css=PAGE_CSS, max_file_size=PICTURES.max_bytes)
 
 
 if __name__ == "__main__":

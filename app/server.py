@@ -1,17 +1,10 @@
-"""Serving the page.
-
-Not by Gradio's ``launch``: that asks its own server over HTTP whether it is there, with a patience of three seconds,
-and on a busy machine ends a healthy one with the advice to share it with the world.
-"""
+"""Serving the page, by Gradio's own ``launch``: mounted into another server its frames come late."""
 
 import socket
 from typing import Any
 
 import gradio as gr
-import uvicorn
-from fastapi import FastAPI
-
-GOODBYE_SECONDS = 2  # for open pages; their streams would otherwise keep a server that should end
+from gradio import networking
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -25,10 +18,12 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def serve(page: gr.Blocks, listener: socket.socket, **look: Any) -> None:
-    """Serve the page until SIGINT or SIGTERM, which then do what they do without a server. ``look`` is Gradio's."""
-    app = gr.mount_gradio_app(FastAPI(), page, "/", show_error=False, ssr_mode=False, footer_links=[], **look)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GOODBYE_SECONDS))
-    host, port = listener.getsockname()[:2]
+def serve(page: gr.Blocks, host: str, port: int, **look: Any) -> None:
+    """Serve the page until SIGINT or SIGTERM. ``look`` is Gradio's. Raises ValueError where it cannot listen."""
+    with listen(host, port) as listener:
+        port = listener.getsockname()[1]
+    # Gradio asks its own server over HTTP whether it is there, with a patience of three seconds, and on a busy machine
+    # ends a healthy one with the advice to share it with the world.
+    networking.url_ok = lambda url: True
     print(f"EBM Studio is on http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
-    server.run(sockets=[listener])
+    page.launch(server_name=host, server_port=port, footer_links=[], ssr_mode=False, quiet=True, **look)

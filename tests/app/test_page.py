@@ -2,8 +2,6 @@
 
 import asyncio
 import socket
-import threading
-import time
 import urllib.request
 
 import gradio as gr
@@ -53,27 +51,14 @@ def test_a_page_is_served_without_asking_itself(page, monkeypatch, capsys):
     def busy(*_, **__):
         raise AssertionError("the server asked itself whether it is there")
 
-    servers = []
-
-    class Recorded(server.uvicorn.Server):
-        def __init__(self, config):
-            super().__init__(config)
-            servers.append(self)
-
     monkeypatch.setattr("gradio.networking.url_ok", busy)
-    monkeypatch.setattr(server.uvicorn, "Server", Recorded)
-    with server.listen("127.0.0.1", 0) as listener:
-        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        thread = threading.Thread(target=server.serve, args=(page, listener), kwargs={"max_file_size": 1000})
-        thread.start()
-        while not (servers and servers[0].started):
-            assert thread.is_alive()
-            time.sleep(0.02)
+    server.serve(page, "127.0.0.1", 0, max_file_size=1000, prevent_thread_lock=True)
+    try:
+        address = capsys.readouterr().out.split("EBM Studio is on ")[1].split()[0]
         with urllib.request.urlopen(address, timeout=60) as answer:
             assert answer.status == 200
-        servers[0].should_exit = True
-        thread.join()
-    assert f"EBM Studio is on {address}" in capsys.readouterr().out
+    finally:
+        page.close()
 
 
 def test_a_page_that_cannot_be_served_is_one_sentence(catalog, monkeypatch, capsys):
