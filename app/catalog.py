@@ -16,12 +16,13 @@ from ebm_core.checkpoint import CheckpointError, ModelInfo, load_model
 from ebm_core.compose import conditioned
 from ebm_core.energy import energy_and_grad
 from ebm_core.family import Family, families
-from ebm_core.hub import check_models, find_model, shipped_infos, shipped_models
+from ebm_core.hub import check_models, find_model, open_space, shipped_infos, shipped_models
 from ebm_core.level import Reference
 from ebm_core.nets import EnergyNetwork
 from ebm_core.precision import Precision, for_sampling, in_precision, precision_of
 from ebm_core.reader import READER_FILE, Reader, load_reader
 from ebm_core.recipe import fingerprint
+from ebm_core.space import Space
 
 WARM_CHAINS = 16  # what the slider for the number of chains stands at
 
@@ -32,6 +33,7 @@ class Model:
 
     name: str
     net: EnergyNetwork  # folded for sampling, in the precision that this device samples in
+    space: Space  # of its points
     info: ModelInfo
     fingerprint: str
 
@@ -43,9 +45,11 @@ class Model:
     @property
     def landscape(self) -> Landscape:
         """Where an unconditional model's chains walk."""
-        c = self.info.net
-        device = str(next(self.net.parameters()).device)
-        return Landscape(self.net, (c.channels, c.image_size, c.image_size), device, self.precision)
+        return Landscape(self.net, self.space, self.device, self.precision)
+
+    @property
+    def device(self) -> str:
+        return str(next(self.net.parameters()).device)
 
     @property
     def precision(self) -> Precision:
@@ -115,19 +119,20 @@ class Catalog:
         model = self.get(base).in_precision(precision)
         with self._lock:
             key = (base, model.fingerprint, model.precision)
-            return self._references.setdefault(key, Reference(model.net, model.info.plan.langevin))
+            return self._references.setdefault(key, Reference(model.net, model.info.plan.langevin, model.space))
 
     def _load(self, name: str) -> Model:
         path = find_model(name, self.weights)
         net, info = load_model(path, self.device)
-        fast = for_sampling(net)
-        COMPUTE.submit(_warm_up, fast).result()
-        return Model(name, fast, info, fingerprint(path))
+        fast, space = for_sampling(net), open_space(info.space, info.net, self.device, path)
+        COMPUTE.submit(_warm_up, fast, space).result()
+        return Model(name, fast, space, info, fingerprint(path))
 
 
-def _warm_up(net: EnergyNetwork) -> None:
+def _warm_up(net: EnergyNetwork, space: Space) -> None:
     """A pass of the size that the page offers first, so that the first frame need not wait for kernels to be chosen."""
-    c, device = net.config, next(net.parameters()).device
-    label = torch.zeros(c.label_dim, device=device) if c.label_dim else None
-    x = torch.zeros(WARM_CHAINS, c.channels, c.image_size, c.image_size, device=device)
+    device, num = next(net.parameters()).device, net.config.label_dim
+    label = torch.zeros(num, device=device) if num else None
+    x = torch.zeros(WARM_CHAINS, *space.shape, device=device)
+    space.preview(x)
     energy_and_grad(conditioned(net, label), x)

@@ -139,12 +139,13 @@ def prepare(
         recipe, composition = restored, restored.composition or composition
     models = {name: catalog.get(name).in_precision(recipe.precision) for name in composition.models()}
     reference = catalog.reference(family.base, recipe.precision) if family.base else None
-    energy = composition.energy({name: model.net for name, model in models.items()}, reference)
+    landscape = next(iter(models.values())).landscape
+    nets = {name: model.net for name, model in models.items()}
+    energy = composition.energy(nets, reference, landscape.space)
     try:
         captions = catalog.captions(family.name)
     except CheckpointError:  # the page says so; chains walk without a reader too
         captions = None
-    landscape = next(iter(models.values())).landscape
     return replace(landscape, energy=energy, lines=_lines(composition, asks), captions=captions), recipe
 
 
@@ -242,7 +243,7 @@ def matrix(
         if walk.error is not None:
             raise walk.error
         assert walk.state is not None
-        cells[i][j] = present.encode_row(walk.state.x)
+        cells[i][j] = present.encode_row(walk.pictures())
         told = f"cell {number + 1} of {num_cells}" if number + 1 < num_cells else f"{num_cells} cells, seed {seed}"
         yield present.matrix_table(cells, *heads), told
 

@@ -40,9 +40,9 @@ def draw(name: str, model: Model, wanted: Callable[[], bool]) -> Tensor | None:
 
     Raises ValueError when the model's own chain leaves the finite numbers.
     """
-    c = model.info.net
     if name in DRAWN:
-        return DRAWN[name](c.image_size)[: c.channels]
+        channels, size, _ = model.space.picture_shape
+        return DRAWN[name](size)[:channels]
     walk = Walk(model.landscape, Recipe(model.name, model.fingerprint, model.info.plan, seed=0, num=1))
     walk.go_on()
     while walk.wait(LOOK_EVERY):
@@ -52,4 +52,4 @@ def draw(name: str, model: Model, wanted: Callable[[], bool]) -> Tensor | None:
     if walk.error is not None:
         raise walk.error
     assert walk.state is not None
-    return quantise(walk.state.x[0]).cpu()
+    return quantise(walk.pictures()[0])

@@ -117,7 +117,7 @@ def resume(session: Session) -> Iterator[View]:
         plot = None
         if now >= next_plot:
             plot = _plot(walk)
-        frame = present.encode_frame(state.x)
+        frame = present.encode_frame(walk.glimpse())
         drawing = time.monotonic() - now
         if plot is not None:
             next_plot = now + max(PLOT_INTERVAL, drawing / DRAWING_SHARE)
@@ -144,11 +144,12 @@ def stop(session: Session) -> None:
 
 def scrub(session: Session, position: int) -> tuple[bytes, str]:
     """A recorded frame of the walk, and its caption."""
-    frames = session.walk.frames() if session.walk else []
-    if not frames:
+    walk = session.walk
+    frames = walk.frames() if walk else []
+    if walk is None or not frames:
         raise ValueError("There is no walk to look through yet: press Sample first.")
-    step, x = frames[min(max(0, int(position)), len(frames) - 1)]
-    return present.encode_frame(x), f"step {step} of {frames[-1][0]}"
+    step, packed = frames[min(max(0, int(position)), len(frames) - 1)]
+    return present.encode_frame(walk.pictures_of(packed)), f"step {step} of {frames[-1][0]}"
 
 
 def new_seed() -> int:
@@ -181,7 +182,7 @@ def _ended(walk: Walk) -> View:
     return View(
         phase=phase,
         status=present.status(plan, walk.state, None, told),
-        frame=present.encode_frame(walk.state.x),
+        frame=present.encode_frame(walk.pictures()),
         plot=_plot(walk),
     )
 
@@ -198,7 +199,7 @@ def _save(session: Session, walk: Walk) -> Result | None:
     folder = Path(session.folder.name)
     recipe = replace(walk.recipe, stopped_at=-1 if walk.finished else walk.state.step)
     stem = f"{recipe.model}-{recipe.seed}" + ("" if walk.finished else f"-step{recipe.stopped_at}")
-    x, energies = walk.state.x.cpu(), walk.state.energy.tolist()
+    x, energies = walk.pictures(), walk.state.energy.tolist()
     seen = walk.landscape.captions(x) if walk.landscape.captions else []
     gallery = []
     for index in sorted(range(len(x)), key=energies.__getitem__):
@@ -209,5 +210,5 @@ def _save(session: Session, walk: Walk) -> Result | None:
     frames = walk.frames()
     shown = [*frames[: -1 : max(1, len(frames) // MAX_FILM_FRAMES)], frames[-1]]
     grid.write_bytes(to_png(present.draw_grid(x), recipe))
-    film.write_bytes(images.encode_film([present.draw_grid(frame, FILM_WIDTH) for _, frame in shown]))
+    film.write_bytes(images.encode_film([present.draw_grid(walk.pictures_of(frame), FILM_WIDTH) for _, frame in shown]))
     return Result(gallery, str(grid), str(film))

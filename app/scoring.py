@@ -132,7 +132,7 @@ def _floats(values: dict[str, Tensor]) -> dict[str, float]:
 
 def _read(entry: Entry, model: Model, wanted: Callable[[], bool]) -> Picture | None:
     """An entry's picture as the model takes it; None once it is no longer wanted. Raises ValueError, in a sentence."""
-    c = model.info.net
+    channels, size, _ = model.space.picture_shape
     if isinstance(entry.source, str):
         u8 = draw(entry.source, model, wanted)
         return None if u8 is None else Picture(u8, ())
@@ -141,7 +141,7 @@ def _read(entry: Entry, model: Model, wanted: Callable[[], bool]) -> Picture | N
         data = entry.source.read_bytes()
     except OSError as error:
         raise PictureError("the file is no longer here; drop it again") from error
-    return read_picture(data, c.image_size, c.channels, PICTURES)
+    return read_picture(data, size, channels, PICTURES)
 
 
 def _measure(model: Model, pictures: Sequence[Tensor]) -> list[Measured | str]:
@@ -149,7 +149,7 @@ def _measure(model: Model, pictures: Sequence[Tensor]) -> list[Measured | str]:
     if not pictures:
         return []
     try:
-        whole = COMPUTE.submit(measure, model.exact, torch.stack(list(pictures)), model.landscape.device).result()
+        whole = COMPUTE.submit(measure, model.exact, torch.stack(list(pictures)), model.space, model.device).result()
     except ValueError as error:
         if len(pictures) == 1:
             return [str(error)]
@@ -189,7 +189,7 @@ def pull_back(session: Session, number: int | None, steps: int) -> Iterator[View
     recipe = Recipe(model.name, model.fingerprint, plan, seed=0, num=1)
     # In the precision of the score: the walk's first energy is the one on the card.
     landscape = replace(model.in_precision("float32").landscape, levels=_levels(board))
-    session.begin(Walk(landscape, recipe, (scored.picture.u8[None].float() + 0.5) / 256))
+    session.begin(Walk(landscape, recipe, model.space.encode(scored.picture.u8[None].to(model.device))))
     yield from resume(session)
 
 

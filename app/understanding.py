@@ -97,7 +97,7 @@ def stop_both(pair: Sequence[Session]) -> None:
 
 def distances(walk: Walk) -> dict[int, float]:
     """By recorded step the mean distance between two chains of a walk."""
-    return {step: float(mean_pairwise_distance(x.float() / 256)) for step, x in walk.frames()}
+    return {step: float(mean_pairwise_distance(walk.points(packed))) for step, packed in walk.frames()}
 
 
 def plunge(
@@ -123,7 +123,7 @@ def plunge(
 def _beginning(walk: Walk) -> View:
     assert walk.state is not None
     told = f"**Making the picture that all chains start from** · step {walk.state.step} of {walk.recipe.plan.num_steps}"
-    return View("running", told, present.encode_frame(walk.state.x))
+    return View("running", told, present.encode_frame(walk.glimpse()))
 
 
 def distance_plot(walks: Sequence[Walk]) -> go.Figure:

@@ -9,22 +9,22 @@ import torch
 from torch import Tensor
 
 from app.compute import COMPUTE
-from ebm_core import images
 from ebm_core.energy import EnergyFn
 from ebm_core.langevin import ChainState
 from ebm_core.precision import Precision
 from ebm_core.recipe import Recipe
-from ebm_core.sampling import sample, uniform_noise
+from ebm_core.sampling import sample
+from ebm_core.space import Space
 
-MAX_FRAMES = 120  # recorded states; 64 chains of 32x32 take 24 MB
+MAX_FRAMES = 120  # recorded states; 64 chains of 32x32 pixels take 24 MB
 
 
 @dataclass(frozen=True)
 class Landscape:
-    """Where a walk goes downhill: an energy of pictures ``shape (C, H, W)`` on a device, and what is said of them."""
+    """Where a walk goes downhill: an energy of the points of a space, on a device, and what is said of them."""
 
     energy: EnergyFn
-    shape: tuple[int, int, int]
+    space: Space
     device: str
     precision: Precision
     # What is read from the energy's terms (B, S) for a line each in the plot, (B,) by name; by default nothing.
@@ -35,26 +35,26 @@ class Landscape:
 
 
 class Walk:
-    """A chain of ``recipe.num`` images and what it has been through so far.
+    """A chain of ``recipe.num`` points and what it has been through so far.
 
     The Python generator and its random generator are all the state there is: pausing between two steps and going
     on later gives the very same pictures as never having paused. Whoever watches reads ``state``, ``energies``
     and ``frames()`` at any time from any thread, and never holds the chain up.
 
-    It starts from noise, or from the images ``start (B, C, H, W)`` in [0, 1]; its recipe then says so, as it says the
-    landscape's precision. At the recipe's ``stopped_at`` it stops by itself. Raises ValueError for images of another
-    number or shape.
+    It starts from noise, or from the points ``start (B, ...)``; its recipe then says so, as it says the landscape's
+    precision. At the recipe's ``stopped_at`` it stops by itself. Raises ValueError for points of another number or
+    shape.
     """
 
     def __init__(self, landscape: Landscape, recipe: Recipe, start: Tensor | None = None) -> None:
-        shape = (recipe.num, *landscape.shape)
+        shape = (recipe.num, *landscape.space.shape)
         if start is not None and tuple(start.shape) != shape:
-            raise ValueError(f"this walk starts from images of shape {shape}, got {tuple(start.shape)}")
+            raise ValueError(f"this walk starts from points of shape {shape}, got {tuple(start.shape)}")
         self.landscape = landscape
         self.recipe = replace(recipe, from_picture=start is not None, precision=landscape.precision)
         self._rng = torch.Generator(landscape.device).manual_seed(recipe.seed)
-        self._start = uniform_noise(shape, self._rng) if start is None else start.to(landscape.device)
-        self._chain = sample(landscape.energy, self._start, recipe.plan, self._rng)
+        self._start = landscape.space.noise(recipe.num, self._rng) if start is None else start.to(landscape.device)
+        self._chain = sample(landscape.energy, self._start, recipe.plan, self._rng, landscape.space)
         self._stride = 1
         self._frames: list[tuple[int, Tensor]] = []
         self.energies: list[Tensor] = []  # one (B,) for each step so far
@@ -95,7 +95,7 @@ class Walk:
             recipe, steered=True, from_picture=self.recipe.from_picture, precision=landscape.precision
         )
         first_step = -1 if state is None else state.step
-        self._chain = sample(landscape.energy, x, recipe.plan, self._rng, first_step=first_step)
+        self._chain = sample(landscape.energy, x, recipe.plan, self._rng, landscape.space, first_step=first_step)
 
     def stop(self) -> None:
         """End after the present step."""
@@ -109,12 +109,30 @@ class Walk:
         """Until there is a first state, or an end without one."""
         self._begun.wait()
 
+    def glimpse(self) -> Tensor:
+        """The present state as pictures ``(B, C, H, W)`` in [0, 1], perhaps coarse ones. It must have begun."""
+        assert self.state is not None
+        return self.landscape.space.preview(self.state.x).cpu()
+
+    def pictures(self) -> Tensor:
+        """The present state as pictures ``(B, C, H, W)`` in [0, 1]. It must have begun."""
+        assert self.state is not None
+        return self.landscape.space.decode(self.state.x).cpu()
+
     def frames(self) -> list[tuple[int, Tensor]]:
-        """Recorded ``(step, uint8 images (B, C, H, W))``, evenly thinned, the present state last."""
+        """Recorded ``(step, packed points (B, ...))``, evenly thinned, the present state last."""
         state, frames = self.state, list(self._frames)
         if state is None or (frames and frames[-1][0] >= state.step):
             return frames
-        return [*frames, (state.step, images.quantise(state.x).cpu())]
+        return [*frames, (state.step, self.landscape.space.pack(state.x).cpu())]
+
+    def points(self, packed: Tensor) -> Tensor:
+        """The points of a recorded frame."""
+        return self.landscape.space.unpack(packed.to(self.landscape.device), None)
+
+    def pictures_of(self, packed: Tensor) -> Tensor:
+        """A recorded frame as pictures ``(B, C, H, W)`` in [0, 1]."""
+        return self.landscape.space.decode(self.points(packed)).cpu()
 
     def _run(self) -> None:
         started, before = time.monotonic(), self.seconds
@@ -148,7 +166,7 @@ class Walk:
         for name, values in self.landscape.lines(state.scale_energies).items():
             self.lines.setdefault(name, {})[state.step] = float(values.mean())
         if state.step % self._stride == 0 and not (self._frames and self._frames[-1][0] == state.step):
-            self._frames.append((state.step, images.quantise(state.x).cpu()))
+            self._frames.append((state.step, self.landscape.space.pack(state.x).cpu()))
         if len(self._frames) > MAX_FRAMES:
             self._stride *= 2
             self._frames = [f for f in self._frames if f[0] % self._stride == 0]

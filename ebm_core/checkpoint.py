@@ -16,10 +16,11 @@ from ebm_core.attribute import Attribute
 from ebm_core.config import ConfigError, from_dict, to_dict
 from ebm_core.files import describe, one_line, safe_name, write_atomically
 from ebm_core.nets import EnergyNetwork, NetConfig
-from ebm_core.sampling import SamplePlan
+from ebm_core.sampling import SamplePlan, without_clamp
+from ebm_core.space import SpaceConfig
 
-FORMAT_VERSION = 1
-DATA_RANGE = [0.0, 1.0]
+FORMAT_VERSION = 2  # 1 knew pixels alone
+DATA_RANGE = [0.0, 1.0]  # that version 1 states
 METADATA_KEY = "ebm_studio"
 FLOATS = ("F16", "BF16", "F32", "F64")  # of weights, as safetensors calls them; in narrower ones they are others
 
@@ -38,6 +39,7 @@ class ModelInfo:
     calibration: dict[str, Any] = field(default_factory=dict)  # quantiles of held-out energies; may be empty
     family: str = ""  # models of one family were trained on the same data and may be mixed; "" = with none
     attribute: Attribute | None = None  # what the labels of a conditional model mean
+    space: SpaceConfig = SpaceConfig()  # that its chains walk in
     weights: str = field(default="", compare=False)  # digest of the weights it came with; "" = they were not read
 
 
@@ -48,7 +50,7 @@ def save_model(path: Path, state: dict[str, Tensor], info: ModelInfo) -> None:
     """
     metadata = {
         "format_version": FORMAT_VERSION,
-        "data_range": DATA_RANGE,
+        "space": to_dict(info.space),
         "net": to_dict(info.net),
         "plan": to_dict(info.plan),
         "provenance": info.provenance,
@@ -193,16 +195,17 @@ def _parse_info(path: Path, text: str) -> ModelInfo:
             raise CheckpointError(
                 f"{path} has format version {version}, this program reads up to {FORMAT_VERSION}; update ebm-studio"
             )
-        if metadata["data_range"] != DATA_RANGE:
+        if version < 2 and metadata["data_range"] != DATA_RANGE:
             raise CheckpointError(f"{path} was trained on data in {metadata['data_range']}, only {DATA_RANGE} is known")
         attribute = metadata.get("attribute")
         return ModelInfo(
             net=from_dict(NetConfig, metadata["net"], "net"),
-            plan=from_dict(SamplePlan, metadata["plan"], "plan"),
+            plan=from_dict(SamplePlan, without_clamp(metadata["plan"]), "plan"),
             provenance=dict(metadata["provenance"]),
             calibration=dict(metadata["calibration"]),
             family=safe_name(str(family)) if (family := metadata.get("family")) else "",
             attribute=from_dict(Attribute, attribute, "attribute") if attribute else None,
+            space=from_dict(SpaceConfig, metadata["space"], "space") if version > 1 else SpaceConfig(),
         )
     except CheckpointError:
         raise

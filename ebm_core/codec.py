@@ -15,11 +15,10 @@ import torch.nn.functional as F
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from ebm_core.checkpoint import CheckpointError, fitting, read_safetensors
+from ebm_core.checkpoint import CheckpointError, digest, fitting, read_safetensors
 from ebm_core.config import ConfigError, from_dict, to_dict
 from ebm_core.files import write_atomically
 
-CODEC_FILE = "codec.safetensors"
 METADATA_KEY = "ebm_studio_codec"
 FORMAT_VERSION = 1
 BOUND = 4.0  # latents are softly bounded before decoding, so that a chain that strays still gives a picture
@@ -70,6 +69,7 @@ class Codec(nn.Module):
     def __init__(self, config: CodecConfig, provenance: dict[str, Any] | None = None) -> None:
         super().__init__()
         self.config, self.provenance = config, provenance or {}
+        self.weights = ""  # digest of the file's tensors; "" = not from a file
         self.encoder = _encoder(config)
         self.decoder = _decoder(config)
         self.apply(_initialise)
@@ -226,6 +226,7 @@ def load_codec(path: Path, device: str = "cpu") -> Codec:
     file = read_safetensors(path, METADATA_KEY)
     codec = _parse(path, file.text)
     codec.load_state_dict(fitting(path, file.tensors, codec.state_dict()))
+    codec.weights = digest(file.tensors)
     if not bool((codec.latent_std > 0).all()):
         raise CheckpointError(f"{path}: the latents' deviations must be positive; export the codec again")
     return codec.requires_grad_(False).eval().to(device).to(memory_format=torch.channels_last)

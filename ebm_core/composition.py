@@ -25,6 +25,7 @@ from ebm_core.langevin import LangevinConfig
 from ebm_core.level import Levelled, Reference
 from ebm_core.nets import EnergyNetwork
 from ebm_core.sampling import SamplePlan
+from ebm_core.space import Space
 
 MAX_DEPTH, MAX_TERMS, MAX_WEIGHT, MAX_SHARPNESS = 6, 16, 4.0, 1e9
 # The mixture of the densities that are sampled, exp(-E / T): to within T the lowest energy alone counts. Softer, chains
@@ -145,17 +146,17 @@ class Composition:
         own = infos[first].plan
         return replace(own, langevin=replace(own.langevin, step_size=own.langevin.step_size / self.total_weight()))
 
-    def energy(self, nets: Mapping[str, EnergyNetwork], reference: Reference | None) -> EnergyFn:
+    def energy(self, nets: Mapping[str, EnergyNetwork], reference: Reference | None, space: Space) -> EnergyFn:
         """The composed energy; of an AND at the root the terms are ``scale_energies``, in order.
 
         ``reference`` is that of the family's unconditional model, if there is one: all labels are brought to its level
         (``ebm_core.level``), whether it is a term of the composition or not.
         """
-        return energy_of_each([self], nets, reference)
+        return energy_of_each([self], nets, reference, space)
 
 
 def energy_of_each(
-    compositions: Sequence[Composition], nets: Mapping[str, EnergyNetwork], reference: Reference | None
+    compositions: Sequence[Composition], nets: Mapping[str, EnergyNetwork], reference: Reference | None, space: Space
 ) -> EnergyFn:
     """The energy of a batch each of whose pictures has a composition of its own (a single one is everyone's).
 
@@ -163,7 +164,7 @@ def energy_of_each(
     """
     if len({_unlabelled(composition.root) for composition in compositions}) != 1:
         raise CompositionError("pictures of one batch may be asked for other labels, but in one and the same form")
-    return _energy([composition.root for composition in compositions], nets, reference, inside_or=False)
+    return _energy([composition.root for composition in compositions], nets, reference, space, inside_or=False)
 
 
 def conjunction(terms: Sequence[Node], weights: Sequence[float], base: Term | None) -> And:
@@ -183,6 +184,11 @@ def _check_mixable(a: str, info_a: ModelInfo, b: str, info_b: ModelInfo) -> None
         kinds = [info.family or "no family" for info in (info_a, info_b)]
         raise CompositionError(
             f"'{a}' ({kinds[0]}) and '{b}' ({kinds[1]}) cannot be mixed: they were trained on different pictures"
+        )
+    if info_a.space != info_b.space:
+        raise CompositionError(
+            f"'{a}' and '{b}' cannot be mixed: one is an energy of {info_a.space.describe()}, the other of "
+            f"{info_b.space.describe()}"
         )
     size_a, size_b = ((i.net.channels, i.net.image_size) for i in (info_a, info_b))
     if size_a != size_b:
@@ -257,8 +263,9 @@ def _unlabelled(node: Node) -> Node:
 
 
 def _energy(
-    nodes: Sequence[Node], nets: Mapping[str, EnergyNetwork], reference: Reference | None, inside_or: bool
-) -> EnergyFn:
+    nodes: Sequence[Node], nets: Mapping[str, EnergyNetwork], reference: Reference | None, space: Space,
+    inside_or: bool,
+) -> EnergyFn:  # fmt: skip
     """Of one node, or of one for each picture."""
     first = nodes[0]
     if isinstance(first, Term):
@@ -266,8 +273,8 @@ def _energy(
         if not first.label:
             return net
         labels = torch.tensor([node.label for node in nodes if isinstance(node, Term)])
-        return Levelled(net, labels.to(next(net.parameters()).device), reference, stretched=inside_or)
+        return Levelled(net, labels.to(next(net.parameters()).device), reference, space, stretched=inside_or)
     inside_or = inside_or or isinstance(first, Or)
     parts = [node.terms for node in nodes if not isinstance(node, Term)]
-    energies = [_energy(terms, nets, reference, inside_or) for terms in zip(*parts, strict=True)]
+    energies = [_energy(terms, nets, reference, space, inside_or) for terms in zip(*parts, strict=True)]
     return Product(energies, first.weights) if isinstance(first, And) else Mixture(energies, first.sharpness)

@@ -1,15 +1,21 @@
-"""From a name to a model file. The only module that touches the network."""
+"""From a name to a model file and the space it lives in. The only module that touches the network."""
 
 import re
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
 from ebm_core.checkpoint import CheckpointError, ModelInfo, read_info
+from ebm_core.codec import Codec, load_codec
+from ebm_core.nets import NetConfig
+from ebm_core.space import Space, SpaceConfig, latent, pixels
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 MODEL_FILE = "model.safetensors"
+CODEC_FILE = "codec.safetensors"
 HUB_NAME = re.compile(r"hf:([\w.-]+/[\w.-]+)")
 
 
@@ -41,7 +47,10 @@ def find_model(name: str, weights: Path = WEIGHTS) -> Path:
     """
     if match := HUB_NAME.fullmatch(name):
         try:
-            return Path(hf_hub_download(match[1], MODEL_FILE))
+            path = Path(hf_hub_download(match[1], MODEL_FILE))
+            if read_info(path).space.is_latent:
+                hf_hub_download(match[1], CODEC_FILE)  # lies beside the model then
+            return path
         except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
             raise CheckpointError(f"could not fetch {MODEL_FILE} of {match[1]} from the Hub: {error}") from error
     if name in shipped_models(weights):
@@ -56,3 +65,57 @@ def find_model(name: str, weights: Path = WEIGHTS) -> Path:
             "hf:owner/repo"
         )
     return path
+
+
+def find_codec(name: str, model: Path | None = None) -> Path:
+    """The file of a codec: beside the file ``model`` or in a folder ``name`` beside its own, else the shipped one.
+
+    Raises CheckpointError when there is none.
+    """
+    folders = [model.parent, model.parent.parent / name] if model else []
+    places = [folder / CODEC_FILE for folder in [*folders, WEIGHTS / name]]
+    for place in places:
+        if place.is_file():
+            return place
+    raise CheckpointError(
+        f"{model or 'the config'} lives in the latents of the codec '{name}', which is not there; put its "
+        f"{CODEC_FILE} into the folder {places[0].parent if model else WEIGHTS / name}"
+    )
+
+
+def open_space(config: SpaceConfig, net: NetConfig, device: str = "cpu", model: Path | None = None) -> Space:
+    """The space that a network's points live in; ``model`` is the file that it came from, if it did.
+
+    Raises CheckpointError for a codec that is missing, not the one that the model was trained with, or whose latents
+    the network does not take.
+    """
+    if not config.is_latent:
+        return pixels(net.channels, net.image_size)
+    path = find_codec(config.codec, model)
+    codec = _codec(path, path.stat().st_mtime_ns, device)
+    if config.weights and codec.weights != config.weights:
+        raise CheckpointError(
+            f"{model or 'the config'} was trained in the latents of another '{config.codec}' than {path}; give it its "
+            "own codec, or train it again"
+        )
+    if codec.config.latent_shape != (net.channels, net.image_size, net.image_size):
+        c, h, w = codec.config.latent_shape
+        raise CheckpointError(
+            f"the network takes points of {net.channels} channels and side {net.image_size}, the latents of {path} "
+            f"have {c} and {h}; set [net] channels and image_size to these"
+        )
+    return latent(codec)
+
+
+def pinned(config: SpaceConfig) -> SpaceConfig:
+    """The same space with the digest of the codec that is there now, for what is to be trained in it."""
+    if not config.is_latent or config.weights:
+        return config
+    path = find_codec(config.codec)
+    return replace(config, weights=_codec(path, path.stat().st_mtime_ns, "cpu").weights)
+
+
+@lru_cache(maxsize=4)
+def _codec(path: Path, modified: int, device: str) -> Codec:
+    """One for all models of a process: it is only read."""
+    return load_codec(path, device)

@@ -4,7 +4,7 @@ One loop serves everybody: the trainer drains it, the browser draws each state o
 """
 
 import math
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
@@ -14,6 +14,7 @@ from torch import Tensor
 from ebm_core.energy import EnergyFn, energy_and_grad
 
 R = TypeVar("R")
+Keep = Callable[[Tensor], Tensor]  # what becomes of points after a step: back within a space's limits, or ``free``
 
 CHECK_EVERY = 32  # steps between two looks at whether a chain on an accelerator is still finite
 NEVER = 2**31 - 1  # no step has this number
@@ -25,15 +26,14 @@ class NonFiniteEnergyError(ValueError):
 
 @dataclass(frozen=True)
 class LangevinConfig:
-    """``x <- clamp(x + noise_std * n - step_size * grad E(x))`` with ``n ~ N(0, I)``, ``steps`` times.
+    """``x <- keep(x + noise_std * n - step_size * grad E(x))`` with ``n ~ N(0, I)``, ``steps`` times.
 
-    Without the clamp and for small steps the chain samples ``exp(-E / T)`` at the ``temperature`` T.
+    Where nothing is kept back and for small steps the chain samples ``exp(-E / T)`` at the ``temperature`` T.
     """
 
     steps: int = 60
     step_size: float = 100.0  # CIFAR-10; 500 for CelebA-HQ, 1000 for objects (reference code)
     noise_std: float = 0.001
-    clamp: bool = True  # keep images in [0, 1] after every step
     # The paper's equation adds noise after the gradient is taken; the reference code adds it before.
     noise_before_gradient: bool = False
 
@@ -52,9 +52,9 @@ class LangevinConfig:
 
 
 class ChainState(NamedTuple):
-    """A chain of ``B`` images before its step number ``step``: all figures belong to this very ``x``.
+    """A chain of ``B`` points before its step number ``step``: all figures belong to this very ``x``.
 
-    ``x (B, C, H, W)``, ``energy (B,)``, ``scale_energies (B, S)``, ``grad_norm (B,)`` (Euclidean norm of the
+    ``x (B, ...)``, ``energy (B,)``, ``scale_energies (B, S)``, ``grad_norm (B,)`` (Euclidean norm of the
     energy's gradient), none with a graph.
     """
 
@@ -110,20 +110,20 @@ class FiniteCheck:
             )
 
 
-def langevin_update(x: Tensor, grad: Tensor, noise: Tensor | None, config: LangevinConfig) -> Tensor:
+def langevin_update(x: Tensor, grad: Tensor, noise: Tensor | None, config: LangevinConfig, keep: Keep) -> Tensor:
     """One update of Langevin dynamics; ``noise`` is standard normal, None when it was added before."""
     x = x - config.step_size * grad
     if noise is not None:
         x = x + config.noise_std * noise
-    return x.clamp(0, 1) if config.clamp else x
+    return keep(x)
 
 
 def langevin_chain(
-    energy: EnergyFn, x: Tensor, config: LangevinConfig, rng: torch.Generator, *, first_step: int = 0
+    energy: EnergyFn, x: Tensor, config: LangevinConfig, rng: torch.Generator, keep: Keep, *, first_step: int = 0
 ) -> Generator[ChainState, None, Tensor]:
-    """Yields the state before each of ``config.steps`` steps and returns the images after the last one.
+    """Yields the state before each of ``config.steps`` steps and returns the points after the last one.
 
-    Energies are never evaluated twice: whoever continues from the returned images evaluates them first.
+    Energies are never evaluated twice: whoever continues from the returned points evaluates them first.
     """
     check = FiniteCheck()
     for step in range(first_step, first_step + config.steps):
@@ -132,13 +132,13 @@ def langevin_chain(
             x = x + config.noise_std * noise
         state, grad = _evaluate(energy, x, step, check)
         yield state
-        x = langevin_update(x, grad, None if config.noise_before_gradient else noise, config)
+        x = langevin_update(x, grad, None if config.noise_before_gradient else noise, config, keep)
     check.finish()
     return x
 
 
 def differentiable_step(
-    energy: EnergyFn, x: Tensor, config: LangevinConfig, rng: torch.Generator
+    energy: EnergyFn, x: Tensor, config: LangevinConfig, rng: torch.Generator, keep: Keep
 ) -> Tensor:
     """One Langevin step whose result is a differentiable function of the energy's parameters (eq. 7).
 
@@ -149,7 +149,7 @@ def differentiable_step(
     if config.noise_before_gradient:
         x = x + config.noise_std * noise
     grad = energy_and_grad(energy, x, create_graph=True).grad
-    return langevin_update(x, grad, None if config.noise_before_gradient else noise, config)
+    return langevin_update(x, grad, None if config.noise_before_gradient else noise, config, keep)
 
 
 def standard_normal(x: Tensor, rng: torch.Generator) -> Tensor:

@@ -23,17 +23,16 @@ from ebm_core.compose import Conditioned
 from ebm_core.energy import LABEL_TEMPERATURE, EnergyFn
 from ebm_core.langevin import LangevinConfig, drain, langevin_chain
 from ebm_core.nets import EnergyNetwork
+from ebm_core.space import Space
 
 NUM_PICTURES, SEED = 16, 0  # energies of noise differ by some 1e-4: the mean of so many is exact to 3e-5
 
 MOST_STRETCHED = 1.25  # shipped ones need 1.06; an energy that would need more is no better known where it ends
 
 
-def fixed_noise(net: EnergyNetwork) -> Tensor:
-    """The same pictures of noise for all models of a family, ``(NUM_PICTURES, C, H, W)``."""
-    c, device = net.config, next(net.parameters()).device
-    rng = torch.Generator().manual_seed(SEED)
-    return torch.rand(NUM_PICTURES, c.channels, c.image_size, c.image_size, generator=rng).to(device)
+def fixed_noise(space: Space, net: EnergyNetwork) -> Tensor:
+    """The same points of noise for all models of a family, ``(NUM_PICTURES, *space.shape)``, on the network's device."""
+    return space.noise(NUM_PICTURES, torch.Generator().manual_seed(SEED)).to(next(net.parameters()).device)
 
 
 class Reference:
@@ -43,19 +42,20 @@ class Reference:
     bfloat16's own shift of a level (up to 0.004) drops out.
     """
 
-    def __init__(self, net: EnergyNetwork, config: LangevinConfig) -> None:
-        self.net, self.config = net, config
+    def __init__(self, net: EnergyNetwork, config: LangevinConfig, space: Space) -> None:
+        self.net, self.config, self.space = net, config, space
 
     @cached_property
     def noise_energy(self) -> Tensor:
         """The mean energy of noise, ``()``."""
-        return _energy(self.net, fixed_noise(self.net)).mean()
+        return _energy(self.net, fixed_noise(self.space, self.net)).mean()
 
     @cached_property
     def pictures(self) -> Tensor:
-        """What the noise becomes within one round of the plan, ``(NUM_PICTURES, C, H, W)``."""
-        noise = fixed_noise(self.net)
-        return drain(langevin_chain(self.net, noise, self.config, torch.Generator(noise.device).manual_seed(SEED)))
+        """What the noise becomes within one round of the plan, ``(NUM_PICTURES, *space.shape)``."""
+        noise = fixed_noise(self.space, self.net)
+        rng = torch.Generator(noise.device).manual_seed(SEED)
+        return drain(langevin_chain(self.net, noise, self.config, rng, self.space.keep))
 
     @cached_property
     def falls(self) -> Tensor:
@@ -70,8 +70,10 @@ class Levelled:
     and nothing is stretched.
     """
 
-    def __init__(self, net: EnergyNetwork, y: Tensor, reference: Reference | None, *, stretched: bool) -> None:
-        self.energy, self.reference, self.stretched = Conditioned(net, y), reference, stretched
+    def __init__(
+        self, net: EnergyNetwork, y: Tensor, reference: Reference | None, space: Space, *, stretched: bool
+    ) -> None:
+        self.energy, self.reference, self.space, self.stretched = Conditioned(net, y), reference, space, stretched
 
     def __call__(self, x: Tensor) -> Tensor:
         start, stretch = self._line
@@ -83,7 +85,8 @@ class Levelled:
         """For each label its mean energy on noise and the factor of its stretching."""
         net, y = self.energy.net, self.energy.y
         labels, kind = torch.unique(y.reshape(-1, y.shape[-1]), dim=0, return_inverse=True)
-        starts = torch.stack([_energy(Conditioned(net, label), fixed_noise(net)).mean() for label in labels])
+        noise = fixed_noise(self.space, net)
+        starts = torch.stack([_energy(Conditioned(net, label), noise).mean() for label in labels])
         stretches = torch.ones_like(starts)
         if self.stretched and (reference := self.reference) is not None:
             whole = reference.falls.mean()

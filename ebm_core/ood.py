@@ -29,6 +29,7 @@ from torch import Tensor
 from ebm_core import images
 from ebm_core.arguments import Bounds
 from ebm_core.energy import EnergyFn, energy_and_grad
+from ebm_core.space import Space
 
 NUM_QUANTILES = 201  # from 0 to 1 in equal steps
 RATE = Bounds(0, 1, open=True)  # of false alarms
@@ -38,8 +39,8 @@ CALIBRATED = ("typicality", "complexity")  # scores that exist only beside held-
 class Measured(NamedTuple):
     """What one pass says of ``B`` pictures, on the CPU.
 
-    ``energy (B,)``, ``scale_energies (B, S)``, ``grad_norm (B,)``, ``heat (B, H, W)``: for each pixel the norm over
-    channels of the energy's gradient, and ``bits (B,)``: bits per pixel of the picture as a PNG.
+    ``energy (B,)``, ``scale_energies (B, S)``, ``grad_norm (B,)``, ``heat (B, h, w)``: for each pixel, or
+    each position of the latents, the norm over channels of the energy's gradient, and ``bits (B,)``: bits per pixel of the picture as a PNG.
     """
 
     energy: Tensor
@@ -49,12 +50,12 @@ class Measured(NamedTuple):
     bits: Tensor
 
 
-def measure(energy: EnergyFn, u8: Tensor, device: str = "cpu") -> Measured:
-    """Measure pictures uint8 ``(B, C, H, W)`` in one batch. Raises ValueError for pictures of another kind, and when
+def measure(energy: EnergyFn, u8: Tensor, space: Space, device: str = "cpu") -> Measured:
+    """Measure pictures uint8 ``(B, C, H, W)`` in one batch by an energy of the points of ``space``. Raises ValueError for pictures of another kind, and when
     an energy is not finite."""
     if u8.dtype != torch.uint8 or u8.dim() != 4:
         raise ValueError(f"pictures to score are uint8 (B, C, H, W), got {u8.dtype} of shape {tuple(u8.shape)}")
-    result = energy_and_grad(energy, (u8.to(device).float() + 0.5) / 256)
+    result = energy_and_grad(energy, space.encode(u8.to(device)))
     grad_norm = torch.linalg.vector_norm(result.grad.flatten(1), dim=1)
     if not bool(torch.isfinite(result.energy + grad_norm).all()):
         raise ValueError("the model gives a picture an energy that is not a finite number; use another checkpoint")

@@ -14,7 +14,7 @@ from ebm_core.arguments import whole
 from ebm_core.checkpoint import METADATA_KEY, read_info, read_safetensors
 from ebm_core.composition import Composition, CompositionError
 from ebm_core.config import ConfigError, from_dict, to_dict
-from ebm_core.sampling import SamplePlan
+from ebm_core.sampling import SamplePlan, without_clamp
 
 MAX_CHAINS = 64
 MAX_STEPS = 5000
@@ -62,6 +62,8 @@ def fingerprint(*paths: Path) -> str:
         # As the file has them: fields that a later version adds, at what they are without, leave it the same model.
         metadata = json.loads(read_safetensors(path, METADATA_KEY, only_metadata=True).text)
         digest.update(json.dumps([metadata["net"], metadata.get("attribute")], sort_keys=True).encode())
+        if (space := metadata.get("space")) and space.get("codec"):
+            digest.update(json.dumps(space, sort_keys=True).encode())
         for name, tensor in sorted(deserialize(path.read_bytes())):  # type: ignore[no-untyped-call]
             digest.update(json.dumps([name, tensor["dtype"], tensor["shape"]]).encode())
             digest.update(tensor["data"])
@@ -76,6 +78,9 @@ def to_png(image: Image.Image, recipe: Recipe) -> bytes:
 def from_png(data: bytes) -> Recipe:
     """The recipe in a PNG. Raises ValueError, in a sentence, when there is none or it is not valid."""
     try:
-        return from_dict(Recipe, images.read_recipe(data))
+        plain = images.read_recipe(data)
+        if isinstance(plan := plain.get("plan"), dict):
+            plain = plain | {"plan": without_clamp(plan)}
+        return from_dict(Recipe, plain)
     except (ConfigError, CompositionError) as error:
         raise ValueError(f"the settings in this PNG are not valid: {error}") from error

@@ -13,14 +13,15 @@ from ebm_core.composition import Composition, Term
 from ebm_core.energy import EnergyFn
 from ebm_core.family import base_of
 from ebm_core.files import HEAD, kind_of
-from ebm_core.hub import find_model, shipped_infos, shipped_models
+from ebm_core.hub import find_model, open_space, shipped_infos, shipped_models
 from ebm_core.images import PNG_SIGNATURE
 from ebm_core.langevin import ChainState
 from ebm_core.level import Reference
 from ebm_core.nets import EnergyNetwork
 from ebm_core.precision import for_sampling, is_available, sampling_precision
 from ebm_core.recipe import Recipe, fingerprint, from_png
-from ebm_core.sampling import sample, uniform_noise
+from ebm_core.sampling import sample
+from ebm_core.space import Space
 
 DEFAULT_CHAINS = 16  # of a composition that comes without a number
 
@@ -89,10 +90,10 @@ def recipe_of(
 
 
 class Scene(NamedTuple):
-    """What a recipe's chains walk on: the energy of pictures ``shape (C, H, W)``, its models loaded."""
+    """What a recipe's chains walk on: the energy of the points of a space, its models loaded."""
 
     energy: EnergyFn
-    shape: tuple[int, int, int]
+    space: Space
     device: str
 
 
@@ -104,22 +105,25 @@ def load_scene(recipe: Recipe, weights: Path, device: str) -> Scene:
         net, info = load_model(path, device)
         return for_sampling(net, recipe.precision or None), info
 
-    models = {name: load(path) for name, path in _files(composition, weights, anywhere=True).items()}
-    info = next(iter(models.values()))[1]
+    files = _files(composition, weights, anywhere=True)
+    models = {name: load(path) for name, path in files.items()}
+    first = next(iter(models))
+    info = models[first][1]
+    space = open_space(info.space, info.net, device, files[first])
     base = base_of(info.family, shipped_infos(weights))
     reference = None
     if base is not None and composition.labelled:
         net, base_info = load(find_model(base, weights))
-        reference = Reference(net, base_info.plan.langevin)
-    energy = composition.energy({name: net for name, (net, _) in models.items()}, reference)
-    return Scene(energy, (info.net.channels, info.net.image_size, info.net.image_size), device)
+        reference = Reference(net, base_info.plan.langevin, space)
+    energy = composition.energy({name: net for name, (net, _) in models.items()}, reference, space)
+    return Scene(energy, space, device)
 
 
 def chain(scene: Scene, recipe: Recipe) -> Generator[ChainState]:
     """The states of a recipe's chains, to their end or the step at which they were stopped."""
     rng = torch.Generator(scene.device).manual_seed(recipe.seed)
-    x = uniform_noise((recipe.num, *scene.shape), rng)
-    for state in sample(scene.energy, x, recipe.plan, rng):
+    x = scene.space.noise(recipe.num, rng)
+    for state in sample(scene.energy, x, recipe.plan, rng, scene.space):
         yield state
         if state.step == recipe.stopped_at:
             return

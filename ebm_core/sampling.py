@@ -1,14 +1,16 @@
-"""Algorithm 2 of ICD: from noise to images, as one generator of states."""
+"""Algorithm 2 of ICD: from noise to the points of pictures, as one generator of states."""
 
 from collections.abc import Generator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ebm_core.energy import EnergyFn
 from ebm_core.langevin import ChainState, LangevinConfig, evaluate_state, langevin_chain
-from ebm_core.transitions import TransitionConfig, transition
+from ebm_core.space import Space
+from ebm_core.transitions import TransitionConfig
 
 
 @dataclass(frozen=True)
@@ -36,30 +38,38 @@ class SamplePlan:
         return self.rounds * self.langevin.steps + self.refinement_steps
 
 
-def uniform_noise(shape: tuple[int, ...], rng: torch.Generator) -> Tensor:
-    """Images of independent uniform pixels, where every chain starts."""
-    return torch.rand(shape, generator=rng, device=rng.device)
+def without_clamp(plan: dict[str, Any]) -> dict[str, Any]:
+    """A plan as dictionaries, of files from when it said, not the space, that pixels are kept in [0, 1].
+
+    Raises ValueError for one that did not keep them there.
+    """
+    langevin = plan.get("langevin")
+    if not isinstance(langevin, dict) or "clamp" not in langevin:
+        return plan
+    if langevin["clamp"] is not True:
+        raise ValueError("its chains did not keep pixels in [0, 1], which is no longer done; take clamp = false out")
+    return plan | {"langevin": {key: value for key, value in langevin.items() if key != "clamp"}}
 
 
 def sample(
-    energy: EnergyFn, x: Tensor, plan: SamplePlan, rng: torch.Generator, *, first_step: int = -1
+    energy: EnergyFn, x: Tensor, plan: SamplePlan, rng: torch.Generator, space: Space, *, first_step: int = -1
 ) -> Generator[ChainState, None, Tensor]:
-    """Algorithm 2 of ICD from the images ``x``; yields ``plan.num_steps + 1`` states, the last one final.
+    """Algorithm 2 of ICD from the points ``x`` of a ``space``; yields ``plan.num_steps + 1`` states, the last one final.
 
     A consumer may pause between two states for as long as it likes: all that the chain is lives in the
     generator and in ``rng``, so going on later is exact. With a ``first_step`` from 0 it begins in the middle: the
-    images of another chain's state of that step go on with another energy or plan. Returns the final images.
+    points of another chain's state of that step go on with another energy or plan. Returns the final points.
     """
     steps = plan.langevin.steps
     for number in range(plan.rounds):
         done = min(max(0, first_step - number * steps), steps)
         if number * steps > first_step and (number or plan.move_noise):
-            x = transition(x, plan.transition, rng)
+            x = space.jolt(x, plan.transition, rng)
         part = replace(plan.langevin, steps=steps - done)
-        x = yield from langevin_chain(energy, x, part, rng, first_step=number * steps + done)
+        x = yield from langevin_chain(energy, x, part, rng, space.keep, first_step=number * steps + done)
     begins = max(first_step, plan.rounds * steps)
     refinement = replace(plan.langevin, steps=plan.num_steps - begins)
-    x = yield from langevin_chain(energy, x, refinement, rng, first_step=begins)
+    x = yield from langevin_chain(energy, x, refinement, rng, space.keep, first_step=begins)
     final, _ = evaluate_state(energy, x, plan.num_steps)
     yield final
     return x

@@ -4,6 +4,7 @@ import argparse
 import json
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
@@ -118,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _fit(a: argparse.Namespace) -> None:
     from ebm_core.config import ConfigError, load_toml
+    from ebm_core.hub import open_space, pinned
     from train.batch import label_vectors
     from train.config import TrainConfig
     from train.data import load
@@ -130,16 +132,19 @@ def _fit(a: argparse.Namespace) -> None:
     if not a.config.is_file():
         raise ConfigError(f"{a.config} is not there; the shipped configs are in train/configs")
     config = load_toml(TrainConfig, a.config, overrides)
-    data = load(config.data, config.net.image_size, config.net.channels)
+    config = replace(config, space=pinned(config.space))
+    processes = Processes.join()
+    on = processes.device(a.device)
+    space = open_space(config.space, config.net, on)
+    data = load(config.data, space.picture_shape[1], space.picture_shape[0])
     labels = label_vectors(data.labels, config.attribute, data.names) if config.attribute else None
     stop = Event()
     # A scheduler's SIGTERM, and Ctrl-C also where a shell started us with it ignored, end in a checkpoint.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    processes = Processes.join()
     trainer = fit(
-        config, data.images, a.out, resume=a.resume, minutes=a.minutes, device=processes.device(a.device),
-        processes=processes, stop=stop, labels=labels,
+        config, data.images, a.out, resume=a.resume, minutes=a.minutes, device=on, processes=processes, stop=stop,
+        labels=labels, space=space,
     )  # fmt: skip
     if processes.is_first:
         print(f"{a.out}: saved at iteration {trainer.iteration} of {config.iterations}", file=sys.stderr)
@@ -161,6 +166,7 @@ def _export(a: argparse.Namespace) -> None:
 def _frechet(a: argparse.Namespace) -> None:
     from ebm_core.checkpoint import load_model
     from ebm_core.config import override
+    from ebm_core.hub import open_space
     from train.data import DataConfig, load
     from train.evaluate.frechet import evaluate
 
@@ -168,13 +174,13 @@ def _frechet(a: argparse.Namespace) -> None:
         raise ValueError(f"{a.inception} is not there; give torch-fidelity's Inception weights or no --inception")
     net, info = load_model(find_model(a.model), a.device)
     split = Split.of(a)
-    train, test = (
-        load(DataConfig("zip", path), info.net.image_size, info.net.channels).images for path in (a.train, split.path)
-    )
+    space = open_space(info.space, info.net, a.device, find_model(a.model))
+    channels, size, _ = space.picture_shape
+    train, test = (load(DataConfig("zip", path), size, channels).images for path in (a.train, split.path))
     options = {"train": a.train, split.kind: split.path, "num": a.num, "seed": a.seed, "inception": a.inception,
                "set": a.set, "out": a.out}  # fmt: skip
     report = evaluate(
-        net, override(info.plan, a.set), train, test, num=a.num, seed=a.seed, out=a.out,
+        net, override(info.plan, a.set), space, train, test, num=a.num, seed=a.seed, out=a.out,
         inception_weights=a.inception, device=a.device, read_on=split.to_plain(),
         command=command_of(["evaluate", "frechet", a.model], options, a.device),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Training images on the device, and batches of them: pictures with their labels, where the model is conditional."""
+"""Training data on the device, and batches of them: points with their labels, where the model is conditional."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from ebm_core.attribute import Attribute
-from ebm_core.images import dequantise
+from ebm_core.space import Space
 from train.data.labels import FORM
 
 
 class Batch(NamedTuple):
-    """Images ``(B, C, H, W)`` in [0, 1] and label vectors ``(B, label_dim)``; None for an unconditional model."""
+    """Points ``(B, C, H, W)`` and label vectors ``(B, label_dim)``; None for an unconditional model."""
 
     x: Tensor
     y: Tensor | None = None
@@ -42,16 +42,21 @@ def label_vectors(labels: Sequence[Any], attribute: Attribute, names: Sequence[s
 
 
 class TrainingData:
-    """Images uint8 ``(N, C, H, W)``; ``labels (N, label_dim)`` if conditional.
+    """Pictures uint8 ``(N, C, H, W)``, kept as ``space`` packs them; ``labels (N, label_dim)`` if conditional.
 
-    ``balanced`` draws every different label equally often, however rare it is: four faces of five are young, and a
+    With ``mirror`` the mirror image of each is there too. ``balanced`` draws every different label equally often, however rare it is: four faces of five are young, and a
     model of "young" must learn the fifth as well.
     """
 
-    def __init__(self, images: Tensor, labels: Tensor | None, *, balanced: bool, device: str) -> None:
+    def __init__(
+        self, images: Tensor, labels: Tensor | None, space: Space, *, balanced: bool, mirror: bool, device: str
+    ) -> None:
         if labels is not None and len(labels) != len(images):
             raise ValueError(f"there are {len(images)} images and {len(labels)} labels")
-        self.images, self.labels = images.to(device), None if labels is None else labels.to(device)
+        if mirror:
+            images, labels = torch.cat([images, images.flip(3)]), None if labels is None else labels.repeat(2, 1)
+        self.space = space
+        self.packed, self.labels = space.pack_pictures(images.to(device)), None if labels is None else labels.to(device)
         self.weights: Tensor | None = None
         if balanced:
             if self.labels is None:
@@ -60,19 +65,19 @@ class TrainingData:
             self.weights = 1 / counts[kind]
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.packed)
 
     def draw(self, num: int, rng: torch.Generator) -> Batch:
-        """``num`` images with replacement, dequantised."""
+        """``num`` points with replacement, pixels dequantised."""
         if self.weights is None:
-            index = torch.randint(len(self), (num,), generator=rng, device=self.images.device)
+            index = torch.randint(len(self), (num,), generator=rng, device=self.packed.device)
         else:
             index = torch.multinomial(self.weights, num, replacement=True, generator=rng)
-        return Batch(dequantise(self.images[index], rng), None if self.labels is None else self.labels[index])
+        return Batch(self.space.unpack(self.packed[index], rng), None if self.labels is None else self.labels[index])
 
     def first(self, num: int) -> Batch:
-        """The first images, always the same ones, at the middle of their dequantisation."""
-        return Batch((self.images[:num].float() + 0.5) / 256, None if self.labels is None else self.labels[:num])
+        """The first points, always the same ones, pixels at the middle of their dequantisation."""
+        return Batch(self.space.unpack(self.packed[:num], None), None if self.labels is None else self.labels[:num])
 
     def label_sheet(self, num: int) -> Tensor | None:
         """Labels for ``num`` samples to look at: of few different ones each equally often, else those of the data."""

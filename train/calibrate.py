@@ -18,7 +18,7 @@ def calibrate(
 
     Raises ValueError when the data cannot be used or fewer than two are left, and when the disk refuses.
     """
-    images = load(config, scorer.net.image_size, scorer.net.channels).images[skip:][:first]
+    images = load(config, *scorer.size_and_channels).images[skip:][:first]
     if name is None:
         what = Path(config.path).name if config.source in ("zip", "folder") else f"{config.source} {config.split}"
         name = f"{what}, pictures {skip + 1} to {skip + len(images)}"

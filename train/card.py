@@ -19,7 +19,8 @@ from ebm_core.hub import MODEL_FILE, WEIGHTS
 from ebm_core.nets import EnergyNetwork
 from ebm_core.nets.scales import dead_scales, describe_dead
 from ebm_core.precision import for_sampling
-from ebm_core.sampling import sample, uniform_noise
+from ebm_core.sampling import sample
+from ebm_core.space import Space
 from train.evaluate.ood_sets import PIXELS
 from train.evaluate.split import saying
 from train.history import objective, parts_of, told
@@ -99,9 +100,9 @@ def sheet_labels(attribute: Attribute) -> list[Any]:
     return rows
 
 
-def draw_sheet(net: EnergyNetwork, info: ModelInfo, device: str) -> tuple[Tensor, list[str]]:
+def draw_sheet(net: EnergyNetwork, info: ModelInfo, space: Space, device: str) -> tuple[Tensor, list[str]]:
     """Samples of seed 0, ``COLUMNS`` in a row, and each row's label in words; all rows start from the same noise."""
-    c, attribute = info.net, info.attribute
+    attribute = info.attribute
     fast = for_sampling(net)
     values = sheet_labels(attribute) if attribute else [None]
     num = COLUMNS if attribute else COLUMNS * COLUMNS
@@ -109,10 +110,9 @@ def draw_sheet(net: EnergyNetwork, info: ModelInfo, device: str) -> tuple[Tensor
     for value in values:
         label = torch.tensor(attribute.encode(value), device=device) if attribute else None
         rng = torch.Generator(device).manual_seed(0)
-        for state in sample(conditioned(fast, label), uniform_noise((num, c.channels, c.image_size, c.image_size), rng),
-                            info.plan, rng):  # fmt: skip
+        for state in sample(conditioned(fast, label), space.noise(num, rng), info.plan, rng, space):
             final = state.x
-        drawn.append(final.cpu())
+        drawn.append(space.decode(final).cpu())
         if attribute and label is not None:
             words.append(attribute.describe(label.tolist()))
     return torch.cat(drawn), words

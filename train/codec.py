@@ -23,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(a: argparse.Namespace) -> None:
-    from ebm_core.codec import CODEC_FILE
     from ebm_core.config import ConfigError, load_toml
+    from ebm_core.hub import CODEC_FILE
     from train.codec_training import CodecRun, fit_codec, write_codec
     from train.data import load
     from train.run import check_run

@@ -9,6 +9,7 @@ from ebm_core.files import safe_name
 from ebm_core.nets import NetConfig
 from ebm_core.recipe import SEED
 from ebm_core.sampling import SamplePlan
+from ebm_core.space import SpaceConfig
 from train.data import DataConfig
 
 MAX_WIDTH = 0.28  # of a power-function average; 0.289 would weight the whole run alike
@@ -138,6 +139,7 @@ class TrainConfig:
 
     data: DataConfig
     net: NetConfig
+    space: SpaceConfig = field(default_factory=SpaceConfig)
     plan: SamplePlan = field(default_factory=SamplePlan)
     matching: MatchingConfig = field(default_factory=MatchingConfig)
     warm_start: WarmStartConfig = field(default_factory=WarmStartConfig)
@@ -145,6 +147,7 @@ class TrainConfig:
     log: LogConfig = field(default_factory=LogConfig)
     family: str = ""  # models of one family are trained on the same data and may be mixed
     attribute: Attribute | None = None  # what a conditional model is told of each picture
+    mirror: bool = False  # learn each picture's mirror image too
     balanced: bool = False  # draw rare labels as often as common ones
     start_from: str = ""  # a model (its name or path) whose weights the network starts with; "" = at random
     seed: int = 0

@@ -31,6 +31,9 @@ def export_run(run: Path, path: Path, average: str | None = None) -> Path:
         "parts": [asdict(part) for part in parts_of_run(run, config, state["iteration"])],
         "config": to_dict(config),
     }
-    info = ModelInfo(config.net, config.plan, portable(provenance), family=config.family, attribute=config.attribute)
+    info = ModelInfo(
+        config.net, config.plan, portable(provenance), family=config.family, attribute=config.attribute,
+        space=config.space,
+    )  # fmt: skip
     save_model(path, averaged, info)
     return path

@@ -11,6 +11,7 @@ from torch import Tensor
 from ebm_core.files import one_line
 from ebm_core.langevin import NonFiniteEnergyError
 from ebm_core.nets.scales import describe_dead
+from ebm_core.space import Space
 from train.config import TrainConfig
 from train.history import RunHistory
 from train.log import RunLog
@@ -21,7 +22,7 @@ from train.trainer import ALONE, DivergedError, Trainer
 
 def fit(
     config: TrainConfig, data: Tensor, run: Path, *, resume: bool, minutes: float | None, device: str,
-    processes: Processes = ALONE, stop: Event | None = None, labels: Tensor | None = None,
+    processes: Processes = ALONE, stop: Event | None = None, labels: Tensor | None = None, space: Space | None = None,
 ) -> Trainer:
     """Train until the config's iterations or ``minutes`` are over or ``stop`` is set; each leaves a checkpoint.
 
@@ -30,7 +31,7 @@ def fit(
     """
     if processes.is_first:
         check_run(run, resume)
-    trainer = Trainer(config, data, device, processes, labels)
+    trainer = Trainer(config, data, device, processes, labels, space)
     if resume:
         state = load_state(run, device)
         try:

@@ -45,7 +45,7 @@ def pair_by_transport(x_source: Tensor, x_data: Tensor, y: Tensor | None = None)
     """
     cost = torch.cdist(x_source.flatten(1).float(), x_data.flatten(1).float()).square()
     if y is not None:
-        cost = cost + x_data[0].numel() * len(x_data) * torch.cdist(y, y).gt(0)  # more than any pairing could save
+        cost = cost + (cost.amax() + 1) * len(x_data) * torch.cdist(y, y).gt(0)  # more than any pairing could save
     _, columns = linear_sum_assignment(cost.cpu().numpy())
     return x_data[torch.as_tensor(columns, device=x_data.device)]
 

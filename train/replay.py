@@ -1,26 +1,26 @@
-"""Replay buffer of past samples, uint8 and on the device."""
+"""Replay buffer of past samples, packed and on the device."""
 
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from ebm_core.images import dequantise, quantise
+from ebm_core.space import Space
 from train.batch import Batch
 
 
 class ReplayBuffer:
-    """Up to ``capacity`` past images, each with the label that it was sampled for.
+    """Up to ``capacity`` past points of a ``space``, each with the label that it was sampled for.
 
     ``ring`` forgets the oldest first. ``reservoir`` keeps a uniform sample of everything ever added
     (algorithm R, one draw for each image).
     """
 
     def __init__(
-        self, capacity: int, shape: tuple[int, int, int], kind: Literal["ring", "reservoir"], device: str,
-        label_dim: int = 0,
-    ) -> None:  # fmt: skip
-        self.images = torch.zeros(capacity, *shape, dtype=torch.uint8, device=device)
+        self, capacity: int, space: Space, kind: Literal["ring", "reservoir"], device: str, label_dim: int = 0
+    ) -> None:
+        self.space = space
+        self.images = space.pack(torch.zeros(1, *space.shape, device=device)).repeat(capacity, 1, 1, 1)
         self.labels = torch.zeros(capacity, label_dim, device=device)
         self.kind = kind
         self.num_added = 0
@@ -29,13 +29,13 @@ class ReplayBuffer:
         return min(self.num_added, len(self.images))
 
     def add(self, batch: Batch, rng: torch.Generator) -> None:
-        """Store images ``(B, C, H, W)`` in [0, 1] and labels; raises ValueError when a batch exceeds the capacity."""
+        """Store points ``(B, C, H, W)`` and labels; raises ValueError when a batch exceeds the capacity."""
         x, capacity = batch.x, len(self.images)
         y = x.new_zeros(len(x), 0) if batch.y is None else batch.y
         if len(x) > capacity:
             raise ValueError(f"a batch of {len(x)} does not fit a replay buffer of {capacity}")
         order = torch.arange(self.num_added, self.num_added + len(x), device=x.device)
-        images = quantise(x)
+        images = self.space.pack(x)
         if self.kind == "ring":
             self._store(order % capacity, images, y)
         else:
@@ -54,10 +54,10 @@ class ReplayBuffer:
         self.images[slots], self.labels[slots] = images, labels
 
     def draw(self, num: int, rng: torch.Generator) -> Batch:
-        """``num`` stored images with replacement, dequantised to [0, 1]."""
+        """``num`` stored points with replacement, pixels dequantised."""
         index = torch.randint(len(self), (num,), generator=rng, device=self.images.device)
         labels = self.labels[index] if self.labels.shape[1] else None
-        return Batch(dequantise(self.images[index], rng), labels)
+        return Batch(self.space.unpack(self.images[index], rng), labels)
 
     def state_dict(self) -> dict[str, Any]:
         held = len(self)

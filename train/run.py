@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ebm_core.config import from_dict, to_dict
 from ebm_core.files import check_new_folder, write_atomically
+from ebm_core.sampling import without_clamp
 from train.config import TrainConfig
 
 STATE, CONFIG, LOG, SHEETS = "state.pt", "config.json", "log.jsonl", "sheets"
@@ -84,8 +85,9 @@ def load_config(run: Path) -> TrainConfig:
     if not path.is_file():
         raise RunError(f"{run} is not a run: it has no {CONFIG}")
     try:
-        return from_dict(TrainConfig, json.loads(path.read_bytes()))
-    except ValueError as error:
+        content = json.loads(path.read_bytes())
+        return from_dict(TrainConfig, content | {"plan": without_clamp(content["plan"])})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(f"{path} cannot be read: {error}") from error
 
 

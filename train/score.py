@@ -119,7 +119,7 @@ def _score_part(
 
     def read(name: str) -> Picture | PictureError:
         try:
-            return read_picture(files.read(name), scorer.net.image_size, scorer.net.channels, options.limits)
+            return read_picture(files.read(name), *scorer.size_and_channels, options.limits)
         except PictureError as error:
             return error
 

@@ -10,11 +10,12 @@ from tqdm import tqdm
 
 from ebm_core.checkpoint import load_model
 from ebm_core.energy import EnergyFn
-from ebm_core.hub import find_model
+from ebm_core.hub import find_model, open_space
 from ebm_core.nets import NetConfig
 from ebm_core.nets.folding import folded
 from ebm_core.ood import CALIBRATED, Calibration, Measured, joined, measure
 from ebm_core.recipe import fingerprint
+from ebm_core.space import Space
 
 
 class Scorer(NamedTuple):
@@ -22,6 +23,7 @@ class Scorer(NamedTuple):
 
     energy: EnergyFn
     net: NetConfig
+    space: Space
     calibration: Calibration | None
     path: Path
     fingerprint: str
@@ -35,6 +37,12 @@ class Scorer(NamedTuple):
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
+    def size_and_channels(self) -> tuple[int, int]:
+        """Of the pictures that it scores."""
+        channels, size, _ = self.space.picture_shape
+        return size, channels
+
+    @property
     def score_names(self) -> list[str]:
         """Names of the scores that there are, in the order of ``ebm_core.ood.scores``."""
         scales = (f"scale_{i}" for i in range(len(self.net.layouts)))
@@ -42,7 +50,7 @@ class Scorer(NamedTuple):
 
     def measure(self, u8: Tensor) -> Measured:
         """``ebm_core.ood.measure`` of one batch, without the heat maps: a million of them fill any memory."""
-        measured = measure(self.energy, u8, self.device)
+        measured = measure(self.energy, u8, self.space, self.device)
         return measured._replace(heat=measured.heat[:, :0, :0])
 
     def measure_all(self, u8: Tensor, batch: int, title: str) -> Measured:
@@ -70,4 +78,5 @@ def load_scorer(model: str, device: str, *, calibrated: bool = True) -> Scorer:
             "score pictures"
         )
     calibration = Calibration.from_plain(info.calibration, info.weights) if calibrated else None
-    return Scorer(folded(net), info.net, calibration, path, fingerprint(path), device, info.provenance)
+    space = open_space(info.space, info.net, device, path)
+    return Scorer(folded(net), info.net, space, calibration, path, fingerprint(path), device, info.provenance)

@@ -10,11 +10,13 @@ from ebm_core.captured import captured
 from ebm_core.compose import conditioned
 from ebm_core.device import has_amx, has_bf16
 from ebm_core.energy import EnergyFn
+from ebm_core.hub import open_space
 from ebm_core.nets import EnergyNetwork
 from ebm_core.nets.blocks import shared_weights
 from ebm_core.nets.folding import folded, refold
 from ebm_core.nets.scales import dead_scales, scale_spreads
-from ebm_core.sampling import sample, uniform_noise
+from ebm_core.sampling import sample
+from ebm_core.space import Space
 from train.batch import Batch, TrainingData
 from train.compiled import compiled_chain, energy_of_labels
 from train.config import OptimConfig, TrainConfig
@@ -51,9 +53,10 @@ class Trainer:
 
     def __init__(
         self, config: TrainConfig, data: Tensor, device: str, processes: Processes = ALONE,
-        labels: Tensor | None = None,
+        labels: Tensor | None = None, space: Space | None = None,
     ) -> None:  # fmt: skip
         self.config, self.device, self.processes = config, device, processes
+        self.space = space or open_space(config.space, config.net, device)
         torch.manual_seed(config.seed)  # the initial weights; everything later draws from self.rng
         self.net = EnergyNetwork(config.net).to(device)
         if config.start_from:
@@ -68,10 +71,11 @@ class Trainer:
         self.averages = self._new_averages()
         self.optimiser = Optimiser(self.net, config.warm_start.optim)
         self.rng = torch.Generator(device).manual_seed(config.seed + processes.rank * SEED_STRIDE)
-        shape = (config.net.channels, config.net.image_size, config.net.image_size)
         capacity = processes.share(config.icd.buffer_size, "buffer_size")
-        self.buffer = ReplayBuffer(capacity, shape, config.icd.buffer_kind, device, config.net.label_dim)
-        self.data = TrainingData(data, labels, balanced=config.balanced, device=device)
+        self.buffer = ReplayBuffer(capacity, self.space, config.icd.buffer_kind, device, config.net.label_dim)
+        self.data = TrainingData(
+            data, labels, self.space, balanced=config.balanced, mirror=config.mirror, device=device
+        )
         self.iteration = 0
 
     @property
@@ -131,8 +135,7 @@ class Trainer:
         """The energy that makes the chain, for labels ``y``; it reads them where it read them first."""
         share = self.processes.share(self.config.icd.batch_size, "batch size")
         if self._chain_energy is None:
-            c = self.config.net
-            x = torch.zeros(share, c.channels, c.image_size, c.image_size, device=self.device)
+            x = torch.zeros(share, *self.space.shape, device=self.device)
             self.chain_labels = None if y is None else y.clone()
             if self.config.compile:
                 self._chain_energy = compiled_chain(self.chain_net, self.chain_labels)
@@ -145,12 +148,11 @@ class Trainer:
     def sample_sheet(self, num: int) -> tuple[Tensor, Tensor]:
         """Algorithm 2 from noise with the averaged network: the same noise every time, so sheets can be compared."""
         rng = torch.Generator(self.device).manual_seed(self.config.seed + 1)
-        c = self.config.net
-        x = uniform_noise((num, c.channels, c.image_size, c.image_size), rng)
+        x = self.space.noise(num, rng)
         energy = conditioned(folded(self.averages.main.net), self.data.label_sheet(num))
-        for state in sample(energy, x, self.config.plan, rng):
+        for state in sample(energy, x, self.config.plan, rng, self.space):
             pass
-        return state.x, state.energy
+        return self.space.decode(state.x), state.energy
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -191,12 +193,14 @@ class Trainer:
 
     def _matching_step(self) -> StepOutput:
         data = self._batch(self.config.warm_start.batch_size)
-        return matching_step(self.net, data, self.config, self.rng, self.energy_of)
+        return matching_step(self.net, data, self.config, self.rng, self.space, self.energy_of)
 
     def _icd_step(self) -> StepOutput:
         refold(self.chain_net, self.net)
         match, pos = self._batch(self.config.icd.matching_batch), self._batch(self.config.icd.batch_size)
-        return icd_step(self.net, self.chain_energy, pos, match, self.buffer, self.config, self.rng, self.energy_of)
+        return icd_step(
+            self.net, self.chain_energy, pos, match, self.buffer, self.config, self.rng, self.space, self.energy_of
+        )
 
     def _check(self, figures: dict[str, Tensor]) -> None:
         gap = float(figures.get("energy_gap", torch.zeros(())))

@@ -43,6 +43,7 @@ def run(a: argparse.Namespace) -> None:
     """A trial whose JSON is there already is not made again; the table has all that are in the folder."""
     from ebm_core.config import load_toml
     from ebm_core.files import write_atomically
+    from ebm_core.hub import open_space
     from train.data import DataConfig, load
 
     options = {"data": a.data, "val": a.val, "core_minutes": a.core_minutes, "num": a.num, "out": a.out}
@@ -51,7 +52,7 @@ def run(a: argparse.Namespace) -> None:
         if result.is_file():
             continue
         config = load_toml(TrainConfig, path, [f'data.path="{a.data}"'])
-        size, channels = config.net.image_size, config.net.channels
+        channels, size, _ = open_space(config.space, config.net, a.device).picture_shape
         train, val = (load(DataConfig("zip", p), size, channels).images for p in (a.data, a.val))
         row = trial(config, train, val, 60 * a.core_minutes, a.num, a.device)
         command = command_of(["trials", str(path)], options, a.device)
@@ -74,26 +75,29 @@ def trial(config: TrainConfig, train: Tensor, val: Tensor, seconds: float, num: 
     iterations = max(10, round(seconds / (sum(durations) / TIMED)))
     config = replace(config, warm_start=replace(config.warm_start, iterations=iterations))
     trainer, spent, curve = Trainer(config, train, device), 0.0, []
+    space = trainer.space
     marks = [seconds * share for share in (1 / 6, 1 / 3, 2 / 3)]
     for duration in _steps(trainer):
         spent += duration
         if marks and spent >= marks[0]:
             marks.pop(0)
-            curve.append({"core_seconds": round(spent), "held_out": held_out_loss(trainer.net, config, val)})
+            curve.append({"core_seconds": round(spent), "held_out": held_out_loss(trainer.net, config, val, space)})
         if trainer.iteration == iterations:
             break
-    averages = {name: held_out_loss(average.net, config, val) for name, average in trainer.averages.by_name.items()}
+    averages = {name: held_out_loss(average.net, config, val, space) for name, average in trainer.averages.by_name.items()}
     best = min(averages, key=averages.__getitem__)
     row: dict[str, Any] = {
         "iterations": iterations, "core_seconds": round(spent), "seed": config.seed,
         "parameters": sum(p.numel() for p in trainer.net.parameters()), "batch_size": config.warm_start.batch_size,
         "pictures_per_core_second": round(iterations * config.warm_start.batch_size / spent, 1),
-        "curve": curve, "held_out": held_out_loss(trainer.net, config, val), "averages": averages, "best": best,
+        "curve": curve, "held_out": held_out_loss(trainer.net, config, val, space), "averages": averages, "best": best,
         "scales": {key: float(value) for key, value in trainer.scale_figures().items()}, "distance": None, "num": num,
     }  # fmt: skip
     if num:
         distance = FrechetDistance(val, device=device)
-        samples, _ = draw_samples(trainer.averages.by_name[best].net, config.plan, num, config.seed, device=device)
+        samples, _ = draw_samples(
+            trainer.averages.by_name[best].net, config.plan, num, config.seed, space=space, device=device
+        )
         floor = train[torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[:num]]
         row |= {"features": distance.name, "distance": distance(samples), "floor": distance(floor)}
     return row

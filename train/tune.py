@@ -12,6 +12,7 @@ from torch import Tensor
 from ebm_core.arguments import whole
 from ebm_core.recipe import SEED
 from ebm_core.sampling import SamplePlan
+from ebm_core.space import Space
 from train.provenance import add_allow_dirty, command_of, provenance
 
 STEPS = (80, 120, 160, 200, 240, 320)
@@ -33,17 +34,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(a: argparse.Namespace) -> None:
     """Writes the best plan and the whole comparison into the model file; prints it."""
     from ebm_core.checkpoint import load_model, replace_plan
-    from ebm_core.hub import find_model
+    from ebm_core.hub import find_model, open_space
     from train.data import DataConfig, load
 
     path = find_model(a.model)
     net, info = load_model(path, a.device)
-    images = load(DataConfig("zip", a.data), info.net.image_size, info.net.channels).images
+    space = open_space(info.space, info.net, a.device, path)
+    images = load(DataConfig("zip", a.data), space.picture_shape[1], space.picture_shape[0]).images
     if len(images) < LEAST_PICTURES:
         raise ValueError(f"{a.data} has {len(images)} pictures; a plan is chosen on {LEAST_PICTURES} or more of them")
     if info.attribute is not None:
         raise ValueError(f"{a.model} is conditional and walks with its family's plan; tune the unconditional model")
-    rows = compare(net, info.plan, images, a.steps, num=a.num, seed=a.seed, device=a.device)
+    rows = compare(net, info.plan, images, a.steps, space=space, num=a.num, seed=a.seed, device=a.device)
     best = min(rows, key=lambda row: row["distance"])
     plan = best.pop("plan")
     for row in rows:
@@ -56,7 +58,7 @@ def run(a: argparse.Namespace) -> None:
 
 
 def compare(
-    net: Any, plan: SamplePlan, images: Tensor, steps: Sequence[int], *, num: int, seed: int, device: str
+    net: Any, plan: SamplePlan, images: Tensor, steps: Sequence[int], *, space: Space, num: int, seed: int, device: str
 ) -> list[dict[str, Any]]:
     """The Fréchet distance to ``images`` uint8 ``(N, 3, H, W)`` of samples by the model's own plan and without jolts.
 
@@ -70,7 +72,7 @@ def compare(
     own, lengths = {plan.num_steps: plan}, {length: straight(plan, length) for length in sorted(set(steps))}
     for name, plans in (("the model's own", own), ("no jolts", lengths)):
         longest = plans[max(plans)]
-        walks = draw_walks(net, longest, num, seed, at=tuple(plans), batch=BATCH, device=device)
+        walks = draw_walks(net, longest, num, seed, space=space, at=tuple(plans), batch=BATCH, device=device)
         for length, samples in walks.items():
             rows.append({
                 "name": f"{name}, {length} steps", "steps": length, "distance": round(distance(samples), 2),

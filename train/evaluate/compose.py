@@ -81,11 +81,11 @@ def draw(
         for i in range(num)
     ]  # fmt: skip
     nets, base = {name: net for name, (net, _) in models.items()}, infos[""]
-    reference = Reference(nets[""], base.plan.langevin)
-    shape = (base.net.channels, base.net.image_size, base.net.image_size)
+    space = open_space(base.space, base.net, device)
+    reference = Reference(nets[""], base.plan.langevin, space)
     return draw_chains(
-        lambda part: energy_of_each(compositions[part], nets, reference), shape, compositions[0].plan(infos), num, seed,
-        batch=BATCH, device=device, title=case.name,
+        lambda part: energy_of_each(compositions[part], nets, reference, space), space, compositions[0].plan(infos), num,
+        seed, batch=BATCH, device=device, title=case.name,
     )  # fmt: skip
 
 

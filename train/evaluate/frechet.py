@@ -41,7 +41,7 @@ def evaluate(
     64 samples and a sheet of the first 8 with their nearest training images into ``out``.
     """
     started = time.monotonic()
-    samples, energies = draw_samples(net, plan, num, seed, device=device)
+    samples, energies = draw_samples(net, plan, num, seed, space=space, device=device)
     seconds = time.monotonic() - started
     rng = torch.Generator().manual_seed(seed)
     noise = images.quantise(torch.rand(samples.shape, generator=rng))

@@ -5,8 +5,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ebm_core.images import dequantise
 from ebm_core.nets import EnergyNetwork
+from ebm_core.space import Space
 from train.batch import Batch
 from train.config import TrainConfig
 from train.step import matching_step
@@ -16,7 +16,7 @@ BATCH = 64
 
 
 def held_out_loss(
-    net: EnergyNetwork, config: TrainConfig, images: Tensor, labels: Tensor | None = None, num: int = 256
+    net: EnergyNetwork, config: TrainConfig, images: Tensor, space: Space, labels: Tensor | None = None, num: int = 256
 ) -> float:
     """Mean over the first ``num`` of ``images``, uint8 ``(N, C, H, W)``, at fixed noise and uniform ``t``.
 
@@ -27,6 +27,6 @@ def held_out_loss(
     losses = []
     for start in range(0, min(num, len(images)), BATCH):
         part = slice(start, min(start + BATCH, num))
-        batch = Batch(dequantise(images[part], rng), None if labels is None else labels[part])
-        losses.append(matching_step(net, batch, even, rng).figures["matching"])
+        batch = Batch(space.encode(images[part], rng), None if labels is None else labels[part])
+        losses.append(matching_step(net, batch, even, rng, space).figures["matching"])
     return float(torch.stack(losses).mean())

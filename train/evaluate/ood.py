@@ -47,7 +47,7 @@ def prepare(scorer: Scorer, folder: Path, inside: str, skip: int | None) -> Sett
     if inside not in KEPT and not Path(inside).is_file():
         raise ValueError(f"'{inside}' is neither one of {', '.join(KEPT)} nor a zip of in-distribution pictures")
     config = KEPT[inside].find(folder) if inside in KEPT else DataConfig("zip", inside)
-    images = load(config, scorer.net.image_size, scorer.net.channels).images
+    images = load(config, *scorer.size_and_channels).images
     skip = len(images) // 2 if skip is None else skip
     if len(images) - skip < 2:
         raise ValueError(f"--skip {skip} of {len(images)} in-distribution pictures must leave two or more")

@@ -26,7 +26,10 @@ def judge(lab: Lab, name: str, trained: Trained, test: str, num: int) -> dict[st
 
     def compute() -> dict[str, Any]:
         try:
-            samples, _ = draw_samples(trained.net, config.plan, num, config.seed, device=lab.device)
+            samples, _ = draw_samples(
+                trained.net, config.plan, num, config.seed, space=open_space(config.space, config.net, lab.device),
+                device=lab.device,
+            )
         except NonFiniteEnergyError:
             return {"distance": None, "score": None, "shown": torch.zeros(0, 3, *[config.net.image_size] * 2)}
         distance = lab.distance_to(test, config.net.image_size)

@@ -10,7 +10,8 @@ from ebm_core.diversity import mean_pairwise_distance
 from ebm_core.images import quantise
 from ebm_core.nets import EnergyNetwork
 from ebm_core.precision import for_sampling
-from ebm_core.sampling import SamplePlan, sample, uniform_noise
+from ebm_core.sampling import SamplePlan, sample
+from ebm_core.space import pixels
 from ebm_core.transitions import scaled
 from train.history import objective
 from train.reproduce.experiment import Claim, Experiment, Findings, Size
@@ -63,19 +64,19 @@ def run(lab: Lab, s: Settings) -> Findings:
 
 def _walk(lab: Lab, net: EnergyNetwork, own: SamplePlan, strength: float | None, s: Settings) -> dict[str, Any]:
     """Distances and mean energies by step, the start, and pictures at the end of every round and of the walk."""
-    net, c = for_sampling(net), net.config
+    space, net = pixels(net.config.channels, net.config.image_size), for_sampling(net)
     rng = torch.Generator(lab.device).manual_seed(s.seed)
-    noise = uniform_noise((s.chains, c.channels, c.image_size, c.image_size), rng)
+    noise = space.noise(s.chains, rng)
     start, plan = noise, own
     if strength is not None:
-        for state in sample(net, noise[:1], own, rng):
+        for state in sample(net, noise[:1], own, rng, space):
             start = state.x.expand_as(noise)
         # The first round, too, begins with a transition.
         plan = replace(own, rounds=s.rounds, move_noise=True, transition=scaled(own.transition, strength))
     # The state with the number of a round's first step has had its transition already.
     ends = {(number + 1) * plan.langevin.steps - 1 for number in range(plan.rounds)} | {plan.num_steps}
     distances, energies, pictures = [], [], []
-    for state in sample(net, start, plan, rng):
+    for state in sample(net, start, plan, rng, space):
         distances.append(float(mean_pairwise_distance(state.x)))
         energies.append(float(state.energy.mean()))
         if state.step in ends:

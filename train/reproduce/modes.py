@@ -9,7 +9,8 @@ from ebm_core.config import to_dict
 from ebm_core.images import quantise
 from ebm_core.nets import EnergyNetwork
 from ebm_core.precision import for_sampling
-from ebm_core.sampling import SamplePlan, sample, uniform_noise
+from ebm_core.sampling import SamplePlan, sample
+from ebm_core.space import pixels
 from train.config import TrainConfig
 from train.evaluate.frechet import nearest
 from train.history import objective
@@ -77,16 +78,15 @@ def _plunge(
 
     def compute() -> dict[str, Any]:
         train_images, test = (lab.images(file, net.config.image_size) for file in files)
-        fast, c = for_sampling(net), net.config
+        fast, space = for_sampling(net), pixels(net.config.channels, net.config.image_size)
         rng = torch.Generator(lab.device).manual_seed(s.seed)
-        noise = uniform_noise((s.chains, c.channels, c.image_size, c.image_size), rng)
-        data = (test[: s.chains].to(lab.device).float() + 0.5) / 256
+        noise, data = space.noise(s.chains, rng), space.encode(test[: s.chains].to(lab.device))
         down = replace(plan, rounds=0, refinement_steps=s.steps, langevin=replace(plan.langevin, noise_std=0.0))
         error_of_test = median(nearest(test[:500], train_images)[0].tolist())
         result: dict[str, Any] = {"data_saturated": saturated_share(test)}
         for start, x in (("noise", noise), ("data", data)):
             energies = []
-            for state in sample(fast, x, down, rng):
+            for state in sample(fast, x, down, rng, space):
                 energies.append(float(state.energy.mean()))
             order = state.energy.argsort()[: s.pictures]
             lowest = quantise(state.x[order]).cpu()

@@ -9,10 +9,11 @@ from torch import Tensor
 
 from ebm_core.config import to_dict
 from ebm_core.energy import EnergyFn
-from ebm_core.images import dequantise, quantise
+from ebm_core.images import quantise
 from ebm_core.langevin import drain, langevin_chain
 from ebm_core.precision import for_sampling
-from ebm_core.sampling import SamplePlan, uniform_noise
+from ebm_core.sampling import SamplePlan
+from ebm_core.space import Space, pixels
 from ebm_core.transitions import transition
 from train.evaluate.features import INCEPTION
 from train.history import objective
@@ -68,27 +69,27 @@ def settings(size: Size) -> Settings:
 
 
 def replay_pool(
-    energy: EnergyFn, shape: tuple[int, ...], plan: SamplePlan, protocol: Protocol, rng: torch.Generator,
+    energy: EnergyFn, space: Space, plan: SamplePlan, protocol: Protocol, rng: torch.Generator,
     pause: Callable[[], Any] = lambda: None,
 ) -> Tensor:  # fmt: skip
     """The pool's final images, uint8 ``(pool, C, H, W)``; ``pause`` is called before every visit."""
     p, device = protocol, rng.device
-    pool = torch.zeros(p.pool, *shape, dtype=torch.uint8, device=device)
+    pool = torch.zeros(p.pool, *space.picture_shape, dtype=torch.uint8, device=device)
 
     def visit(which: Tensor, x: Tensor) -> None:
         pause()
-        pool[which] = quantise(drain(langevin_chain(energy, x, plan.langevin, rng)))
+        pool[which] = quantise(drain(langevin_chain(energy, x, plan.langevin, rng, space.keep)))
 
     filling = torch.arange(p.pool, device=device).split(p.visited)
     for which in filling:
-        visit(which, uniform_noise((len(which), *shape), rng))
+        visit(which, space.noise(len(which), rng))
     for _ in range(p.visits - len(filling)):
         which = torch.randint(p.pool, (p.visited,), generator=rng, device=device)
-        visit(which, transition(dequantise(pool[which], rng), plan.transition, rng))
+        visit(which, space.jolt(space.encode(pool[which], rng), plan.transition, rng))
     turns = torch.arange(p.pool, device=device).split(p.last_visited)
     for number in range(p.last_visits):
         which = turns[number % len(turns)]
-        visit(which, dequantise(pool[which], rng))
+        visit(which, space.encode(pool[which], rng))
     return pool
 
 
@@ -127,12 +128,11 @@ def run(lab: Lab, s: Settings) -> Findings:
 
 def _draw(lab: Lab, net: Any, plan: SamplePlan, s: Settings) -> Tensor:
     """Pools one after the other until there are enough; the last one may be cut."""
-    fast, c = for_sampling(net), net.config
+    fast, space = for_sampling(net), pixels(net.config.channels, net.config.image_size)
     pools = []
     for number in range(-(-s.num_samples // s.protocol.pool)):
         rng = torch.Generator(lab.device).manual_seed(s.seed + number)
-        shape = (c.channels, c.image_size, c.image_size)
-        pools.append(replay_pool(fast, shape, plan, s.protocol, rng, lab.seconds_left).cpu())
+        pools.append(replay_pool(fast, space, plan, s.protocol, rng, lab.seconds_left).cpu())
     return torch.cat(pools)[: s.num_samples]
 
 
