@@ -92,7 +92,7 @@ def _variants(
 
 def _chain(energy: EnergyFn, x: Tensor, config: LangevinConfig) -> Callable[[], Tensor]:
     rng = torch.Generator(x.device).manual_seed(0)
-    return lambda: drain(langevin_chain(energy, x, config, rng))
+    return lambda: drain(langevin_chain(energy, x, config, rng, lambda x: x.clamp(0, 1)))
 
 
 def _relative_error(energy: Tensor, expected: Tensor) -> float:

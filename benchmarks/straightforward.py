@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torchvision import transforms
 
 from ebm_core.nets import EnergyNetwork
-from ebm_core.sampling import uniform_noise
 from train.config import TrainConfig
 from train.losses import contrastive_divergence, energy_penalty, entropy, sampler_energy
 
@@ -63,7 +62,7 @@ class Training:
         x_pos = torch.stack([(self.images[i] + torch.rand(self.images[i].shape)) / 256 for i in chosen]).to(self.device)
         past = [self.buffer[i] for i in self.rng.choice(len(self.buffer), c.batch_size)]
         x = torch.stack([self.augment(torch.from_numpy(image).float() / 255) for image in past]).to(self.device)
-        fresh = uniform_noise(tuple(x.shape), torch.Generator()).to(self.device)
+        fresh = torch.rand(x.shape, generator=torch.Generator()).to(self.device)
         x = torch.where(torch.rand(len(x), 1, 1, 1, device=self.device) < c.reinit_prob, fresh, x)
         langevin = self.config.plan.langevin
         for _ in range(c.steps - 1):

@@ -22,14 +22,14 @@ def compare(name: str, config: TrainConfig, images: Tensor, device: str, repeats
     ours = seconds(trainer.step, device, repeats)
     baseline = seconds(Training(trainer.net, images, config, device).iteration, device, repeats)
     data = trainer._batch(config.icd.batch_size)
-    x = chain_starts(trainer.buffer, data, config, trainer.rng).x
+    x = chain_starts(trainer.buffer, data, config, trainer.rng, trainer.space).x
     energy = trainer.chain_energy(None)
     langevin = replace(config.plan.langevin, steps=config.icd.steps - config.icd.kl_steps)
     parts = {
         "draw": lambda: trainer._batch(config.icd.batch_size),
-        "start and transitions": lambda: chain_starts(trainer.buffer, data, config, trainer.rng),
+        "start and transitions": lambda: chain_starts(trainer.buffer, data, config, trainer.rng, trainer.space),
         "fold": lambda: refold(trainer.chain_net, trainer.net),
-        "chain": lambda: drain(langevin_chain(energy, x, langevin, trainer.rng)),
+        "chain": lambda: drain(langevin_chain(energy, x, langevin, trainer.rng, trainer.space.keep)),
         "clip and optimiser": lambda: (trainer.optimiser.clip(), trainer.optimiser.step(0.0)),
         "moving average": lambda: trainer.averages.update(trainer.net),
     }
@@ -48,7 +48,8 @@ def warm_start_rate(config: TrainConfig, images: Tensor, device: str, repeats: i
     trainer = Trainer(config, images, device)
 
     def iteration() -> None:
-        loss = matching_step(trainer.net, trainer._batch(config.warm_start.batch_size), config, trainer.rng).loss
+        data = trainer._batch(config.warm_start.batch_size)
+        loss = matching_step(trainer.net, data, config, trainer.rng, trainer.space).loss
         trainer.optimiser.zero_grad()
         loss.backward()
         trainer.optimiser.clip()

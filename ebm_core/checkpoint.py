@@ -39,7 +39,7 @@ class ModelInfo:
     calibration: dict[str, Any] = field(default_factory=dict)  # quantiles of held-out energies; may be empty
     family: str = ""  # models of one family were trained on the same data and may be mixed; "" = with none
     attribute: Attribute | None = None  # what the labels of a conditional model mean
-    space: SpaceConfig = SpaceConfig()  # that its chains walk in
+    space: SpaceConfig = field(default_factory=SpaceConfig)  # that its chains walk in
     weights: str = field(default="", compare=False)  # digest of the weights it came with; "" = they were not read
 
 

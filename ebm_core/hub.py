@@ -99,10 +99,10 @@ def open_space(config: SpaceConfig, net: NetConfig, device: str = "cpu", model: 
             "own codec, or train it again"
         )
     if codec.config.latent_shape != (net.channels, net.image_size, net.image_size):
-        c, h, w = codec.config.latent_shape
+        c, side, _ = codec.config.latent_shape
         raise CheckpointError(
             f"the network takes points of {net.channels} channels and side {net.image_size}, the latents of {path} "
-            f"have {c} and {h}; set [net] channels and image_size to these"
+            f"have {c} and {side}; set [net] channels and image_size to these"
         )
     return latent(codec)
 

@@ -31,7 +31,7 @@ MOST_STRETCHED = 1.25  # shipped ones need 1.06; an energy that would need more 
 
 
 def fixed_noise(space: Space, net: EnergyNetwork) -> Tensor:
-    """The same points of noise for all models of a family, ``(NUM_PICTURES, *space.shape)``, on the network's device."""
+    """The same points of noise for all models of a family, ``(NUM_PICTURES, ...)``, on the network's device."""
     return space.noise(NUM_PICTURES, torch.Generator().manual_seed(SEED)).to(next(net.parameters()).device)
 
 

@@ -39,8 +39,9 @@ CALIBRATED = ("typicality", "complexity")  # scores that exist only beside held-
 class Measured(NamedTuple):
     """What one pass says of ``B`` pictures, on the CPU.
 
-    ``energy (B,)``, ``scale_energies (B, S)``, ``grad_norm (B,)``, ``heat (B, h, w)``: for each pixel, or
-    each position of the latents, the norm over channels of the energy's gradient, and ``bits (B,)``: bits per pixel of the picture as a PNG.
+    ``energy (B,)``, ``scale_energies (B, S)``, ``grad_norm (B,)``, ``heat (B, h, w)``: for each pixel, or each position
+    of the latents, the norm over channels of the energy's gradient, and ``bits (B,)``: bits per pixel of the picture as
+    a PNG.
     """
 
     energy: Tensor
@@ -51,8 +52,10 @@ class Measured(NamedTuple):
 
 
 def measure(energy: EnergyFn, u8: Tensor, space: Space, device: str = "cpu") -> Measured:
-    """Measure pictures uint8 ``(B, C, H, W)`` in one batch by an energy of the points of ``space``. Raises ValueError for pictures of another kind, and when
-    an energy is not finite."""
+    """Measure pictures uint8 ``(B, C, H, W)`` in one batch by an energy of the points of ``space``.
+
+    Raises ValueError for pictures of another kind, and when an energy is not finite.
+    """
     if u8.dtype != torch.uint8 or u8.dim() != 4:
         raise ValueError(f"pictures to score are uint8 (B, C, H, W), got {u8.dtype} of shape {tuple(u8.shape)}")
     result = energy_and_grad(energy, space.encode(u8.to(device)))

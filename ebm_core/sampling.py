@@ -54,7 +54,7 @@ def without_clamp(plan: dict[str, Any]) -> dict[str, Any]:
 def sample(
     energy: EnergyFn, x: Tensor, plan: SamplePlan, rng: torch.Generator, space: Space, *, first_step: int = -1
 ) -> Generator[ChainState, None, Tensor]:
-    """Algorithm 2 of ICD from the points ``x`` of a ``space``; yields ``plan.num_steps + 1`` states, the last one final.
+    """Algorithm 2 of ICD from points ``x`` of a ``space``; yields ``plan.num_steps + 1`` states, the last one final.
 
     A consumer may pause between two states for as long as it likes: all that the chain is lives in the
     generator and in ``rng``, so going on later is exact. With a ``first_step`` from 0 it begins in the middle: the

@@ -44,8 +44,8 @@ def label_vectors(labels: Sequence[Any], attribute: Attribute, names: Sequence[s
 class TrainingData:
     """Pictures uint8 ``(N, C, H, W)``, kept as ``space`` packs them; ``labels (N, label_dim)`` if conditional.
 
-    With ``mirror`` the mirror image of each is there too. ``balanced`` draws every different label equally often, however rare it is: four faces of five are young, and a
-    model of "young" must learn the fifth as well.
+    With ``mirror`` the mirror image of each is there too. ``balanced`` draws every different label equally often,
+    however rare it is: four faces of five are young, and a model of "young" must learn the fifth as well.
     """
 
     def __init__(

@@ -15,7 +15,7 @@ from ebm_core.attribute import Attribute
 from ebm_core.checkpoint import ModelInfo, load_model
 from ebm_core.compose import conditioned
 from ebm_core.files import write_atomically
-from ebm_core.hub import MODEL_FILE, WEIGHTS
+from ebm_core.hub import MODEL_FILE, WEIGHTS, open_space
 from ebm_core.nets import EnergyNetwork
 from ebm_core.nets.scales import dead_scales, describe_dead
 from ebm_core.precision import for_sampling
@@ -27,6 +27,7 @@ from train.history import objective, parts_of, told
 from train.provenance import add_allow_dirty, command_of, portable, provenance
 
 COLUMNS = 8
+SHEET_SIDE = 96  # pixels at least that a picture is shown with
 PICTURES = 32  # of the sheet, in which a scale that is alive shows some spread
 METRICS = "metrics.json"
 DATA = {
@@ -55,8 +56,10 @@ def run(a: argparse.Namespace) -> None:
     folder = a.weights / a.name
     net, info = load_model(folder / MODEL_FILE, a.device)
     now = json.loads((folder / METRICS).read_text()) if (folder / METRICS).is_file() else {}
-    sheet, rows = draw_sheet(net, info, a.device)
-    images.grid(sheet, COLUMNS, zoom=3).save(folder / "samples.png")
+    space = open_space(info.space, info.net, a.device, folder / MODEL_FILE)
+    sheet, rows = draw_sheet(net, info, space, a.device)
+    pictures = space.decode(sheet.to(a.device)).cpu()
+    images.grid(pictures, COLUMNS, zoom=max(1, SHEET_SIDE // pictures.shape[3])).save(folder / "samples.png")
     figures = collect(info, a.compose, a.frechet, a.ood)
     dead = dead_parts(net, info, sheet[:PICTURES].to(a.device))
     options = {"compose": a.compose, "frechet": a.frechet, "ood": a.ood, "poor": a.poor, "weights": a.weights}
@@ -68,7 +71,7 @@ def run(a: argparse.Namespace) -> None:
     write_atomically(folder / METRICS, (json.dumps(metrics, indent=1) + "\n").encode())
     size = (folder / MODEL_FILE).stat().st_size / 2**20
     num = sum(p.numel() for p in net.parameters())
-    write_atomically(folder / "README.md", write_card(a.name, info, size, num, rows, metrics).encode())
+    write_atomically(folder / "README.md", write_card(a.name, info, space, size, num, rows, metrics).encode())
     print(folder / "README.md")
 
 
@@ -101,7 +104,7 @@ def sheet_labels(attribute: Attribute) -> list[Any]:
 
 
 def draw_sheet(net: EnergyNetwork, info: ModelInfo, space: Space, device: str) -> tuple[Tensor, list[str]]:
-    """Samples of seed 0, ``COLUMNS`` in a row, and each row's label in words; all rows start from the same noise."""
+    """Points of samples of seed 0, ``COLUMNS`` in a row, and each row's label in words; all rows from the same noise."""
     attribute = info.attribute
     fast = for_sampling(net)
     values = sheet_labels(attribute) if attribute else [None]
@@ -112,7 +115,7 @@ def draw_sheet(net: EnergyNetwork, info: ModelInfo, space: Space, device: str) -
         rng = torch.Generator(device).manual_seed(0)
         for state in sample(conditioned(fast, label), space.noise(num, rng), info.plan, rng, space):
             final = state.x
-        drawn.append(space.decode(final).cpu())
+        drawn.append(final.cpu())
         if attribute and label is not None:
             words.append(attribute.describe(label.tolist()))
     return torch.cat(drawn), words
@@ -142,13 +145,15 @@ def collect(info: ModelInfo, compose: Path | None, frechet: Path | None, ood: Pa
     return figures
 
 
-def write_card(name: str, info: ModelInfo, mebibytes: float, num: int, rows: list[str], metrics: dict[str, Any]) -> str:
+def write_card(
+    name: str, info: ModelInfo, space: Space, mebibytes: float, num: int, rows: list[str], metrics: dict[str, Any]
+) -> str:
     """The card as Markdown."""
-    c, family = info.net, info.family
+    size, family = space.picture_shape[1], info.family
     what = f"by its *{info.attribute.name}*" if info.attribute else "unconditional"
     lines = [
         f"# {name}", "",
-        f"An energy of {DATA.get(family, family)}, {c.image_size}x{c.image_size}, {what}. {num / 1e6:.2f} million "
+        f"An energy of {DATA.get(family, family)}, {size}x{size}, {what}. {num / 1e6:.2f} million "
         f"parameters, {mebibytes:.1f} MiB in float16.", "", TERMS.get(family, ""), "",
         "![Samples, seed 0, nothing chosen](samples.png)", "",
         f"*Uncurated: seed 0, the model's own plan ({info.plan.num_steps} Langevin steps)."

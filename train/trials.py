@@ -84,7 +84,8 @@ def trial(config: TrainConfig, train: Tensor, val: Tensor, seconds: float, num: 
             curve.append({"core_seconds": round(spent), "held_out": held_out_loss(trainer.net, config, val, space)})
         if trainer.iteration == iterations:
             break
-    averages = {name: held_out_loss(average.net, config, val, space) for name, average in trainer.averages.by_name.items()}
+    by_name = trainer.averages.by_name
+    averages = {name: held_out_loss(average.net, config, val, space) for name, average in by_name.items()}
     best = min(averages, key=averages.__getitem__)
     row: dict[str, Any] = {
         "iterations": iterations, "core_seconds": round(spent), "seed": config.seed,

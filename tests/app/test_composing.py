@@ -15,7 +15,8 @@ from app.walk import Walk
 from ebm_core.composition import And, Composition, CompositionError, Or, Term
 from ebm_core.family import NOT_SHARE, Ask, Family, compose
 from ebm_core.recipe import from_png
-from ebm_core.sampling import sample, uniform_noise
+from ebm_core.sampling import sample
+from ebm_core.space import pixels
 from tests.app.conftest import ATTRIBUTES, PLAN, save_attribute, save_tiny
 from tests.app.test_handlers import gate  # noqa: F401
 from train.config import TrainConfig
@@ -172,7 +173,7 @@ def test_a_composed_walk_is_that_of_the_core(family_catalog, family, session):
     assert not recipe.steered
     nets = {name: family_catalog.get(name).net for name in recipe.composition.models()}
     rng = torch.Generator().manual_seed(5)
-    for state in sample(recipe.composition.energy(nets, None), uniform_noise((3, 3, 8, 8), rng), recipe.plan, rng):
+    for state in sample(recipe.composition.energy(nets, None), pixels(3, 8).noise(3, rng), recipe.plan, rng):
         pass
     assert torch.equal(session.walk.state.x, state.x)
 
@@ -210,7 +211,7 @@ def test_moving_a_slider_turns_the_running_walk(family_catalog, family, session,
     models = {name: family_catalog.get(name) for name in ["tiny", *family.attributes]}
     infos, nets = ({name: getattr(model, part) for name, model in models.items()} for part in ("info", "net"))
     rng = torch.Generator().manual_seed(5)
-    x, first = uniform_noise((2, 3, 8, 8), rng), compose(family, [BRIGHT])
+    x, first = pixels(3, 8).noise(2, rng), compose(family, [BRIGHT])
     for state in sample(first.energy(nets, None), x, first.plan(infos), rng):
         if state.step == 4:
             break

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from ebm_core.langevin import LangevinConfig, drain
-from ebm_core.sampling import SamplePlan, sample, uniform_noise
+from ebm_core.sampling import SamplePlan, sample
+from ebm_core.space import pixels
 from ebm_core.transitions import TransitionConfig
 from tests.core.test_transitions import OFF
 
@@ -12,7 +13,7 @@ PLAN = SamplePlan(2, 3, True, LangevinConfig(steps=4, step_size=0.1, noise_std=0
 
 
 def test_counts_states_and_energies_end_at_the_final_image(quadratic, rng):
-    x0 = uniform_noise((2, 3, 8, 8), rng)
+    x0 = pixels(3, 8).noise(2, rng)
     states = list(sample(quadratic, x0, PLAN, rng))
     assert [s.step for s in states] == list(range(12))
     assert PLAN.num_steps == 11
@@ -23,7 +24,7 @@ def test_counts_states_and_energies_end_at_the_final_image(quadratic, rng):
 
 def test_transitions_come_before_each_round_and_not_before_refinement(quadratic, rng):
     mirror = TransitionConfig(**(OFF | {"flip_prob": 1.0}))
-    x0 = uniform_noise((1, 3, 8, 8), rng)
+    x0 = pixels(3, 8).noise(1, rng)
     states = list(sample(quadratic, x0, SamplePlan(2, 3, True, PLAN.langevin, mirror), rng))
 
     def mirrored(a, b):
@@ -42,7 +43,7 @@ def test_pausing_between_states_changes_nothing(tiny_net):
 
     def run(pause_at):
         rng = torch.Generator().manual_seed(7)
-        chain = sample(tiny_net, uniform_noise((2, 3, 8, 8), rng), plan, rng)
+        chain = sample(tiny_net, pixels(3, 8).noise(2, rng), plan, rng)
         for state in chain:
             if state.step == pause_at:
                 torch.manual_seed(123)  # somebody else uses the global generator meanwhile
@@ -53,7 +54,7 @@ def test_pausing_between_states_changes_nothing(tiny_net):
 
 
 def test_noise_is_uniform(rng):
-    x = uniform_noise((10, 3, 32, 32), rng)
+    x = pixels(3, 32).noise(10, rng)
     assert x.min() >= 0
     assert x.max() < 1
     assert abs(x.mean() - 0.5) < 0.01
@@ -70,7 +71,7 @@ def test_negative_counts_are_refused(name):
 def test_a_chain_can_be_taken_up_at_any_step(quadratic, middle, rng):
     mirror = TransitionConfig(**(OFF | {"flip_prob": 1.0}))
     plan = SamplePlan(2, 3, True, PLAN.langevin, mirror)
-    states = list(sample(quadratic, uniform_noise((1, 3, 8, 8), rng), plan, rng))
+    states = list(sample(quadratic, pixels(3, 8).noise(1, rng), plan, rng))
     rest = list(sample(quadratic, states[middle].x, plan, rng, first_step=middle))
     assert [s.step for s in rest] == list(range(middle, 12))
     for whole, part in zip(states[middle:], rest, strict=True):

@@ -11,7 +11,8 @@ from app.limits import PICTURES
 from ebm_core.checkpoint import load_model
 from ebm_core.hub import WEIGHTS, find_model
 from ebm_core.images import encode, to_pil
-from ebm_core.sampling import sample, uniform_noise
+from ebm_core.sampling import sample
+from ebm_core.space import pixels
 from tests.app.conftest import png, save_calibrated, save_tiny
 from tests.e2e.browser import CHROMIUM, chromium_page, running_app
 from tests.e2e.test_compose_page import drag
@@ -124,7 +125,7 @@ def test_the_shipped_model_gives_three_pictures_their_verdicts(tmp_path):
     made = {"noise": torch.rand(1, 3, 32, 32, generator=rng)}
     for name, model in {"like-cifar": "cifar10", "face": "faces"}.items():
         net, info = load_model(find_model(model))
-        for state in sample(net, uniform_noise((1, 3, 32, 32), rng), replace(info.plan, rounds=1), rng):
+        for state in sample(net, pixels(3, 32).noise(1, rng), replace(info.plan, rounds=1), rng):
             made[name] = state.x
     for name, x in made.items():
         (tmp_path / f"{name}.png").write_bytes(encode(to_pil(x[0]), "PNG"))

@@ -7,7 +7,7 @@ import torch
 
 from ebm_core.nets import EnergyNetwork
 from ebm_core.nets.folding import folded
-from ebm_core.sampling import uniform_noise
+from ebm_core.space import pixels
 from ebm_core.transitions import TransitionConfig
 from tests.conftest import TINY
 from tests.train.conftest import CONFIG
@@ -23,9 +23,9 @@ def one_step(config=CONFIG, fill=True):
     net, rng = EnergyNetwork(TINY), torch.Generator().manual_seed(1)
     buffer = ReplayBuffer(config.icd.buffer_size, (3, 8, 8), config.icd.buffer_kind, "cpu")
     if fill:
-        buffer.add(Batch(uniform_noise((config.icd.buffer_size, 3, 8, 8), rng)), rng)
-    x = uniform_noise((config.icd.batch_size, 3, 8, 8), rng)
-    x_match = uniform_noise((config.icd.matching_batch, 3, 8, 8), rng)
+        buffer.add(Batch(pixels(3, 8).noise(config.icd.buffer_size, rng)), rng)
+    x = pixels(3, 8).noise(config.icd.batch_size, rng)
+    x_match = pixels(3, 8).noise(config.icd.matching_batch, rng)
     output = icd_step(net, lambda _: folded(net), Batch(x), Batch(x_match), buffer, config, rng)
     return net, buffer, output
 
@@ -69,7 +69,7 @@ def test_contrastive_gradient_does_not_pass_through_the_chain():
     net, buffer, output = one_step(fill=False)
     x_neg = (buffer.images[:4] + 0.5) / 256
     rng = torch.Generator().manual_seed(1)
-    x_pos = uniform_noise((4, 3, 8, 8), rng)
+    x_pos = pixels(3, 8).noise(4, rng)
     constant = gradient(net, contrastive_divergence(net(x_pos), net(x_neg)))
     stepped = gradient(net, output.terms["cd"])
     # The buffer stores bytes, so the images agree to half a grey level.
@@ -107,7 +107,7 @@ def test_replayed_images_are_moved_and_noise_where_the_plan_moves_it(rng):
     still = replace(moving, plan=replace(moving.plan, move_noise=False))
     assert chain_starts(buffer, Batch(torch.zeros(shape)), still, rng).x.std() > 0.28
     assert chain_starts(buffer, Batch(torch.zeros(shape)), moving, rng).x.std() < 0.25
-    buffer.add(Batch(uniform_noise((10, 3, 8, 8), rng)), rng)
+    buffer.add(Batch(pixels(3, 8).noise(10, rng)), rng)
     never = replace(still, icd=replace(still.icd, reinit_prob=0.0))
     assert chain_starts(buffer, Batch(torch.zeros(shape)), never, rng).x.std() < 0.25
 
@@ -134,7 +134,7 @@ def test_every_matching_field_changes_the_loss(name, value):
     def loss(config):
         torch.manual_seed(0)
         rng = torch.Generator().manual_seed(1)
-        return matching_step(EnergyNetwork(TINY), Batch(uniform_noise((8, 3, 8, 8), rng)), config, rng).loss
+        return matching_step(EnergyNetwork(TINY), Batch(pixels(3, 8).noise(8, rng)), config, rng).loss
 
     if name == "noise":
         other = replace(CONFIG, matching=replace(CONFIG.matching, noise=1.0, moved_noise=0.0, moved_data=0.0))

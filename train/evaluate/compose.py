@@ -23,7 +23,7 @@ from ebm_core.checkpoint import ModelInfo, load_model
 from ebm_core.composition import energy_of_each
 from ebm_core.family import Ask, Family, compose
 from ebm_core.files import write_atomically
-from ebm_core.hub import WEIGHTS, find_model
+from ebm_core.hub import WEIGHTS, find_model, open_space
 from ebm_core.level import Reference
 from ebm_core.nets import EnergyNetwork
 from ebm_core.precision import for_sampling
@@ -84,8 +84,8 @@ def draw(
     space = open_space(base.space, base.net, device)
     reference = Reference(nets[""], base.plan.langevin, space)
     return draw_chains(
-        lambda part: energy_of_each(compositions[part], nets, reference, space), space, compositions[0].plan(infos), num,
-        seed, batch=BATCH, device=device, title=case.name,
+        lambda part: energy_of_each(compositions[part], nets, reference, space), space, compositions[0].plan(infos),
+        num, seed, batch=BATCH, device=device, title=case.name,
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from ebm_core import images
 from ebm_core.files import write_atomically
 from ebm_core.nets import EnergyNetwork
 from ebm_core.sampling import SamplePlan
+from ebm_core.space import Space
 from train.evaluate.features import FrechetDistance
 from train.evaluate.samples import draw_samples
 from train.provenance import provenance
@@ -22,6 +23,7 @@ NEAREST_SHEET = "nearest-private.png"  # git ignores this name: training picture
 def evaluate(
     net: EnergyNetwork,
     plan: SamplePlan,
+    space: Space,
     train: Tensor,
     test: Tensor,
     *,

@@ -54,7 +54,7 @@ def prepare(scorer: Scorer, folder: Path, inside: str, skip: int | None) -> Sett
     title, data = Path(inside).stem, Path(inside).name
     if inside in KEPT:
         title, data = KEPT[inside].title, KEPT[inside].where(folder)
-    sets = table_sets(folder, scorer.net, leave_out=inside)
+    sets = table_sets(folder, scorer.size_and_channels, leave_out=inside)
     return Setting(images[skip:], title, data, images[:skip], sets, PAPER if inside == "cifar10" else {})
 
 

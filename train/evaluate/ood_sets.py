@@ -16,7 +16,6 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as tvf
 
 from ebm_core import images
-from ebm_core.nets import NetConfig
 from train.data import DataConfig, load
 
 JPEG_QUALITY = 10
@@ -82,7 +81,7 @@ class OodSet:
     pictures: Callable[[Tensor, torch.Generator], Tensor]
 
 
-def table_sets(folder: Path, net: NetConfig, leave_out: str) -> list[OodSet]:
+def table_sets(folder: Path, size_and_channels: tuple[int, int], leave_out: str) -> list[OodSet]:
     """All sets in the order of the report: those of Table 3, further data, then what is made.
 
     ``leave_out`` names the one that is in-distribution, if it is one of them.
@@ -95,15 +94,15 @@ def table_sets(folder: Path, net: NetConfig, leave_out: str) -> list[OodSet]:
         "jpeg": OodSet("jpeg", jpeg, MADE, compressed),
         "blur": OodSet("blur", blur, MADE, blurred),
     }
-    kept = {name: _from_files(name, folder, net) for name in KEPT if name != leave_out}
+    kept = {name: _from_files(name, folder, size_and_channels) for name in KEPT if name != leave_out}
     everything = kept | made
     first = [name for name in ("svhn", "textures_crop", "interpolation", "cifar100") if name in everything]
     return [everything[name] for name in [*first, *(n for n in everything if n not in first)]]
 
 
-def _from_files(name: str, folder: Path, net: NetConfig) -> OodSet:
+def _from_files(name: str, folder: Path, size_and_channels: tuple[int, int]) -> OodSet:
     def pictures(inside: Tensor, rng: torch.Generator) -> Tensor:
-        return load(KEPT[name].find(folder), net.image_size, net.channels).images
+        return load(KEPT[name].find(folder), *size_and_channels).images
 
     return OodSet(name, KEPT[name].title, KEPT[name].where(folder), pictures)
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ebm_core.config import to_dict
+from ebm_core.hub import open_space
 from ebm_core.images import quantise
 from ebm_core.langevin import NonFiniteEnergyError
 from train.config import TrainConfig

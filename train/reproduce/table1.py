@@ -14,7 +14,6 @@ from ebm_core.langevin import drain, langevin_chain
 from ebm_core.precision import for_sampling
 from ebm_core.sampling import SamplePlan
 from ebm_core.space import Space, pixels
-from ebm_core.transitions import transition
 from train.evaluate.features import INCEPTION
 from train.history import objective
 from train.reproduce.experiment import Claim, Experiment, Findings, Size
