@@ -17,9 +17,9 @@ def has_bf16(device: str) -> bool:
     return bool({"avx512_bf16", "amx_bf16"} & _processor_flags())
 
 
-def has_amx(device: str) -> bool:
-    """Whether the device is a CPU with matrix tiles for bfloat16, ten times as fast as its float32."""
-    return torch.device(device).type == "cpu" and "amx_bf16" in _processor_flags()
+def has_matrix_units(device: str) -> bool:
+    """Whether the device multiplies tiles of bfloat16: a GPU, or a CPU with AMX, ten times as fast as its float32."""
+    return torch.device(device).type == "cuda" or "amx_bf16" in _processor_flags()
 
 
 @cache

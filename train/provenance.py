@@ -5,6 +5,7 @@ What is published names no folder of the machine that made it, and comes from a 
 
 import argparse
 import datetime
+import os
 import platform
 import re
 import shlex
@@ -21,6 +22,7 @@ from ebm_core.hub import WEIGHTS
 
 CODE = ("ebm_core", "train", "benchmarks/*.py", "pyproject.toml")  # what figures depend on, not what is made with it
 DIRTY = "-dirty"
+COMMIT_VARIABLE = "EBM_STUDIO_COMMIT"
 _ABSOLUTE = re.compile(r"(?<![\w.:/~-])/[^\s'\",;:()]+/[^\s'\",;:()]*|[A-Z]:\\[^\s'\",;()]+")
 
 
@@ -102,11 +104,15 @@ def machine(device: str | None = None) -> str:
 
 @cache  # a commit in the midst of a long run is not the code that runs
 def commit() -> str:
-    """The commit of the code that runs, marked where the code has changed since, or 'unknown' outside a checkout."""
+    """The commit of the code that runs, marked where the code has changed since.
+
+    Outside a checkout it is what the variable EBM_STUDIO_COMMIT says, for copies on other machines and in containers, or
+    'unknown'.
+    """
     try:
         return git("rev-parse", "--short", "HEAD") + (DIRTY if git("status", "--porcelain", "--", *CODE) else "")
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        return os.environ.get(COMMIT_VARIABLE, "unknown")
 
 
 def git(*words: str) -> str:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ebm_core.captured import captured
 from ebm_core.compose import conditioned
-from ebm_core.device import has_amx, has_bf16
+from ebm_core.device import has_bf16, has_matrix_units
 from ebm_core.energy import EnergyFn
 from ebm_core.hub import open_space
 from ebm_core.nets import EnergyNetwork
@@ -62,7 +62,7 @@ class Trainer:
         if config.start_from:
             start_from(self.net, config.start_from)
         self.net.bf16 = config.bf16 and has_bf16(device)
-        if self.net.bf16 and config.net.norm == "none" and has_amx(device):
+        if self.net.bf16 and config.net.norm == "none" and has_matrix_units(device):
             self.net.to(memory_format=torch.channels_last)  # elsewhere it gains nothing (benchmarks/README.md)
         self.energy_of = energy_of_labels(self.net, compile=config.compile)
         self.chain_net = folded(self.net)
