@@ -106,7 +106,7 @@ def machine(device: str | None = None) -> str:
 def commit() -> str:
     """The commit of the code that runs, marked where the code has changed since.
 
-    Outside a checkout it is what the variable EBM_STUDIO_COMMIT says, for copies on other machines and in containers, or
+    Outside a checkout it is what the variable EBM_STUDIO_COMMIT says (copies on other machines, containers), or
     'unknown'.
     """
     try:
