@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--data", help="path of the data; the same as --set data.path=...")
     fit.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run, new or with --resume")
     fit.add_argument("--minutes", type=POSITIVE, help="stop after so many minutes; --resume goes on")
+    fit.add_argument("--fill", action="store_true", help="lay the run out over --minutes, not the config's iterations")
     fit.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
     fit.set_defaults(command=_fit)
 
@@ -127,6 +128,8 @@ def _fit(a: argparse.Namespace) -> None:
     from train.parallel import Processes
     from train.run import check_run
 
+    if a.fill and (a.resume or a.minutes is None):
+        raise ValueError("--fill needs --minutes, and a run that begins: take --resume out")
     check_run(a.out, a.resume)  # before the data, which may take long
     overrides = a.set + ([f'data.path="{a.data}"'] if a.data else [])
     if not a.config.is_file():
@@ -143,8 +146,8 @@ def _fit(a: argparse.Namespace) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     trainer = fit(
-        config, data.images, a.out, resume=a.resume, minutes=a.minutes, device=on, processes=processes, stop=stop,
-        labels=labels, space=space,
+        config, data.images, a.out, resume=a.resume, minutes=a.minutes, device=on, fill=a.fill, processes=processes,
+        stop=stop, labels=labels, space=space,
     )  # fmt: skip
     if processes.is_first:
         print(f"{a.out}: saved at iteration {trainer.iteration} of {config.iterations}", file=sys.stderr)

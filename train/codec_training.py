@@ -130,7 +130,7 @@ class CodecTrainer:
         norm = self.optimiser.clip()
         if not math.isfinite(float(norm)):
             raise DivergedError(f"the gradient is not finite at iteration {self.iteration}", self.iteration)
-        self.optimiser.step(schedule(self.iteration, c.iterations, c.optim))
+        self.optimiser.step(schedule(self.iteration, self.iteration / max(1, c.iterations), c.optim))
         self.ema.update(self.net)
         self.iteration += 1
         return {"loss": loss.detach(), **{name: term.detach() for name, term in terms.items()}, "grad_norm": norm}

@@ -3,6 +3,7 @@
 import math
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
@@ -19,18 +20,24 @@ from train.parallel import Processes
 from train.run import RunError, check_run, load_state, save_config, save_state
 from train.trainer import ALONE, DivergedError, Trainer
 
+ENDLESS = 10**9  # iterations
+
 
 def fit(
     config: TrainConfig, data: Tensor, run: Path, *, resume: bool, minutes: float | None, device: str,
-    processes: Processes = ALONE, stop: Event | None = None, labels: Tensor | None = None, space: Space | None = None,
+    fill: bool = False, processes: Processes = ALONE, stop: Event | None = None, labels: Tensor | None = None,
+    space: Space | None = None,
 ) -> Trainer:
     """Train until the config's iterations or ``minutes`` are over or ``stop`` is set; each leaves a checkpoint.
 
+    With ``fill`` the schedule is laid out over the ``minutes`` and the config's iterations are as many as they hold.
     All processes of a group call it alike; only the first one writes. Raises FileError for a used folder when not
     resuming, RunError for one without a checkpoint that fits when resuming.
     """
     if processes.is_first:
         check_run(run, resume)
+    if fill:
+        config = with_iterations(config, ENDLESS)
     trainer = Trainer(config, data, device, processes, labels, space)
     if resume:
         state = load_state(run, device)
@@ -42,7 +49,10 @@ def fit(
     if processes.is_first:
         save_config(run, config)
     history = RunHistory(run, config, trainer.iteration, processes)
-    deadline = time.monotonic() + 60 * minutes if minutes is not None else math.inf
+    started = time.monotonic()
+    deadline = started + 60 * minutes if minutes is not None else math.inf
+    if fill:
+        trainer.clock = lambda: (time.monotonic() - started) / (deadline - started)
     every = config.log
     with RunLog(run, trainer.iteration, config.iterations) if processes.is_first else nullcontext() as log:
         saved_at = trainer.iteration
@@ -74,7 +84,17 @@ def fit(
                 trainer.iteration,
             ) from error
         _save(trainer, run, history)
+        if fill and processes.is_first:
+            save_config(run, with_iterations(config, trainer.iteration))
     return trainer
+
+
+def with_iterations(config: TrainConfig, iterations: int) -> TrainConfig:
+    """The same run with so many iterations of its only phase. Raises ValueError when it has two."""
+    if config.warm_start.iterations and config.icd.iterations:
+        raise ValueError("a run of two phases cannot fill a time: set the iterations of warm_start or of icd to 0")
+    phase = "warm_start" if config.warm_start.iterations else "icd"
+    return replace(config, **{phase: replace(getattr(config, phase), iterations=iterations)})
 
 
 def _save(trainer: Trainer, run: Path, history: RunHistory) -> None:

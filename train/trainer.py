@@ -1,6 +1,7 @@
 """All that a run is between two iterations, and what one iteration does."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -77,6 +78,7 @@ class Trainer:
             data, labels, self.space, balanced=config.balanced, mirror=config.mirror, device=device
         )
         self.iteration = 0
+        self.clock: Callable[[], float] | None = None  # share of a run's time that is over, if it fills one
 
     @property
     def phase_start(self) -> int:
@@ -113,7 +115,9 @@ class Trainer:
             figures |= self.scale_figures()
         if measure and not math.isfinite(float(norm)):
             raise DivergedError(f"the gradient is not finite at iteration {self.iteration}", self.iteration)
-        self.optimiser.step(schedule(self.iteration - self.phase_start, phase.iterations, phase.optim))
+        done = self.iteration - self.phase_start
+        progress = self.clock() if self.clock else done / max(1, phase.iterations)
+        self.optimiser.step(schedule(done, progress, phase.optim))
         self.averages.update(self.net)
         self.iteration += 1
         return figures
@@ -232,10 +236,13 @@ def _norm(gradients: list[Tensor | None]) -> Tensor:
     return torch.stack([g.norm() for g in gradients if g is not None] or [torch.zeros(())]).norm()
 
 
-def schedule(iteration: int, total: int, optim: OptimConfig) -> float:
-    """Share of the learning rate: linear warm-up, then a half cosine from ``hold`` of the phase on to ``final_lr``."""
+def schedule(iteration: int, progress: float, optim: OptimConfig) -> float:
+    """Share of the learning rate: linear warm-up, then a half cosine from ``hold`` of the phase on to ``final_lr``.
+
+    ``iteration`` of the phase, of which the share ``progress`` is over.
+    """
     rise = min(1.0, (iteration + 1) / optim.warmup) if optim.warmup else 1.0
-    progress = max(0.0, min(1.0, iteration / max(1, total)) - optim.hold) / (1 - optim.hold)
-    return rise * (optim.final_lr + (1 - optim.final_lr) * 0.5 * (1 + math.cos(math.pi * progress)))
+    fall = max(0.0, min(1.0, progress) - optim.hold) / (1 - optim.hold)
+    return rise * (optim.final_lr + (1 - optim.final_lr) * 0.5 * (1 + math.cos(math.pi * fall)))
 
 

@@ -231,17 +231,17 @@ def test_the_second_phase_begins_with_data_at_energy_zero(data):
 
 def test_schedule_rises_and_falls():
     optim = OptimConfig(warmup=10, final_lr=0.1)
-    assert schedule(0, 100, optim) == pytest.approx(0.1, rel=0.01)
-    assert schedule(9, 100, optim) == pytest.approx(0.98, abs=0.02)
-    assert schedule(50, 100, optim) == pytest.approx(0.55)
-    assert schedule(100, 100, optim) == pytest.approx(0.1)
+    assert schedule(0, 0, optim) == pytest.approx(0.1, rel=0.01)
+    assert schedule(9, 0.09, optim) == pytest.approx(0.98, abs=0.02)
+    assert schedule(50, 0.5, optim) == pytest.approx(0.55)
+    assert schedule(100, 1, optim) == pytest.approx(0.1)
 
 
 def test_a_held_schedule_falls_late():
     optim = OptimConfig(hold=0.6, final_lr=0.1)
-    assert schedule(60, 100, optim) == 1.0
-    assert schedule(80, 100, optim) == pytest.approx(0.55)
-    assert schedule(100, 100, optim) == pytest.approx(0.1)
+    assert schedule(60, 0.6, optim) == 1.0
+    assert schedule(80, 0.8, optim) == pytest.approx(0.55)
+    assert schedule(100, 1, optim) == pytest.approx(0.1)
 
 
 def test_moving_average_starts_fast_and_ends_at_its_decay():
