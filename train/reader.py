@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--test", required=True, help="zip of images that only its accuracy is measured on")
     parser.add_argument("--epochs", type=COUNT, default=12)
     parser.add_argument("--width", type=COUNT, default=ReaderConfig.width, help="of the first stage; ResNet-18 has 64")
+    parser.add_argument("--size", type=COUNT, default=ReaderConfig.image_size, help="of the pictures that it reads")
     parser.add_argument("--seed", type=SEED, default=0)
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="folder whose FAMILY folder gets the reader")
     parser.add_argument("--force", action="store_true", help="replace the reader that is there")
@@ -49,13 +50,13 @@ def run(a: argparse.Namespace) -> None:
     path = a.weights / a.family / READER_FILE
     if not a.force:
         check_new(path, "--force replaces it")
-    config = ReaderConfig(family_attributes(a.family), width=a.width)
+    config = ReaderConfig(family_attributes(a.family), image_size=a.size, width=a.width)
     started = time.monotonic()
     (x, y), (x_test, y_test) = (_load(path, config) for path in (a.train, a.test))
     reader = fit_reader(x, y, config, a.epochs, a.seed, a.device)
     figures = held_out(reader, x_test, y_test, a.device)
     options = {
-        "train": a.train, "test": a.test, "epochs": a.epochs, "width": a.width, "seed": a.seed, "weights": a.weights,
+        "train": a.train, "test": a.test, "epochs": a.epochs, "width": a.width, "size": a.size, "seed": a.seed, "weights": a.weights,
         "force": a.force,
     }  # fmt: skip
     origin: dict[str, Any] = {
