@@ -56,8 +56,8 @@ def run(a: argparse.Namespace) -> None:
     reader = fit_reader(x, y, config, a.epochs, a.seed, a.device)
     figures = held_out(reader, x_test, y_test, a.device)
     options = {
-        "train": a.train, "test": a.test, "epochs": a.epochs, "width": a.width, "size": a.size, "seed": a.seed, "weights": a.weights,
-        "force": a.force,
+        "train": a.train, "test": a.test, "epochs": a.epochs, "width": a.width, "size": a.size, "seed": a.seed,
+        "weights": a.weights, "force": a.force,
     }  # fmt: skip
     origin: dict[str, Any] = {
         "train": Path(a.train).name, "test": Path(a.test).name, "num_train": len(x), "num_test": len(x_test),

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from ebm_core.nets.conv import conv2d
+
 ConvKind = Literal["standardised", "spectral", "plain"]
 NormKind = Literal["reference", "group", "none"]
 TrunkKind = Literal["paper", "linear"]
@@ -37,7 +39,17 @@ class StandardisedConv2d(nn.Conv2d):
         return standardised
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.standardised_weight(), self.bias, padding=self.padding)
+        return conv2d(x, self.standardised_weight(), self.bias)
+
+
+class PlainConv2d(nn.Conv2d):
+    """Convolution of an odd width that keeps the size."""
+
+    def __init__(self, channels_in: int, channels_out: int, width: int) -> None:
+        super().__init__(channels_in, channels_out, width, padding=width // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return conv2d(x, self.weight, self.bias)
 
 
 @contextmanager
@@ -57,7 +69,7 @@ def conv3x3(kind: ConvKind, channels_in: int, channels_out: int) -> nn.Module:
     """A 3x3 convolution that keeps the size; ``spectral`` bounds its Lipschitz constant (the IGEBM baseline)."""
     if kind == "standardised":
         return StandardisedConv2d(channels_in, channels_out, 3, padding=1)
-    conv = nn.Conv2d(channels_in, channels_out, 3, padding=1)
+    conv = PlainConv2d(channels_in, channels_out, 3)
     return spectral_norm(conv) if kind == "spectral" else conv
 
 
@@ -153,8 +165,8 @@ class SelfAttention(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.qkv = nn.Conv2d(channels, 3 * channels, 1)
-        self.out = nn.Conv2d(channels, channels, 1)
+        self.qkv = PlainConv2d(channels, 3 * channels, 1)
+        self.out = PlainConv2d(channels, channels, 1)
         self.gain = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from ebm_core.nets.blocks import (
     Downsample,
     LinearDownsample,
     NormKind,
+    PlainConv2d,
     PoolingKind,
     ResidualBlock,
     SelfAttention,
@@ -107,7 +108,7 @@ class Encoder(nn.Module):
         super().__init__()
         channels = _width(config, str(config.stem))
         self.patch, self.trunk = config.patch, config.trunk
-        self.stem = nn.Conv2d(config.channels * config.patch**2, channels, 3, padding=1)
+        self.stem = PlainConv2d(config.channels * config.patch**2, channels, 3)
         self.layers = nn.ModuleList()
         for token in layout.split():
             if token == "attn":
