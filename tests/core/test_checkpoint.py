@@ -139,7 +139,7 @@ def test_other_floating_point_numbers_are_read(path, tiny_net, number):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda m: m.update(format_version=2), "format version 2, this program reads up to 1; update"),
+        (lambda m: m.update(format_version=3), "format version 3, this program reads up to 2; update"),
         (lambda m: m.update(format_version="1"), "format version 1"),
         (lambda m: m.update(data_range=[-1.0, 1.0]), r"trained on data in \[-1.0, 1.0\]"),
         (lambda m: m.pop("net"), "metadata cannot be read"),

@@ -18,8 +18,8 @@ from ebm_core.precision import for_sampling
 from ebm_core.recipe import Recipe, from_png, to_png
 from ebm_core.restore import chain, load_scene, recipe_of
 from ebm_core.sampling import sample
-from ebm_core.space import pixels
 from tests.app.conftest import PLAN, save_tiny, save_tiny_family
+from tests.conftest import PIXELS
 from train.__main__ import main
 
 STRONG = replace(PLAN, langevin=replace(PLAN.langevin, step_size=2.0), move_noise=False)
@@ -66,7 +66,7 @@ def plain(weights, recipe):
     net, _ = load_model(weights / "tiny" / "model.safetensors")
     net = for_sampling(net, recipe.precision or None)
     rng = torch.Generator().manual_seed(recipe.seed)
-    for state in sample(net, pixels(3, 8).noise(recipe.num, rng), recipe.plan, rng):
+    for state in sample(net, PIXELS.noise(recipe.num, rng), recipe.plan, rng, PIXELS):
         if state.step == recipe.stopped_at:
             break
     return images.quantise(state.x)
