@@ -91,7 +91,7 @@ def latent(codec: "Codec") -> Space:
 
     def packed(u8: Tensor) -> Tensor:
         device = codec.latent_mean.device
-        parts = [_coded(codec.encode, part.to(device)).half() for part in torch.split(u8, CODED_AT_ONCE)]
+        parts = [_coded(codec.encode, part.to(device)).half() for part in torch.split(u8, CODED_AT_ONCE) if len(part)]
         return torch.cat(parts) if parts else torch.zeros(0, *c.latent_shape, dtype=torch.float16, device=device)
 
     return Space(

@@ -71,7 +71,8 @@ def test_what_is_left_of_the_way_is_a_free_energy(monkeypatch):
 
 def test_an_or_of_terms_that_differ_by_a_constant_is_fair():
     nets, x = {"m": Wells((0.3, -0.2), (1.0, 1.0))}, torch.rand(3, 3, 8, 8)
-    either = Composition(Or((Term("m", A), Term("m", B)), 1000.0)).energy(nets, Reference(Wells(), DOWN, PIXELS), PIXELS)
+    either = Composition(Or((Term("m", A), Term("m", B)), 1000.0))
+    either = either.energy(nets, Reference(Wells(), DOWN, PIXELS), PIXELS)
     weights = torch.stack([energy(x) for energy in either.energies]).mul(-1000).softmax(0)
     torch.testing.assert_close(weights, torch.full((2, 3), 0.5), atol=0.02, rtol=0)
 

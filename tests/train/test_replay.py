@@ -7,7 +7,6 @@ from ebm_core.space import pixels
 from train.batch import Batch
 from train.replay import ReplayBuffer
 
-
 SPACE = pixels(1, 2)
 
 
