@@ -325,7 +325,7 @@ class Bowl(torch.nn.Module):
 def bowl(session):
     """A board with one picture in a landscape with known walks: each step goes a tenth of the way to the middle."""
     plan = replace(PLAN, langevin=LangevinConfig(steps=3, step_size=0.1, noise_std=0.0))
-    session.board.choose(Model("bowl", Bowl(), ModelInfo(TINY, plan), "f"))
+    session.board.choose(Model("bowl", Bowl(), PIXELS, ModelInfo(TINY, plan), "f"))
     session.board.add([Entry("centre.png", None, Scored(Picture(CENTRE, ()), {"energy": 1.0}, {}, None))])
     return session.board
 
@@ -369,7 +369,7 @@ def test_only_a_scored_picture_can_be_pulled_back(session, bowl, number):
 
 def test_a_walk_from_pictures_fits_them_and_stays_one_when_it_is_steered(session, bowl):
     landscape, recipe = bowl.model.landscape, Recipe("bowl", "f", bowl.model.info.plan, seed=0, num=2)
-    with pytest.raises(ValueError, match=r"images of shape \(2, 3, 8, 8\), got \(1, 3, 8, 8\)"):
+    with pytest.raises(ValueError, match=r"points of shape \(2, 3, 8, 8\), got \(1, 3, 8, 8\)"):
         Walk(landscape, recipe, torch.zeros(1, 3, 8, 8))
     walk = Walk(landscape, recipe, torch.zeros(2, 3, 8, 8))
     walk.change(landscape, recipe)

@@ -8,7 +8,7 @@ import torch
 from ebm_core.attribute import Attribute
 from ebm_core.checkpoint import ModelInfo, read_info, save_model
 from ebm_core.nets import EnergyNetwork
-from ebm_core.space import pixels
+from ebm_core.space import SpaceConfig, pixels
 from tests.conftest import CONDITIONAL_TINY, PIXELS, TINY
 from tests.train.conftest import CONFIG
 from train.batch import Batch, TrainingData, label_vectors
@@ -170,7 +170,7 @@ def test_a_start_from_another_network_is_refused(tmp_path, tiny_net):
     path = tmp_path / "model.safetensors"
     save_model(path, tiny_net.state_dict(), ModelInfo(TINY, CONFIG.plan))
     with pytest.raises(ValueError, match=r"is not the same in both; give the config that model's own \[net\]"):
-        start_from(EnergyNetwork(replace(TINY, width=16)), str(path))
+        start_from(EnergyNetwork(replace(TINY, width=16)), str(path), SpaceConfig())
 
 
 def test_label_length_must_fit():
