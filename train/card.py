@@ -104,7 +104,7 @@ def sheet_labels(attribute: Attribute) -> list[Any]:
 
 
 def draw_sheet(net: EnergyNetwork, info: ModelInfo, space: Space, device: str) -> tuple[Tensor, list[str]]:
-    """Points of samples of seed 0, ``COLUMNS`` in a row, and each row's label in words; all rows from the same noise."""
+    """Points of samples of seed 0, ``COLUMNS`` in a row, and each row's label in words; all from the same noise."""
     attribute = info.attribute
     fast = for_sampling(net)
     values = sheet_labels(attribute) if attribute else [None]

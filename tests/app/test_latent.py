@@ -82,7 +82,7 @@ def test_samples_are_saved_in_the_codecs_size_and_made_again_from_their_png(sess
     (tmp_path / "dropped.png").write_bytes(next(iter(first.values())))
     recipe, sentence = handlers.read_settings(session, catalog, str(tmp_path / "dropped.png"))
     assert sentence == "Settings restored (seed 7). Press Sample to make it again."
-    again = list(handlers.start(session, catalog, "latent", controls_of(catalog.get("latent")), recipe.num, recipe.seed))
+    again = list(begin(session, catalog, recipe.num, recipe.seed))
     assert {Path(path).name: Path(path).read_bytes() for path, _ in again[-1].result.gallery} == first
     frame, _ = handlers.scrub(session, 0)
     with Image.open(io.BytesIO(frame)) as image:

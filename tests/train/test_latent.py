@@ -1,5 +1,7 @@
 """Training and sampling in the latents of a tiny codec."""
 
+import json
+import zipfile
 from copy import deepcopy
 from dataclasses import replace
 
@@ -161,11 +163,46 @@ def test_the_commands_that_score_take_pictures_of_the_codecs_size(model, folder,
     assert "32 of 32 files scored" in capsys.readouterr().out
 
 
-def zipped(folder):
-    import zipfile
-
+@pytest.fixture
+def archive(folder):
+    """The pictures in a zip, twice, so that they are enough to choose a plan on."""
     path = folder.with_suffix(".zip")
     with zipfile.ZipFile(path, "w") as archive:
         for file in sorted(folder.iterdir()):
             archive.write(file, file.name)
+            archive.write(file, f"again-{file.name}")
     return str(path)
+
+
+@pytest.fixture
+def two_pixels(monkeypatch):
+    monkeypatch.setattr("train.evaluate.features.EfficientNetFeatures", Pixels)
+
+
+def test_the_commands_that_compare_samples_with_pictures_take_latent_models(
+    codec, model, archive, two_pixels, tmp_path, capsys
+):
+    device = ["--device", "cpu"]
+    assert main(["tune", str(model), "--data", archive, "--num", "3", "--steps", "41", *device]) == 0
+    assert [row["steps"] for row in read_info(model).provenance["tuning"]["plans"]] == [PLAN.num_steps, 41]
+    sets = ["--train", archive, "--test", archive]
+    assert main(["evaluate", "frechet", str(model), *sets, "--num", "3", "--out", str(tmp_path / "f"), *device]) == 0
+    assert json.loads((tmp_path / "f" / "frechet.json").read_text())["num_samples"] == 3
+    assert main(["trials", write_config(tmp_path / "c.toml"), "--data", archive, "--val", archive, "--num", "3",
+                 "--core-minutes", "0.001", "--out", str(tmp_path / "t"), *device]) == 0  # fmt: skip
+    row = json.loads((tmp_path / "t" / "c.json").read_text())
+    assert row["distance"] >= 0
+    assert row["held_out"] > 0
+
+
+def test_a_card_shows_decoded_pictures(model, tmp_path):
+    assert main(["card", "model", "--weights", str(tmp_path), "--device", "cpu"]) == 0
+    with Image.open(tmp_path / "model" / "samples.png") as sheet:
+        assert min(sheet.size) >= 8 * 96
+    assert "16" in (tmp_path / "model" / "README.md").read_text()
+
+
+def test_a_start_from_a_model_of_another_space_is_refused(codec, model, pictures):
+    Trainer(replace(LATENT, start_from=str(model)), pictures, "cpu")
+    with pytest.raises(ValueError, match=r"that is an energy of the latents .*, this one of pixels; give .* \[space\]"):
+        Trainer(replace(SMALL, start_from=str(model)), pictures, "cpu")
