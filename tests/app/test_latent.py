@@ -10,6 +10,7 @@ from PIL import Image
 from app import handlers, scoring
 from app.catalog import Catalog
 from app.settings import controls_of
+from app.ui import build_ui
 from app.understanding import distances
 from app.walk import Walk
 from ebm_core import images
@@ -105,7 +106,17 @@ def test_pictures_are_scored_and_pulled_back_as_the_codec_gives_them(session, ca
     assert images.quantise(session.walk.pictures()).shape == (1, 3, 16, 16)
 
 
-def test_a_model_whose_codec_is_missing_is_a_sentence(session, folder):
-    (folder / "tiny-codec" / "codec.safetensors").unlink()
-    with pytest.raises(ValueError, match="the codec 'tiny-codec', which is not there"):
-        Catalog(folder).get("latent")
+def test_a_model_whose_codec_cannot_be_used_is_not_offered_and_the_page_says_why(folder):
+    assert Catalog(folder).names() == ["latent", "plain"]
+    for spoil, reason in (
+        (lambda path: save_random_codec(path.parent, seed=1), "in the latents of another 'tiny-codec'"),
+        (lambda path: path.write_bytes(b"text"), "codec.safetensors is no safetensors file that can be used"),
+        (lambda path: path.unlink(), "the codec 'tiny-codec', which is not there"),
+    ):
+        spoil(folder / "tiny-codec" / "codec.safetensors")
+        catalog = Catalog(folder)
+        assert catalog.names() == ["plain"]
+        assert [reason in problem for problem in catalog.problems()] == [True]
+        with pytest.raises(ValueError, match=reason):
+            catalog.get("latent")
+        build_ui(catalog)
