@@ -39,8 +39,12 @@ def save_random_codec(folder, seed=0, config=CODEC):
 
 def save_latent(folder, codec, **changes):
     """A tiny model of the latents of ``codec``, which it knows as 'tiny-codec'."""
-    torch.manual_seed(1)
-    net, space = EnergyNetwork(changes.pop("net", NET)), SpaceConfig("tiny-codec", codec.weights)
+    config, space = changes.pop("net", NET), SpaceConfig("tiny-codec", codec.weights)
+    torch.manual_seed(1 + config.label_dim)
+    net = EnergyNetwork(config)
+    for name, parameter in net.named_parameters():
+        if ".labels." in name:
+            nn.init.normal_(parameter, std=0.5)  # so that labels matter
     info = replace(ModelInfo(net.config, PLAN, space=space), **changes)
     save_model(folder / "model.safetensors", net.state_dict(), info)
     return folder / "model.safetensors"

@@ -201,6 +201,15 @@ def test_what_shows_on_one_kind_only_is_asked_and_judged_there(monkeypatch):
     assert set(readings(read, attributes, no_ring)) == {"kind"}
 
 
+def test_a_reader_of_other_pictures_judges_none(tmp_path, capsys):
+    save_tiny_family(tmp_path / "w")
+    reader = Reader(ReaderConfig(tuple(ATTRIBUTES.values()), image_size=16, width=2))
+    save_reader(tmp_path / "w" / "tiny" / READER_FILE, reader.eval())
+    data = ["--train", "x.zip", "--test", "x.zip", "--weights", str(tmp_path / "w"), "--out", str(tmp_path / "out")]
+    assert main(["evaluate", "compose", "tiny", *data, "--device", "cpu"]) == 2
+    assert "make pictures of 8 pixels, its reader was trained on those of 16" in capsys.readouterr().err
+
+
 def test_the_command_writes_a_report_a_figure_and_sheets(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(features, "EfficientNetFeatures", Pixels)
     monkeypatch.setattr(compose, "FEWEST", 4)
