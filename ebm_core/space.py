@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Generator, Tensor
 
+from ebm_core.files import safe_name
 from ebm_core.images import dequantise, quantise
 from ebm_core.transitions import TransitionConfig, transition
 
@@ -27,6 +28,10 @@ class SpaceConfig:
 
     codec: str = ""  # name of the folder of the codec whose latents are the points; "" = pixels
     weights: str = ""  # digest of that codec's weights; "" = any
+
+    def __post_init__(self) -> None:
+        if self.codec:
+            safe_name(self.codec)
 
     @property
     def is_latent(self) -> bool:
