@@ -25,11 +25,14 @@ def shipped_models(weights: Path = WEIGHTS) -> list[str]:
 
 
 def check_models(weights: Path = WEIGHTS) -> dict[str, ModelInfo | CheckpointError]:
-    """What each model file of the weights folder says of itself, or why it cannot be used."""
+    """What each model file of the weights folder says of itself, or why it or its codec cannot be used."""
     checked: dict[str, ModelInfo | CheckpointError] = {}
     for name in shipped_models(weights):
+        path = weights / name / MODEL_FILE
         try:
-            checked[name] = read_info(weights / name / MODEL_FILE)
+            info = read_info(path)
+            open_space(info.space, info.net, model=path)
+            checked[name] = info
         except CheckpointError as error:
             checked[name] = error
     return checked

@@ -38,12 +38,12 @@ class SamplePlan:
         return self.rounds * self.langevin.steps + self.refinement_steps
 
 
-def without_clamp(plan: dict[str, Any]) -> dict[str, Any]:
+def without_clamp(plan: Any) -> Any:
     """A plan as dictionaries, of files from when it said, not the space, that pixels are kept in [0, 1].
 
-    Raises ValueError for one that did not keep them there.
+    What is no plan stays as it is. Raises ValueError for a plan that did not keep them there.
     """
-    langevin = plan.get("langevin")
+    langevin = plan.get("langevin") if isinstance(plan, dict) else None
     if not isinstance(langevin, dict) or "clamp" not in langevin:
         return plan
     if langevin["clamp"] is not True:

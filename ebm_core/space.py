@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Generator, Tensor
 
+from ebm_core.files import safe_name
 from ebm_core.images import dequantise, quantise
 from ebm_core.transitions import TransitionConfig, transition
 
@@ -27,6 +28,10 @@ class SpaceConfig:
 
     codec: str = ""  # name of the folder of the codec whose latents are the points; "" = pixels
     weights: str = ""  # digest of that codec's weights; "" = any
+
+    def __post_init__(self) -> None:
+        if self.codec:
+            safe_name(self.codec)
 
     @property
     def is_latent(self) -> bool:
@@ -91,7 +96,7 @@ def latent(codec: "Codec") -> Space:
 
     def packed(u8: Tensor) -> Tensor:
         device = codec.latent_mean.device
-        parts = [_coded(codec.encode, part.to(device)).half() for part in torch.split(u8, CODED_AT_ONCE)]
+        parts = [_coded(codec.encode, part.to(device)).half() for part in torch.split(u8, CODED_AT_ONCE) if len(part)]
         return torch.cat(parts) if parts else torch.zeros(0, *c.latent_shape, dtype=torch.float16, device=device)
 
     return Space(

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ebm_core.nets import EnergyNetwork, NetConfig
+from ebm_core.space import pixels
 from train import provenance
 
 # Tiny tensors: a second thread only waits, and waits long where other processes share the cores.
@@ -24,6 +25,8 @@ class Quadratic:
 
 
 TINY = NetConfig(image_size=8, width=8, layouts=("2d attn 2", "1"), norm="reference", energy_scale=0.1)
+
+PIXELS = pixels(3, 8)  # where its points live
 
 CONDITIONAL_TINY = replace(TINY, label_dim=2)
 

@@ -175,11 +175,12 @@ def _frechet(a: argparse.Namespace) -> None:
 
     if a.inception is not None and not a.inception.is_file():
         raise ValueError(f"{a.inception} is not there; give torch-fidelity's Inception weights or no --inception")
-    net, info = load_model(find_model(a.model), a.device)
+    path = find_model(a.model)
+    net, info = load_model(path, a.device)
     split = Split.of(a)
-    space = open_space(info.space, info.net, a.device, find_model(a.model))
+    space = open_space(info.space, info.net, a.device, path)
     channels, size, _ = space.picture_shape
-    train, test = (load(DataConfig("zip", path), size, channels).images for path in (a.train, split.path))
+    train, test = (load(DataConfig("zip", file), size, channels).images for file in (a.train, split.path))
     options = {"train": a.train, split.kind: split.path, "num": a.num, "seed": a.seed, "inception": a.inception,
                "set": a.set, "out": a.out}  # fmt: skip
     report = evaluate(

@@ -53,10 +53,11 @@ class TrainingData:
     ) -> None:
         if labels is not None and len(labels) != len(images):
             raise ValueError(f"there are {len(images)} images and {len(labels)} labels")
+        self.space, self.packed = space, space.pack_pictures(images.to(device))
+        self.labels = None if labels is None else labels.to(device)
         if mirror:
-            images, labels = torch.cat([images, images.flip(3)]), None if labels is None else labels.repeat(2, 1)
-        self.space = space
-        self.packed, self.labels = space.pack_pictures(images.to(device)), None if labels is None else labels.to(device)
+            self.packed = torch.cat([self.packed, space.pack_pictures(images.flip(3).to(device))])
+            self.labels = None if self.labels is None else self.labels.repeat(2, 1)
         self.weights: Tensor | None = None
         if balanced:
             if self.labels is None:

@@ -17,7 +17,7 @@ from train.config import TrainConfig
 from train.history import RunHistory
 from train.log import RunLog
 from train.parallel import Processes
-from train.run import RunError, check_run, load_state, save_config, save_state
+from train.run import RunError, check_run, load_config, load_state, save_config, save_state
 from train.trainer import ALONE, DivergedError, Trainer
 
 ENDLESS = 10**9  # iterations
@@ -32,12 +32,17 @@ def fit(
 
     With ``fill`` the schedule is laid out over the ``minutes`` and the config's iterations are as many as they hold.
     All processes of a group call it alike; only the first one writes. Raises FileError for a used folder when not
-    resuming, RunError for one without a checkpoint that fits when resuming.
+    resuming, RunError for one without a checkpoint that fits, or of another space, when resuming.
     """
     if processes.is_first:
         check_run(run, resume)
     if fill:
         config = with_iterations(config, ENDLESS)
+    if resume and (space_before := load_config(run).space) != config.space:
+        raise RunError(
+            f"{run} was trained in {space_before.describe()}, this config is of {config.space.describe()}; go on with "
+            "the run's own config and codec"
+        )
     trainer = Trainer(config, data, device, processes, labels, space)
     if resume:
         state = load_state(run, device)

@@ -51,7 +51,8 @@ def run(a: argparse.Namespace) -> None:
     for old in a.out.glob("[0-9]" * 5 + ".png"):
         old.unlink()
     listing = []
-    for number, (image, value) in enumerate(zip(images.quantise(final.x).cpu(), final.energy.tolist(), strict=True)):
+    u8 = images.quantise(scene.space.decode(final.x)).cpu()
+    for number, (image, value) in enumerate(zip(u8, final.energy.tolist(), strict=True)):
         name = f"{number:05d}.png"
         write_atomically(a.out / name, to_png(images.to_pil(image), replace(recipe, index=number)))
         listing.append({"file": name, "energy": value})

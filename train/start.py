@@ -3,8 +3,9 @@
 from torch import Tensor
 
 from ebm_core.checkpoint import load_model
-from ebm_core.hub import find_model
+from ebm_core.hub import find_model, pinned
 from ebm_core.nets import EnergyNetwork
+from ebm_core.space import SpaceConfig
 
 
 def check_same_network(net: EnergyNetwork, weights: dict[str, Tensor]) -> None:
@@ -15,13 +16,19 @@ def check_same_network(net: EnergyNetwork, weights: dict[str, Tensor]) -> None:
             raise ValueError(f"it is of another network: '{name}' is not the same in both; give it its own [net]")
 
 
-def start_from(net: EnergyNetwork, model: str) -> None:
+def start_from(net: EnergyNetwork, model: str, space: SpaceConfig) -> None:
     """Give ``net`` the weights of a model, by name or path; label layers, which only one of them has, stay new.
 
     A conditional network then starts as the unconditional one, whatever the label. Raises ValueError when the two
-    are not the same network otherwise.
+    are not the same network otherwise, or the model's points are not those of ``space``.
     """
-    weights = load_model(find_model(model))[0].state_dict()
+    trained, info = load_model(find_model(model))
+    if info.space != pinned(space):
+        raise ValueError(
+            f"the network cannot start from '{model}': that is an energy of {info.space.describe()}, this one of "
+            f"{pinned(space).describe()}; give the config that model's own [space]"
+        )
+    weights = trained.state_dict()
     own = net.state_dict()
     shared = {name: tensor for name, tensor in weights.items() if name in own and own[name].shape == tensor.shape}
     unmatched = [name for name in own.keys() | weights.keys() if name not in shared and ".labels." not in name]

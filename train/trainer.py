@@ -61,7 +61,7 @@ class Trainer:
         torch.manual_seed(config.seed)  # the initial weights; everything later draws from self.rng
         self.net = EnergyNetwork(config.net).to(device)
         if config.start_from:
-            start_from(self.net, config.start_from)
+            start_from(self.net, config.start_from, config.space)
         self.net.bf16 = config.bf16 and has_bf16(device)
         if self.net.bf16 and config.net.norm == "none" and has_matrix_units(device):
             self.net.to(memory_format=torch.channels_last)  # elsewhere it gains nothing (benchmarks/README.md)

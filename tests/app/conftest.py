@@ -16,7 +16,7 @@ from ebm_core.nets import EnergyNetwork
 from ebm_core.ood import Calibration, measure
 from ebm_core.sampling import SamplePlan
 from ebm_core.transitions import TransitionConfig
-from tests.conftest import TINY
+from tests.conftest import PIXELS, TINY
 
 PLAN = SamplePlan(
     2, 4, True, LangevinConfig(steps=3, step_size=5.0, noise_std=0.01), TransitionConfig(crop_min_scale=0.5)
@@ -97,7 +97,7 @@ def png(u8=CENTRE):
 def tiny_calibration(share=0.9, seed=0):
     """A calibration of the tiny model beside which ``CENTRE`` is above ``share`` of the held-out energies."""
     torch.manual_seed(seed)
-    measured = measure(EnergyNetwork(TINY).eval(), CENTRE[None])
+    measured = measure(EnergyNetwork(TINY).eval(), CENTRE[None], PIXELS)
     grid = torch.linspace(-share, 1 - share, 201, dtype=torch.float64)
     quantiles = {
         "energy": float(measured.energy) + grid,

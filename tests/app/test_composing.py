@@ -16,9 +16,9 @@ from ebm_core.composition import And, Composition, CompositionError, Or, Term
 from ebm_core.family import NOT_SHARE, Ask, Family, compose
 from ebm_core.recipe import from_png
 from ebm_core.sampling import sample
-from ebm_core.space import pixels
 from tests.app.conftest import ATTRIBUTES, PLAN, save_attribute, save_tiny
 from tests.app.test_handlers import gate  # noqa: F401
+from tests.conftest import PIXELS
 from train.config import TrainConfig
 
 CONFIGS = Path(__file__).parents[2] / "train" / "configs"
@@ -173,7 +173,8 @@ def test_a_composed_walk_is_that_of_the_core(family_catalog, family, session):
     assert not recipe.steered
     nets = {name: family_catalog.get(name).net for name in recipe.composition.models()}
     rng = torch.Generator().manual_seed(5)
-    for state in sample(recipe.composition.energy(nets, None), pixels(3, 8).noise(3, rng), recipe.plan, rng):
+    energy = recipe.composition.energy(nets, None, PIXELS)
+    for state in sample(energy, PIXELS.noise(3, rng), recipe.plan, rng, PIXELS):
         pass
     assert torch.equal(session.walk.state.x, state.x)
 
@@ -211,12 +212,13 @@ def test_moving_a_slider_turns_the_running_walk(family_catalog, family, session,
     models = {name: family_catalog.get(name) for name in ["tiny", *family.attributes]}
     infos, nets = ({name: getattr(model, part) for name, model in models.items()} for part in ("info", "net"))
     rng = torch.Generator().manual_seed(5)
-    x, first = pixels(3, 8).noise(2, rng), compose(family, [BRIGHT])
-    for state in sample(first.energy(nets, None), x, first.plan(infos), rng):
+    x, first = PIXELS.noise(2, rng), compose(family, [BRIGHT])
+    for state in sample(first.energy(nets, None, PIXELS), x, first.plan(infos), rng, PIXELS):
         if state.step == 4:
             break
     second = compose(family, [BRIGHT, RING])
-    for final in sample(second.energy(nets, None), state.x, second.plan(infos), rng, first_step=4):
+    energy = second.energy(nets, None, PIXELS)
+    for final in sample(energy, state.x, second.plan(infos), rng, PIXELS, first_step=4):
         pass
     assert torch.equal(walk.state.x, final.x)
 

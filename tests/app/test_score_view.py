@@ -22,7 +22,7 @@ def test_hostile_file_names_are_text_everywhere(session, calibrated):
     scoring.choose(session.board, calibrated, "tiny")
     names = ["=cmd()|'/c calc'!A0", "<script>alert(1)</script>.png", "+1", "@a", "-2", '"><img src=x onerror=alert(1)>']
     calibration = session.board.calibration
-    measured = measure(session.board.model.exact, CENTRE[None])
+    measured = measure(session.board.model.exact, CENTRE[None], session.board.model.space)
     scored = Scored(
         Picture(CENTRE, ("<b>note</b>", "=note")), dict.fromkeys(judges_of(session.board.model, calibration), 0.0),
         dict.fromkeys(calibration.quantiles, 0.5), (b"a", heat_map(measured.heat[0])),

@@ -31,7 +31,7 @@ from ebm_core.ood import calibrate, measure
 from ebm_core.pictures import Picture
 from ebm_core.recipe import Recipe, from_png
 from tests.app.conftest import CENTRE, PLAN, png, save_calibrated
-from tests.conftest import TINY
+from tests.conftest import PIXELS, TINY
 
 
 def rows_of(shown):
@@ -106,7 +106,7 @@ def test_without_a_calibration_there_are_raw_energies_and_no_verdict(session, ca
     assert row["verdict"] == "no verdict"
     assert row["% lower"] is None
     torch.manual_seed(0)
-    assert row["Energy"] == pytest.approx(float(measure(EnergyNetwork(TINY), CENTRE[None]).energy), rel=1e-3)
+    assert row["Energy"] == pytest.approx(float(measure(EnergyNetwork(TINY), CENTRE[None], PIXELS).energy), rel=1e-3)
     assert "Typicality" not in row
     assert "no calibration" in last.cards
     assert "has no calibration" in score_view.about(session.board)
@@ -203,7 +203,7 @@ def test_every_kind_of_file_has_a_result_or_a_sentence(drop):
 
 def test_five_hundred_at_once_are_taken_and_what_is_above_is_told(session, calibrated, drop, monkeypatch):
     sizes = []
-    monkeypatch.setattr(scoring, "measure", lambda net, u8, device: sizes.append(len(u8)) or measure(net, u8, device))
+    monkeypatch.setattr(scoring, "measure", lambda net, u8, *rest: sizes.append(len(u8)) or measure(net, u8, *rest))
     monkeypatch.setattr(scoring, "SHOW_EVERY", float("inf"))
     files = {f"{number:03d}.png": png() for number in range(MAX_PICTURES + 7)} | {"013.png": b"unlucky"}
     first, *_, last = drop(files)
@@ -273,10 +273,10 @@ def test_results_of_an_ended_run_are_not_written_down():
 
 
 def test_a_picture_without_a_finite_energy_does_not_stop_the_others(drop, monkeypatch):
-    def picky(net, u8, device):
+    def picky(net, u8, *rest):
         if (u8 == 255).all(dim=(1, 2, 3)).any():
             raise ValueError("the energy is not finite")
-        return measure(net, u8, device)
+        return measure(net, u8, *rest)
 
     monkeypatch.setattr(scoring, "measure", picky)
     white = png(torch.full((3, 8, 8), 255, dtype=torch.uint8))
@@ -325,7 +325,7 @@ class Bowl(torch.nn.Module):
 def bowl(session):
     """A board with one picture in a landscape with known walks: each step goes a tenth of the way to the middle."""
     plan = replace(PLAN, langevin=LangevinConfig(steps=3, step_size=0.1, noise_std=0.0))
-    session.board.choose(Model("bowl", Bowl(), ModelInfo(TINY, plan), "f"))
+    session.board.choose(Model("bowl", Bowl(), PIXELS, ModelInfo(TINY, plan), "f"))
     session.board.add([Entry("centre.png", None, Scored(Picture(CENTRE, ()), {"energy": 1.0}, {}, None))])
     return session.board
 
@@ -369,7 +369,7 @@ def test_only_a_scored_picture_can_be_pulled_back(session, bowl, number):
 
 def test_a_walk_from_pictures_fits_them_and_stays_one_when_it_is_steered(session, bowl):
     landscape, recipe = bowl.model.landscape, Recipe("bowl", "f", bowl.model.info.plan, seed=0, num=2)
-    with pytest.raises(ValueError, match=r"images of shape \(2, 3, 8, 8\), got \(1, 3, 8, 8\)"):
+    with pytest.raises(ValueError, match=r"points of shape \(2, 3, 8, 8\), got \(1, 3, 8, 8\)"):
         Walk(landscape, recipe, torch.zeros(1, 3, 8, 8))
     walk = Walk(landscape, recipe, torch.zeros(2, 3, 8, 8))
     walk.change(landscape, recipe)
@@ -396,7 +396,7 @@ def test_a_real_calibration_judges_every_score(session, calibrated, drop, tmp_pa
     torch.manual_seed(0)
     net = EnergyNetwork(TINY)
     held_out = torch.randint(0, 256, (40, 3, 8, 8), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
-    info = ModelInfo(TINY, PLAN, calibration=calibrate(measure(net, held_out), "noise").to_plain())
+    info = ModelInfo(TINY, PLAN, calibration=calibrate(measure(net, held_out, PIXELS), "noise").to_plain())
     save_model(tmp_path / "weights" / "real" / "model.safetensors", net.state_dict(), info)
     drop({f"{number}.png": png(held_out[number]) for number in range(40)}, "real")
     for name in judges_of(session.board.model, session.board.calibration):

@@ -139,13 +139,17 @@ def test_other_floating_point_numbers_are_read(path, tiny_net, number):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda m: m.update(format_version=2), "format version 2, this program reads up to 1; update"),
+        (lambda m: m.update(format_version=3), "format version 3, this program reads up to 2; update"),
         (lambda m: m.update(format_version="1"), "format version 1"),
         (lambda m: m.update(data_range=[-1.0, 1.0]), r"trained on data in \[-1.0, 1.0\]"),
         (lambda m: m.pop("net"), "metadata cannot be read"),
         (lambda m: m["net"].update(widht=3), "unknown key 'net.widht'; did you mean 'net.width'"),
         (lambda m: m["net"].update(layouts=["9"]), "network configuration is not valid"),
         (lambda m: m["plan"].update(rounds=-1), "rounds must be 0 or more"),
+        (lambda m: m.update(plan=3), "'plan' must be a table, got 3"),
+        (lambda m: m.update(format_version=2), r"metadata cannot be read \(KeyError\('space'\)\)"),
+        (lambda m: m.update(format_version=2, space=3), "'space' must be a table, got 3"),
+        (lambda m: m.update(format_version=2, space={"codec": "../x"}), "a name has .* no folders"),
         (lambda m: m.update(provenance=3), "metadata cannot be read"),
         (lambda m: m.update(family="../../x"), "a name has .* no folders"),
     ],

@@ -14,7 +14,7 @@ from ebm_core.langevin import LangevinConfig
 from ebm_core.level import fixed_noise
 from ebm_core.recipe import Recipe, from_png, to_png
 from ebm_core.sampling import SamplePlan
-from tests.conftest import CONDITIONAL_TINY, TINY, conditional_tiny
+from tests.conftest import CONDITIONAL_TINY, PIXELS, TINY, conditional_tiny
 
 PLAN = SamplePlan(1, 1, True, LangevinConfig(step_size=60.0))
 SMILING = Attribute("smiling", "binary", ("Smiling",), ("not smiling", "smiling"))
@@ -44,10 +44,10 @@ def test_a_png_carries_it():
 def test_the_energy_is_the_one_written_down():
     nets = {"smiling": conditional_tiny(0), "young": conditional_tiny(1)}
     x = torch.rand(3, 3, 8, 8)
-    energy = NESTED.energy(nets, None)
+    energy = NESTED.energy(nets, None, PIXELS)
 
     def of(name, label):
-        noise = fixed_noise(nets[name])
+        noise = fixed_noise(PIXELS, nets[name])
         levels = [nets[name](pictures, torch.tensor(label).expand(len(pictures), 2)) for pictures in (x, noise)]
         return levels[0] - levels[1].mean()
 

@@ -17,7 +17,8 @@ from ebm_core.langevin import (
 )
 from ebm_core.nets import EnergyNetwork, NetConfig
 from ebm_core.nets.folding import folded, refold
-from tests.conftest import TINY, Quadratic
+from ebm_core.space import free
+from tests.conftest import PIXELS, TINY, Quadratic
 
 
 def start(rng, n=256):
@@ -27,8 +28,8 @@ def start(rng, n=256):
 @pytest.mark.parametrize("precision", [1.0, 4.0])
 def test_stationary_variance_of_a_quadratic_energy(precision, rng):
     # x <- (1 - s p) x + q n has stationary variance q^2 / (1 - (1 - s p)^2), exactly, also for large steps.
-    config = LangevinConfig(steps=300, step_size=0.1, noise_std=0.2, clamp=False)
-    x = drain(langevin_chain(Quadratic(precision, 0.0), torch.zeros(400, 3, 8, 8), config, rng))
+    config = LangevinConfig(steps=300, step_size=0.1, noise_std=0.2)
+    x = drain(langevin_chain(Quadratic(precision, 0.0), torch.zeros(400, 3, 8, 8), config, rng, free))
     factor = 1 - config.step_size * precision
     expected = config.noise_std**2 / (1 - factor**2)
     n = x.numel()
@@ -38,8 +39,8 @@ def test_stationary_variance_of_a_quadratic_energy(precision, rng):
 
 def test_noise_before_the_gradient_changes_the_variance_as_calculated(rng):
     # x <- (1 - s p)(x + q n): the noise is contracted too.
-    config = LangevinConfig(steps=300, step_size=0.5, noise_std=0.2, clamp=False, noise_before_gradient=True)
-    x = drain(langevin_chain(Quadratic(1.0, 0.0), torch.zeros(400, 3, 8, 8), config, rng))
+    config = LangevinConfig(steps=300, step_size=0.5, noise_std=0.2, noise_before_gradient=True)
+    x = drain(langevin_chain(Quadratic(1.0, 0.0), torch.zeros(400, 3, 8, 8), config, rng, free))
     factor = 1 - config.step_size
     expected = (factor * config.noise_std) ** 2 / (1 - factor**2)
     assert abs(x.var().item() - expected) < 5 * expected * math.sqrt(2 / x.numel())
@@ -48,7 +49,7 @@ def test_noise_before_the_gradient_changes_the_variance_as_calculated(rng):
 def test_noiseless_steps_are_exact_and_states_belong_to_their_images(rng):
     energy, config = Quadratic(), LangevinConfig(steps=5, step_size=0.1, noise_std=0.0)
     x0 = start(rng)
-    for state in langevin_chain(energy, x0, config, rng):
+    for state in langevin_chain(energy, x0, config, rng, free):
         expected = 0.5 + 0.9**state.step * (x0 - 0.5)
         torch.testing.assert_close(state.x, expected)
         torch.testing.assert_close(state.energy, energy(state.x))
@@ -57,13 +58,12 @@ def test_noiseless_steps_are_exact_and_states_belong_to_their_images(rng):
     assert state.step == 4
 
 
-def test_clamp_keeps_images_in_range(rng):
+def test_a_space_keeps_points_within_its_limits(rng):
     hot = LangevinConfig(steps=3, step_size=0.1, noise_std=1.0)
-    clamped = drain(langevin_chain(Quadratic(), start(rng), hot, rng))
-    assert clamped.min() == 0
-    assert clamped.max() == 1
-    free = drain(langevin_chain(Quadratic(), start(rng), LangevinConfig(3, 0.1, 1.0, clamp=False), rng))
-    assert free.min() < 0
+    kept = drain(langevin_chain(Quadratic(), start(rng), hot, rng, PIXELS.keep))
+    assert kept.min() == 0
+    assert kept.max() == 1
+    assert drain(langevin_chain(Quadratic(), start(rng), hot, rng, free)).min() < 0
 
 
 def test_same_seed_same_chain_and_another_seed_another(tiny_net):
@@ -71,14 +71,14 @@ def test_same_seed_same_chain_and_another_seed_another(tiny_net):
 
     def run(seed):
         seeded = torch.Generator().manual_seed(seed)
-        return drain(langevin_chain(tiny_net, torch.full((2, 3, 8, 8), 0.5), config, seeded))
+        return drain(langevin_chain(tiny_net, torch.full((2, 3, 8, 8), 0.5), config, seeded, PIXELS.keep))
 
     assert torch.equal(run(1), run(1))
     assert not torch.equal(run(1), run(2))
 
 
 def test_chain_builds_no_graph_even_when_parameters_want_gradients(tiny_net, rng):
-    for state in langevin_chain(tiny_net, start(rng, 2), LangevinConfig(steps=2), rng):
+    for state in langevin_chain(tiny_net, start(rng, 2), LangevinConfig(steps=2), rng, PIXELS.keep):
         assert not any(t.requires_grad for t in state[1:])
     assert all(p.grad is None for p in tiny_net.parameters())
 
@@ -87,7 +87,7 @@ def test_consumer_sees_its_own_grad_mode_between_states(tiny_net, rng):
     # Grad mode belongs to the thread: a generator that yields inside a context manager would leak it.
     for outer in (True, False):
         with torch.set_grad_enabled(outer):
-            for _ in langevin_chain(tiny_net, start(rng, 2), LangevinConfig(steps=2), rng):
+            for _ in langevin_chain(tiny_net, start(rng, 2), LangevinConfig(steps=2), rng, PIXELS.keep):
                 assert torch.is_grad_enabled() == outer
 
 
@@ -98,7 +98,7 @@ def test_non_finite_energy_names_its_step(rng):
 
     config = LangevinConfig(steps=50, step_size=0.01, noise_std=0.0)
     with pytest.raises(NonFiniteEnergyError, match="at step 45;"):
-        drain(langevin_chain(energy, torch.full((2, 3, 8, 8), 0.9), config, rng))
+        drain(langevin_chain(energy, torch.full((2, 3, 8, 8), 0.9), config, rng, free))
 
 
 @pytest.mark.parametrize("bad", [{"steps": -1}, {"step_size": 0.0}, {"step_size": math.nan}, {"noise_std": -0.1}])
@@ -121,8 +121,8 @@ def test_gradient_matches_finite_differences():
 def test_differentiable_step_equals_the_chain_and_has_a_gradient(tiny_net, rng):
     x = start(rng, 2)
     config = LangevinConfig(steps=1, step_size=1.0, noise_std=0.01)
-    a = drain(langevin_chain(tiny_net, x, config, torch.Generator().manual_seed(3)))
-    b = differentiable_step(tiny_net, x, config, torch.Generator().manual_seed(3))
+    a = drain(langevin_chain(tiny_net, x, config, torch.Generator().manual_seed(3), PIXELS.keep))
+    b = differentiable_step(tiny_net, x, config, torch.Generator().manual_seed(3), PIXELS.keep)
     torch.testing.assert_close(a, b.detach())  # other kernels where the result is differentiable
     b.sum().backward()
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in tiny_net.parameters())
@@ -161,7 +161,7 @@ def test_a_captured_chain_is_the_eager_one():
 
     def walk(energy):
         rng = torch.Generator("cuda").manual_seed(0)
-        return drain(langevin_chain(energy, torch.rand(4, 3, 8, 8, generator=rng, device="cuda"), config, rng))
+        return drain(langevin_chain(energy, PIXELS.noise(4, rng), config, rng, PIXELS.keep))
 
     graph = CapturedEnergy(fast, torch.rand(4, 3, 8, 8, device="cuda"))
     torch.testing.assert_close(walk(graph), walk(fast), rtol=1e-4, atol=1e-5)
@@ -179,7 +179,7 @@ def test_an_energy_with_a_gradient_of_its_own_is_asked_for_it(rng):
             return EnergyGradient(torch.zeros(len(x)), torch.full_like(x, slope), torch.zeros(len(x), 1))
 
     x = torch.full((1, 3, 8, 8), 0.5)
-    moved = drain(langevin_chain(Own(), x, LangevinConfig(1, 0.1, 0.0), rng))
+    moved = drain(langevin_chain(Own(), x, LangevinConfig(1, 0.1, 0.0), rng, free))
     torch.testing.assert_close(moved, x - 0.1)
     assert energy_and_grad(Own(), x, create_graph=True).grad.max() == 2  # it is told when a graph is wanted
     energy = Own()

@@ -10,7 +10,7 @@ from ebm_core.energy import LABEL_TEMPERATURE
 from ebm_core.langevin import LangevinConfig
 from ebm_core.level import Levelled, Reference, fixed_noise
 from ebm_core.nets import NetConfig
-from tests.conftest import conditional_tiny
+from tests.conftest import PIXELS, conditional_tiny
 
 A, B = (1.0, 0.0), (0.0, 1.0)
 
@@ -38,18 +38,18 @@ DOWN = LangevinConfig(steps=50, step_size=5.0, noise_std=0.0)
 def test_constants_of_labels_are_taken_away():
     base, net, x = Wells(), Wells((0.3, -0.2), (1.0, 1.0)), torch.rand(3, 3, 8, 8)
     for label in (A, B):
-        levelled = Levelled(net, torch.tensor(label), Reference(base, DOWN), stretched=False)
+        levelled = Levelled(net, torch.tensor(label), Reference(base, DOWN, PIXELS), PIXELS, stretched=False)
         torch.testing.assert_close(levelled(x), base(x))
-        alone = Levelled(net, torch.tensor(label), None, stretched=False)
-        torch.testing.assert_close(alone(fixed_noise(net)).mean(), torch.zeros(()), atol=1e-6, rtol=0)
+        alone = Levelled(net, torch.tensor(label), None, PIXELS, stretched=False)
+        torch.testing.assert_close(alone(fixed_noise(PIXELS, net)).mean(), torch.zeros(()), atol=1e-6, rtol=0)
 
 
 def test_in_an_or_a_shallow_valley_is_as_deep_as_the_familys():
     base, net, x = Wells(), Wells((0.3, -0.2), (0.9, 0.95)), torch.rand(3, 3, 8, 8)
     for label in (A, B):
-        levelled = Levelled(net, torch.tensor(label), Reference(base, DOWN), stretched=True)
+        levelled = Levelled(net, torch.tensor(label), Reference(base, DOWN, PIXELS), PIXELS, stretched=True)
         torch.testing.assert_close(levelled(x), base(x), atol=1e-4, rtol=0)
-        torch.testing.assert_close(levelled(fixed_noise(net)).mean(), base(fixed_noise(net)).mean())
+        torch.testing.assert_close(levelled(fixed_noise(PIXELS, net)).mean(), base(fixed_noise(PIXELS, net)).mean())
 
 
 def test_what_is_left_of_the_way_is_a_free_energy(monkeypatch):
@@ -63,7 +63,7 @@ def test_what_is_left_of_the_way_is_a_free_energy(monkeypatch):
         return plain(x, y) + torch.where(unfit, 100 * LABEL_TEMPERATURE, 0.0)[:, None]
 
     monkeypatch.setattr(net, "scale_energies", other)
-    levelled = Levelled(net, torch.ones(1), Reference(base, DOWN), stretched=True)
+    levelled = Levelled(net, torch.ones(1), Reference(base, DOWN, PIXELS), PIXELS, stretched=True)
     way = float(levelled.reference.falls.mean())
     left = LABEL_TEMPERATURE * torch.log(torch.tensor(2.0))
     assert float(levelled._line[1]) == pytest.approx(float(way / (way - left)), rel=1e-5)
@@ -71,7 +71,8 @@ def test_what_is_left_of_the_way_is_a_free_energy(monkeypatch):
 
 def test_an_or_of_terms_that_differ_by_a_constant_is_fair():
     nets, x = {"m": Wells((0.3, -0.2), (1.0, 1.0))}, torch.rand(3, 3, 8, 8)
-    either = Composition(Or((Term("m", A), Term("m", B)), 1000.0)).energy(nets, Reference(Wells(), DOWN))
+    either = Composition(Or((Term("m", A), Term("m", B)), 1000.0))
+    either = either.energy(nets, Reference(Wells(), DOWN, PIXELS), PIXELS)
     weights = torch.stack([energy(x) for energy in either.energies]).mul(-1000).softmax(0)
     torch.testing.assert_close(weights, torch.full((2, 3), 0.5), atol=0.02, rtol=0)
 
@@ -79,7 +80,7 @@ def test_an_or_of_terms_that_differ_by_a_constant_is_fair():
 def test_each_picture_of_a_batch_may_have_labels_of_its_own():
     nets, x = {"m": conditional_tiny()}, torch.rand(2, 3, 8, 8)
     both = [Composition(And((Or((Term("m", y), Term("m", (0.5, 0.5)))),), (1.0,))) for y in (A, B)]
-    one_by_one = torch.cat([c.energy(nets, None)(x[i : i + 1]) for i, c in enumerate(both)])
-    torch.testing.assert_close(energy_of_each(both, nets, None)(x), one_by_one)
+    one_by_one = torch.cat([c.energy(nets, None, PIXELS)(x[i : i + 1]) for i, c in enumerate(both)])
+    torch.testing.assert_close(energy_of_each(both, nets, None, PIXELS)(x), one_by_one)
     with pytest.raises(CompositionError, match="one and the same form"):
-        energy_of_each([both[0], Composition(Term("m", A))], nets, None)
+        energy_of_each([both[0], Composition(Term("m", A))], nets, None, PIXELS)

@@ -12,7 +12,8 @@ from ebm_core import images, ood
 from ebm_core.checkpoint import ModelInfo, load_model, read_info, replace_calibration, save_model
 from ebm_core.ood import Calibration, Measured, calibrate, complexity, joined, measure, scores
 from ebm_core.sampling import SamplePlan
-from tests.conftest import TINY, Quadratic
+from ebm_core.space import pixels
+from tests.conftest import PIXELS, TINY, Quadratic
 
 
 def measured(energy, bits=None, grad_norm=None):
@@ -33,7 +34,7 @@ def to_200(rng):
 def test_a_quadratic_energy_is_measured_exactly(rng):
     u8 = torch.randint(256, (3, 3, 4, 4), generator=rng, dtype=torch.uint8)
     x = (u8 + 0.5) / 256  # the middle of the dequantisation
-    found = measure(Quadratic(precision=4.0, centre=0.25), u8)
+    found = measure(Quadratic(precision=4.0, centre=0.25), u8, pixels(3, 4))
     distance = (x - 0.25).flatten(1).norm(dim=1)
     torch.testing.assert_close(found.energy, 2 * distance**2)
     torch.testing.assert_close(found.scale_energies, found.energy[:, None])
@@ -41,24 +42,24 @@ def test_a_quadratic_energy_is_measured_exactly(rng):
     torch.testing.assert_close(found.heat, 4 * (x - 0.25).norm(dim=1))
     assert found.bits.tolist() == pytest.approx([complexity(picture) for picture in u8])
     # Nothing of one picture depends on the others beside it, and measuring needs no luck.
-    torch.testing.assert_close(measure(Quadratic(4.0, 0.25), u8[1:2]).energy, found.energy[1:2])
+    torch.testing.assert_close(measure(Quadratic(4.0, 0.25), u8[1:2], pixels(3, 4)).energy, found.energy[1:2])
 
 
 def test_scale_energies_are_measured_as_the_network_gives_them(tiny_net, rng):
     u8 = torch.randint(256, (2, 3, 8, 8), generator=rng, dtype=torch.uint8)
-    found = measure(tiny_net, u8)
+    found = measure(tiny_net, u8, PIXELS)
     torch.testing.assert_close(found.scale_energies, tiny_net.scale_energies((u8 + 0.5) / 256).detach())
     torch.testing.assert_close(found.scale_energies.sum(1), found.energy)
     assert not found.energy.requires_grad
 
 
 def test_what_cannot_be_measured_is_refused():
-    with pytest.raises(ValueError, match=r"uint8 \(B, C, H, W\), got torch.float32 of shape \(1, 3, 2, 2\)"):
-        measure(Quadratic(), torch.zeros(1, 3, 2, 2))
-    with pytest.raises(ValueError, match=r"got torch.uint8 of shape \(3, 2, 2\)"):
-        measure(Quadratic(), torch.zeros(3, 2, 2, dtype=torch.uint8))
+    with pytest.raises(ValueError, match=r"uint8 \(B, C, H, W\), got torch.float32 of shape \(1, 3, 8, 8\)"):
+        measure(Quadratic(), torch.zeros(1, 3, 8, 8), PIXELS)
+    with pytest.raises(ValueError, match=r"got torch.uint8 of shape \(3, 8, 8\)"):
+        measure(Quadratic(), torch.zeros(3, 8, 8, dtype=torch.uint8), PIXELS)
     with pytest.raises(ValueError, match="not a finite number"):
-        measure(Quadratic(precision=math.inf), torch.zeros(1, 3, 2, 2, dtype=torch.uint8))
+        measure(Quadratic(precision=math.inf), torch.zeros(1, 3, 8, 8, dtype=torch.uint8), PIXELS)
 
 
 def test_complexity_is_the_length_of_the_png(rng):
@@ -153,9 +154,9 @@ def test_scores_with_and_without_a_calibration():
 
 
 def test_batches_are_joined_in_order(rng):
-    u8 = torch.randint(256, (5, 3, 4, 4), generator=rng, dtype=torch.uint8)
-    whole = measure(Quadratic(), u8)
-    for one, other in zip(joined([measure(Quadratic(), u8[:2]), measure(Quadratic(), u8[2:])]), whole, strict=True):
+    u8 = torch.randint(256, (5, 3, 8, 8), generator=rng, dtype=torch.uint8)
+    parts = [measure(Quadratic(), part, PIXELS) for part in (u8[:2], u8[2:])]
+    for one, other in zip(joined(parts), measure(Quadratic(), u8, PIXELS), strict=True):
         torch.testing.assert_close(one, other)
 
 

@@ -11,15 +11,18 @@ from app.catalog import Catalog
 from app.handlers import Session, read_settings, start
 from app.settings import controls_of_recipe
 from ebm_core import images, restore
+from ebm_core.attribute import Attribute
 from ebm_core.checkpoint import load_model
 from ebm_core.composition import Composition, Or, Term
 from ebm_core.config import to_dict
+from ebm_core.level import fixed_noise
 from ebm_core.precision import for_sampling
 from ebm_core.recipe import Recipe, from_png, to_png
 from ebm_core.restore import chain, load_scene, recipe_of
 from ebm_core.sampling import sample
-from ebm_core.space import pixels
 from tests.app.conftest import PLAN, save_tiny, save_tiny_family
+from tests.conftest import PIXELS
+from tests.latents import NET, save_latent, save_random_codec
 from train.__main__ import main
 
 STRONG = replace(PLAN, langevin=replace(PLAN.langevin, step_size=2.0), move_noise=False)
@@ -66,7 +69,7 @@ def plain(weights, recipe):
     net, _ = load_model(weights / "tiny" / "model.safetensors")
     net = for_sampling(net, recipe.precision or None)
     rng = torch.Generator().manual_seed(recipe.seed)
-    for state in sample(net, pixels(3, 8).noise(recipe.num, rng), recipe.plan, rng):
+    for state in sample(net, PIXELS.noise(recipe.num, rng), recipe.plan, rng, PIXELS):
         if state.step == recipe.stopped_at:
             break
     return images.quantise(state.x)
@@ -160,3 +163,31 @@ def test_old_recipes_have_no_precision(weights):
     old = to_dict(own(weights))
     del old["precision"]
     assert from_png(images.encode_png(Image.new("RGB", (2, 2)), old)).precision == ""
+
+
+def test_recipes_from_when_the_plan_kept_pixels_in_range_make_the_same_bytes(weights, tmp_path):
+    recipe = own(weights)
+    old = to_dict(recipe)
+    old["plan"]["langevin"]["clamp"] = True
+    assert from_png(images.encode_png(Image.new("RGB", (2, 2)), old)) == recipe
+    old["plan"]["langevin"]["clamp"] = False
+    with pytest.raises(ValueError, match=r"did not keep pixels in \[0, 1\], which is no longer done"):
+        from_png(images.encode_png(Image.new("RGB", (2, 2)), old))
+
+
+def test_a_composition_of_latent_models_walks_in_their_space(tmp_path):
+    """Its labels are levelled on noise of that space; codec and base lie in the same weights folder."""
+    codec = save_random_codec(tmp_path / "tiny-codec")
+    save_latent(tmp_path / "base", codec, family="f")
+    bright = Attribute("bright", "binary", ("Bright",), ("dark", "bright"))
+    save_latent(tmp_path / "bright", codec, net=replace(NET, label_dim=2), family="f", attribute=bright)
+    asked = Composition(Or((Term("bright", (0.0, 1.0)), Term("bright", (1.0, 0.0)))))
+    recipe = recipe_of(asked, tmp_path, "cpu", num=2)
+    scene = load_scene(recipe, tmp_path, "cpu")
+    assert scene.space.shape == (5, 8, 8)
+    *_, state = chain(scene, recipe)
+    assert state.x.shape == (2, 5, 8, 8)
+    base, _ = load_model(tmp_path / "base" / "model.safetensors")
+    for term in scene.energy.energies:  # labels are all alike on average, where chains start
+        noise = fixed_noise(scene.space, base)
+        torch.testing.assert_close(term(noise).mean(), base(noise).mean(), atol=1e-4, rtol=0)

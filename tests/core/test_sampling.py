@@ -7,25 +7,26 @@ from ebm_core.langevin import LangevinConfig, drain
 from ebm_core.sampling import SamplePlan, sample
 from ebm_core.space import pixels
 from ebm_core.transitions import TransitionConfig
+from tests.conftest import PIXELS
 from tests.core.test_transitions import OFF
 
 PLAN = SamplePlan(2, 3, True, LangevinConfig(steps=4, step_size=0.1, noise_std=0.0), TransitionConfig(**OFF))
 
 
 def test_counts_states_and_energies_end_at_the_final_image(quadratic, rng):
-    x0 = pixels(3, 8).noise(2, rng)
-    states = list(sample(quadratic, x0, PLAN, rng))
+    x0 = PIXELS.noise(2, rng)
+    states = list(sample(quadratic, x0, PLAN, rng, PIXELS))
     assert [s.step for s in states] == list(range(12))
     assert PLAN.num_steps == 11
     torch.testing.assert_close(states[-1].x, 0.5 + 0.9**11 * (x0 - 0.5))
     torch.testing.assert_close(states[-1].energy, quadratic(states[-1].x))
-    assert torch.equal(drain(sample(quadratic, x0, PLAN, rng)), states[-1].x)
+    assert torch.equal(drain(sample(quadratic, x0, PLAN, rng, PIXELS)), states[-1].x)
 
 
 def test_transitions_come_before_each_round_and_not_before_refinement(quadratic, rng):
     mirror = TransitionConfig(**(OFF | {"flip_prob": 1.0}))
-    x0 = pixels(3, 8).noise(1, rng)
-    states = list(sample(quadratic, x0, SamplePlan(2, 3, True, PLAN.langevin, mirror), rng))
+    x0 = PIXELS.noise(1, rng)
+    states = list(sample(quadratic, x0, SamplePlan(2, 3, True, PLAN.langevin, mirror), rng, PIXELS))
 
     def mirrored(a, b):
         return torch.sign(a.x - 0.5).flip(3).equal(torch.sign(b.x - 0.5))
@@ -33,7 +34,7 @@ def test_transitions_come_before_each_round_and_not_before_refinement(quadratic,
     assert torch.equal(states[0].x, x0.flip(3))
     flips = [step for step in range(1, 12) if mirrored(states[step - 1], states[step])]
     assert flips == [4]
-    kept = list(sample(quadratic, x0, SamplePlan(2, 3, False, PLAN.langevin, mirror), rng))
+    kept = list(sample(quadratic, x0, SamplePlan(2, 3, False, PLAN.langevin, mirror), rng, PIXELS))
     assert torch.equal(kept[0].x, x0)
     assert [step for step in range(1, 12) if mirrored(kept[step - 1], kept[step])] == [4]
 
@@ -43,7 +44,7 @@ def test_pausing_between_states_changes_nothing(tiny_net):
 
     def run(pause_at):
         rng = torch.Generator().manual_seed(7)
-        chain = sample(tiny_net, pixels(3, 8).noise(2, rng), plan, rng)
+        chain = sample(tiny_net, PIXELS.noise(2, rng), plan, rng, PIXELS)
         for state in chain:
             if state.step == pause_at:
                 torch.manual_seed(123)  # somebody else uses the global generator meanwhile
@@ -71,8 +72,8 @@ def test_negative_counts_are_refused(name):
 def test_a_chain_can_be_taken_up_at_any_step(quadratic, middle, rng):
     mirror = TransitionConfig(**(OFF | {"flip_prob": 1.0}))
     plan = SamplePlan(2, 3, True, PLAN.langevin, mirror)
-    states = list(sample(quadratic, pixels(3, 8).noise(1, rng), plan, rng))
-    rest = list(sample(quadratic, states[middle].x, plan, rng, first_step=middle))
+    states = list(sample(quadratic, PIXELS.noise(1, rng), plan, rng, PIXELS))
+    rest = list(sample(quadratic, states[middle].x, plan, rng, PIXELS, first_step=middle))
     assert [s.step for s in rest] == list(range(middle, 12))
     for whole, part in zip(states[middle:], rest, strict=True):
         assert torch.equal(whole.x, part.x)

@@ -125,7 +125,8 @@ def test_the_shipped_model_gives_three_pictures_their_verdicts(tmp_path):
     made = {"noise": torch.rand(1, 3, 32, 32, generator=rng)}
     for name, model in {"like-cifar": "cifar10", "face": "faces"}.items():
         net, info = load_model(find_model(model))
-        for state in sample(net, pixels(3, 32).noise(1, rng), replace(info.plan, rounds=1), rng):
+        space = pixels(3, 32)
+        for state in sample(net, space.noise(1, rng), replace(info.plan, rounds=1), rng, space):
             made[name] = state.x
     for name, x in made.items():
         (tmp_path / f"{name}.png").write_bytes(encode(to_pil(x[0]), "PNG"))

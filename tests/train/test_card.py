@@ -11,8 +11,8 @@ from ebm_core.checkpoint import load_model, save_model
 from ebm_core.compose import conditioned
 from ebm_core.precision import for_sampling
 from ebm_core.sampling import sample
-from ebm_core.space import pixels
 from tests.app.conftest import ATTRIBUTES, PLAN, save_tiny_family
+from tests.conftest import PIXELS
 from train.__main__ import main
 from train.card import draw_sheet, sheet_labels
 
@@ -31,10 +31,10 @@ def test_sheets_have_a_row_for_each_value():
 def test_a_sheet_is_what_the_model_samples_from_seed_0(tmp_path):
     save_tiny_family(tmp_path)
     net, info = load_model(tmp_path / "tiny-kind" / "model.safetensors")
-    x, words = draw_sheet(net, info, "cpu")
+    x, words = draw_sheet(net, info, PIXELS, "cpu")
     assert words == ["dot", "bar", "ring"]
     rng = torch.Generator().manual_seed(0)
-    for state in sample(conditioned(for_sampling(net), torch.eye(3)[1]), pixels(3, 8).noise(8, rng), PLAN, rng):
+    for state in sample(conditioned(for_sampling(net), torch.eye(3)[1]), PIXELS.noise(8, rng), PLAN, rng, PIXELS):
         pass
     torch.testing.assert_close(x[8:16], state.x, atol=1e-4, rtol=0)
 

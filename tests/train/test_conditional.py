@@ -8,7 +8,8 @@ import torch
 from ebm_core.attribute import Attribute
 from ebm_core.checkpoint import ModelInfo, read_info, save_model
 from ebm_core.nets import EnergyNetwork
-from tests.conftest import CONDITIONAL_TINY, TINY
+from ebm_core.space import SpaceConfig, pixels
+from tests.conftest import CONDITIONAL_TINY, PIXELS, TINY
 from tests.train.conftest import CONFIG
 from train.batch import Batch, TrainingData, label_vectors
 from train.config import TrainConfig
@@ -30,9 +31,13 @@ def labels():
     return label_vectors([{"bright": int(i % 8 == 0)} for i in range(32)], BRIGHT)
 
 
+def training(images, labels, *, balanced=False, mirror=False):
+    return TrainingData(images, labels, PIXELS, balanced=balanced, mirror=mirror, device="cpu")
+
+
 def test_balanced_draws_have_rare_labels_as_often(data, labels, rng):
-    plain = TrainingData(data, labels, balanced=False, device="cpu").draw(4000, rng)
-    even = TrainingData(data, labels, balanced=True, device="cpu").draw(4000, rng)
+    plain = training(data, labels).draw(4000, rng)
+    even = training(data, labels, balanced=True).draw(4000, rng)
     assert plain.y[:, 1].mean() == pytest.approx(1 / 8, abs=0.02)
     assert even.y[:, 1].mean() == pytest.approx(1 / 2, abs=0.03)
 
@@ -41,14 +46,22 @@ def test_draws_keep_image_and_label_together(rng):
     images = torch.arange(32, dtype=torch.uint8)[:, None, None, None].expand(32, 3, 8, 8).contiguous() * 8
     labels = torch.arange(32.0)[:, None]
     for balanced in (False, True):
-        batch = TrainingData(images, labels, balanced=balanced, device="cpu").draw(50, rng)
+        batch = training(images, labels, balanced=balanced).draw(50, rng)
         torch.testing.assert_close((batch.x[:, 0, 0, 0] * 256 / 8).floor(), batch.y[:, 0])
 
 
+def test_mirror_images_have_the_labels_of_their_pictures(data, labels):
+    both = training(data, labels, mirror=True)
+    assert len(both) == 64
+    assert torch.equal(both.packed, torch.cat([data, data.flip(3)]))
+    assert torch.equal(both.labels, torch.cat([labels, labels]))
+    assert training(data, None, mirror=True).labels is None
+
+
 def test_labels_of_a_sheet_show_each_value(data, labels):
-    sheet = TrainingData(data, labels, balanced=False, device="cpu").label_sheet(4)
+    sheet = training(data, labels).label_sheet(4)
     assert sheet.tolist() == [[1, 0], [1, 0], [0, 1], [0, 1]]
-    many = TrainingData(data, torch.arange(32.0)[:, None], balanced=False, device="cpu").label_sheet(3)
+    many = training(data, torch.arange(32.0)[:, None]).label_sheet(3)
     assert many.tolist() == [[0], [1], [2]]
 
 
@@ -57,7 +70,7 @@ def test_labels_of_a_sheet_show_each_value(data, labels):
 )
 def test_impossible_data_are_refused(data, labels, balanced, message):
     with pytest.raises(ValueError, match=message):
-        TrainingData(data, labels, balanced=balanced, device="cpu")
+        training(data, labels, balanced=balanced)
 
 
 def test_only_equal_labels_change_places():
@@ -78,7 +91,7 @@ def test_telling_labels_apart_is_a_term_of_its_own(name, value, data, labels):
         for scale, tensor in enumerate(net.parameters()):
             torch.nn.init.normal_(tensor, std=0.3, generator=torch.Generator().manual_seed(scale))
         rng = torch.Generator().manual_seed(1)
-        return matching_step(net, TrainingData(data, labels, balanced=True, device="cpu").draw(8, rng), config, rng)
+        return matching_step(net, training(data, labels, balanced=True).draw(8, rng), config, rng, PIXELS)
 
     assert "labels" not in output(CONDITIONAL).terms
     one, other = output(base), output(changed)
@@ -87,7 +100,7 @@ def test_telling_labels_apart_is_a_term_of_its_own(name, value, data, labels):
 
 
 def test_the_buffer_keeps_labels_with_images(rng):
-    buffer = ReplayBuffer(7, (1, 2, 2), "reservoir", "cpu", label_dim=1)
+    buffer = ReplayBuffer(7, pixels(1, 2), "reservoir", "cpu", label_dim=1)
     for first in range(0, 40, 4):
         values = torch.arange(first, first + 4.0)[:, None]
         buffer.add(Batch((values / 64)[:, :, None, None].expand(4, 1, 2, 2), values), rng)
@@ -157,7 +170,7 @@ def test_a_start_from_another_network_is_refused(tmp_path, tiny_net):
     path = tmp_path / "model.safetensors"
     save_model(path, tiny_net.state_dict(), ModelInfo(TINY, CONFIG.plan))
     with pytest.raises(ValueError, match=r"is not the same in both; give the config that model's own \[net\]"):
-        start_from(EnergyNetwork(replace(TINY, width=16)), str(path))
+        start_from(EnergyNetwork(replace(TINY, width=16)), str(path), SpaceConfig())
 
 
 def test_label_length_must_fit():

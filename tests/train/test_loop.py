@@ -262,7 +262,7 @@ def test_moving_average_starts_fast_and_ends_at_its_decay():
 
 # A value other than CONFIG's for every field of the training sections; the test below walks all fields.
 OTHER = {
-    "seed": 5, "ema_decay": 0.05, "bf16": True, "diverged_at": 1e-9,
+    "seed": 5, "ema_decay": 0.05, "bf16": True, "diverged_at": 1e-9, "mirror": True,
     "warm_start.iterations": 3, "warm_start.batch_size": 5,
     "icd.iterations": 5, "icd.batch_size": 5, "icd.steps": 4, "icd.contrastive_weight": 2.0, "icd.opt_weight": 2.0,
     "icd.kl_steps": 2, "icd.entropy_weight": 2.0, "icd.entropy_past": 2, "icd.penalty_weight": 9.0,
@@ -274,6 +274,7 @@ OTHER = {
 ELSEWHERE = {"data", "net", "plan", "matching", "log", "warm_start", "icd"}  # sections tested field by field elsewhere
 ELSEWHERE |= {"family", "attribute", "balanced", "start_from"}  # test_conditional.py
 ELSEWHERE |= {"ema_widths", "compile"}  # test_averages.py, test_compiled.py
+ELSEWHERE |= {"space"}  # test_latent.py
 # Only beside another one: what a field needs in order to act.
 NEEDS = {"optim.hold": {"final_lr": 0.1}, "optim.muon_decay": {"muon_lr": 1e-2}}
 

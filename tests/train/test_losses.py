@@ -10,6 +10,7 @@ from torch.func import functional_call
 from ebm_core.energy import energy_and_grad
 from ebm_core.langevin import LangevinConfig, differentiable_step
 from ebm_core.nets import EnergyNetwork
+from ebm_core.space import free
 from tests.conftest import TINY, Quadratic
 from train.losses import (
     contrastive_divergence,
@@ -24,7 +25,7 @@ from train.losses import (
     straight_path,
 )
 
-STEP = LangevinConfig(steps=1, step_size=5.0, noise_std=0.01, clamp=False)
+STEP = LangevinConfig(steps=1, step_size=5.0, noise_std=0.01)
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def x():
 
 def stepped(net, x, parameters=None):
     energy = net if parameters is None else (lambda images: functional_call(net, parameters, (images,)))
-    return differentiable_step(energy, x, STEP, torch.Generator().manual_seed(2))
+    return differentiable_step(energy, x, STEP, torch.Generator().manual_seed(2), free)
 
 
 def gradient(net, loss):

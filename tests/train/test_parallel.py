@@ -57,7 +57,7 @@ def test_two_processes_step_like_one_on_the_whole_batch(data, tmp_path):
     halves = [Trainer(WARM, data, "cpu", Processes(rank, 2)) for rank in range(2)]
     for _ in range(WARM.iterations):
         one.optimiser.zero_grad()
-        losses = [matching_step(one.net, half._batch(4), WARM, half.rng).loss for half in halves]
+        losses = [matching_step(one.net, half._batch(4), WARM, half.rng, half.space).loss for half in halves]
         (sum(losses) / 2).backward()
         one.optimiser.clip()
         one.optimiser.step(1.0)

@@ -16,8 +16,8 @@ from ebm_core.images import quantise
 from ebm_core.level import Reference
 from ebm_core.reader import READER_FILE, Reader, ReaderConfig, load_reader, save_reader
 from ebm_core.sampling import sample
-from ebm_core.space import pixels
 from tests.app.conftest import ATTRIBUTES, PLAN, save_tiny_family
+from tests.conftest import PIXELS
 from tests.train.conftest import Pixels, write_zip
 from train.__main__ import main
 from train.evaluate import compose, features
@@ -84,21 +84,21 @@ def test_samples_of_a_case_are_those_of_the_summed_energies(tmp_path):
     drawn, _ = draw(models, case, 2, 7, "cpu")
     rng = torch.Generator().manual_seed(7)
     terms = [conditioned(models[name][0], label) for name, label in labels.items()]
-    for state in sample(Product([*terms, models[""][0]], [1, 1, -1]), pixels(3, 8).noise(2, rng), PLAN, rng):
+    for state in sample(Product([*terms, models[""][0]], [1, 1, -1]), PIXELS.noise(2, rng), PLAN, rng, PIXELS):
         pass
     assert torch.equal(drawn, quantise(state.x))
 
     weighed, _ = draw(models, case, 2, 7, "cpu", weight=0.75)
     rng = torch.Generator().manual_seed(7)
     product = Product([*terms, models[""][0]], [0.75, 0.75, -0.5])
-    for state in sample(product, pixels(3, 8).noise(2, rng), PLAN, rng):
+    for state in sample(product, PIXELS.noise(2, rng), PLAN, rng, PIXELS):
         pass
     assert torch.equal(weighed, quantise(state.x))
 
     summed, _ = draw(models, case, 2, 7, "cpu", sum_only=True)
     plan = replace(PLAN, langevin=replace(PLAN.langevin, step_size=PLAN.langevin.step_size / 2))
     rng = torch.Generator().manual_seed(7)
-    for state in sample(Product(terms, [1, 1]), pixels(3, 8).noise(2, rng), plan, rng):
+    for state in sample(Product(terms, [1, 1]), PIXELS.noise(2, rng), plan, rng, PIXELS):
         pass
     assert torch.equal(summed, quantise(state.x))
     assert set(attributes) == set(ATTRIBUTES)
@@ -120,9 +120,9 @@ def test_or_and_not_are_composed_as_on_the_page(tmp_path):
                           for a in asked])
             for i in range(2)
         ]  # fmt: skip
-        energy = energy_of_each(page, nets, Reference(nets[""], PLAN.langevin))
+        energy = energy_of_each(page, nets, Reference(nets[""], PLAN.langevin, PIXELS), PIXELS)
         rng = torch.Generator().manual_seed(7)
-        for state in sample(energy, pixels(3, 8).noise(2, rng), page[0].plan(infos), rng):
+        for state in sample(energy, PIXELS.noise(2, rng), page[0].plan(infos), rng, PIXELS):
             pass
         assert torch.equal(drawn, quantise(state.x))
 
@@ -199,6 +199,15 @@ def test_what_shows_on_one_kind_only_is_asked_and_judged_there(monkeypatch):
     assert readings(read, attributes, {"turn": labels["turn"]}) == {"turn": 150.0}  # no kind asked
     no_ring = {"kind": torch.eye(3)[[0, 0, 0]], "turn": labels["turn"]}
     assert set(readings(read, attributes, no_ring)) == {"kind"}
+
+
+def test_a_reader_of_other_pictures_judges_none(tmp_path, capsys):
+    save_tiny_family(tmp_path / "w")
+    reader = Reader(ReaderConfig(tuple(ATTRIBUTES.values()), image_size=16, width=2))
+    save_reader(tmp_path / "w" / "tiny" / READER_FILE, reader.eval())
+    data = ["--train", "x.zip", "--test", "x.zip", "--weights", str(tmp_path / "w"), "--out", str(tmp_path / "out")]
+    assert main(["evaluate", "compose", "tiny", *data, "--device", "cpu"]) == 2
+    assert "make pictures of 8 pixels, its reader was trained on those of 16" in capsys.readouterr().err
 
 
 def test_the_command_writes_a_report_a_figure_and_sheets(tmp_path, monkeypatch, capsys):

@@ -3,8 +3,11 @@
 import pytest
 import torch
 
+from ebm_core.space import pixels
 from train.batch import Batch
 from train.replay import ReplayBuffer
+
+SPACE = pixels(1, 2)
 
 
 def numbered(first, count):
@@ -17,7 +20,7 @@ def stored(buffer):
 
 
 def test_ring_forgets_the_oldest(rng):
-    buffer = ReplayBuffer(5, (1, 2, 2), "ring", "cpu")
+    buffer = ReplayBuffer(5, SPACE, "ring", "cpu")
     for first in (0, 3, 6):
         buffer.add(Batch(numbered(first, 3)), rng)
     assert stored(buffer) == [4, 5, 6, 7, 8]
@@ -30,7 +33,7 @@ def test_reservoir_keeps_a_uniform_sample_of_everything(batch):
     capacity, total, trials = 10, 70, 400
     counts = torch.zeros(total)
     for _ in range(trials):
-        buffer = ReplayBuffer(capacity, (1, 2, 2), "reservoir", "cpu")
+        buffer = ReplayBuffer(capacity, SPACE, "reservoir", "cpu")
         for first in range(0, total, batch):
             buffer.add(Batch(numbered(first, batch)), rng)
         kept = stored(buffer)
@@ -42,7 +45,7 @@ def test_reservoir_keeps_a_uniform_sample_of_everything(batch):
 
 
 def test_draw_is_uniform_with_replacement_and_dequantised(rng):
-    buffer = ReplayBuffer(8, (1, 2, 2), "ring", "cpu")
+    buffer = ReplayBuffer(8, SPACE, "ring", "cpu")
     buffer.add(Batch(numbered(0, 4)), rng)
     x = buffer.draw(4000, rng).x
     number = (x * 256).floor()[:, 0, 0, 0]
@@ -56,14 +59,14 @@ def test_draw_is_uniform_with_replacement_and_dequantised(rng):
 
 def test_a_batch_larger_than_the_buffer_is_refused(rng):
     with pytest.raises(ValueError, match="a batch of 3 does not fit a replay buffer of 2"):
-        ReplayBuffer(2, (1, 2, 2), "ring", "cpu").add(Batch(numbered(0, 3)), rng)
+        ReplayBuffer(2, SPACE, "ring", "cpu").add(Batch(numbered(0, 3)), rng)
 
 
 @pytest.mark.parametrize("kind", ["ring", "reservoir"])
 def test_state_round_trip_goes_on_the_same(kind):
-    a = ReplayBuffer(6, (1, 2, 2), kind, "cpu")
+    a = ReplayBuffer(6, SPACE, kind, "cpu")
     a.add(Batch(numbered(0, 4)), torch.Generator().manual_seed(0))
-    b = ReplayBuffer(6, (1, 2, 2), kind, "cpu")
+    b = ReplayBuffer(6, SPACE, kind, "cpu")
     b.load_state_dict(a.state_dict())
     for buffer in (a, b):
         rng = torch.Generator().manual_seed(1)

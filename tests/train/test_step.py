@@ -7,9 +7,8 @@ import torch
 
 from ebm_core.nets import EnergyNetwork
 from ebm_core.nets.folding import folded
-from ebm_core.space import pixels
 from ebm_core.transitions import TransitionConfig
-from tests.conftest import TINY
+from tests.conftest import PIXELS, TINY
 from tests.train.conftest import CONFIG
 from train.batch import Batch
 from train.config import IcdConfig, MatchingConfig
@@ -21,12 +20,12 @@ from train.step import chain_starts, icd_step, matching_sources, matching_step
 def one_step(config=CONFIG, fill=True):
     torch.manual_seed(0)
     net, rng = EnergyNetwork(TINY), torch.Generator().manual_seed(1)
-    buffer = ReplayBuffer(config.icd.buffer_size, (3, 8, 8), config.icd.buffer_kind, "cpu")
+    buffer = ReplayBuffer(config.icd.buffer_size, PIXELS, config.icd.buffer_kind, "cpu")
     if fill:
-        buffer.add(Batch(pixels(3, 8).noise(config.icd.buffer_size, rng)), rng)
-    x = pixels(3, 8).noise(config.icd.batch_size, rng)
-    x_match = pixels(3, 8).noise(config.icd.matching_batch, rng)
-    output = icd_step(net, lambda _: folded(net), Batch(x), Batch(x_match), buffer, config, rng)
+        buffer.add(Batch(PIXELS.noise(config.icd.buffer_size, rng)), rng)
+    x = PIXELS.noise(config.icd.batch_size, rng)
+    x_match = PIXELS.noise(config.icd.matching_batch, rng)
+    output = icd_step(net, lambda _: folded(net), Batch(x), Batch(x_match), buffer, config, rng, PIXELS)
     return net, buffer, output
 
 
@@ -69,7 +68,7 @@ def test_contrastive_gradient_does_not_pass_through_the_chain():
     net, buffer, output = one_step(fill=False)
     x_neg = (buffer.images[:4] + 0.5) / 256
     rng = torch.Generator().manual_seed(1)
-    x_pos = pixels(3, 8).noise(4, rng)
+    x_pos = PIXELS.noise(4, rng)
     constant = gradient(net, contrastive_divergence(net(x_pos), net(x_neg)))
     stepped = gradient(net, output.terms["cd"])
     # The buffer stores bytes, so the images agree to half a grey level.
@@ -91,31 +90,31 @@ def test_parameters_still_want_gradients_after_the_frozen_chain():
 
 
 def test_chains_start_from_noise_as_often_as_asked(rng):
-    buffer = ReplayBuffer(10, (3, 8, 8), "ring", "cpu")
+    buffer = ReplayBuffer(10, PIXELS, "ring", "cpu")
     shape = (2000, 3, 8, 8)
     still = replace(CONFIG, plan=replace(CONFIG.plan, move_noise=False), icd=replace(CONFIG.icd, reinit_prob=0.2))
-    assert chain_starts(buffer, Batch(torch.zeros(shape)), still, rng).x.std() > 0.28  # empty: uniform noise
+    assert chain_starts(buffer, Batch(torch.zeros(shape)), still, rng, PIXELS).x.std() > 0.28  # empty: uniform noise
     buffer.add(Batch(torch.full((10, 3, 8, 8), 0.5)), rng)
-    x = chain_starts(buffer, Batch(torch.zeros(shape)), still, rng).x
+    x = chain_starts(buffer, Batch(torch.zeros(shape)), still, rng, PIXELS).x
     assert abs((x.std(dim=(2, 3)).amax(1) > 0.1).float().mean() - 0.2) < 0.04
 
 
 def test_replayed_images_are_moved_and_noise_where_the_plan_moves_it(rng):
-    buffer, shape = ReplayBuffer(10, (3, 8, 8), "ring", "cpu"), (500, 3, 8, 8)
+    buffer, shape = ReplayBuffer(10, PIXELS, "ring", "cpu"), (500, 3, 8, 8)
     blur = TransitionConfig(crop_min_scale=1, flip_prob=0, jitter_prob=0, grayscale_prob=0, blur_prob=1)
     moving = replace(CONFIG, plan=replace(CONFIG.plan, move_noise=True, transition=blur))
     still = replace(moving, plan=replace(moving.plan, move_noise=False))
-    assert chain_starts(buffer, Batch(torch.zeros(shape)), still, rng).x.std() > 0.28
-    assert chain_starts(buffer, Batch(torch.zeros(shape)), moving, rng).x.std() < 0.25
-    buffer.add(Batch(pixels(3, 8).noise(10, rng)), rng)
+    assert chain_starts(buffer, Batch(torch.zeros(shape)), still, rng, PIXELS).x.std() > 0.28
+    assert chain_starts(buffer, Batch(torch.zeros(shape)), moving, rng, PIXELS).x.std() < 0.25
+    buffer.add(Batch(PIXELS.noise(10, rng)), rng)
     never = replace(still, icd=replace(still.icd, reinit_prob=0.0))
-    assert chain_starts(buffer, Batch(torch.zeros(shape)), never, rng).x.std() < 0.25
+    assert chain_starts(buffer, Batch(torch.zeros(shape)), never, rng, PIXELS).x.std() < 0.25
 
 
 def test_matching_sources_have_their_shares(rng):
     x = torch.full((3000, 3, 8, 8), 0.5)
     moves = TransitionConfig(flip_prob=0, jitter_prob=0, grayscale_prob=1.0, blur_prob=0)
-    source = matching_sources(x, MatchingConfig(noise=0.5, moved_noise=0.3, moved_data=0.2), moves, rng)
+    source = matching_sources(x, MatchingConfig(noise=0.5, moved_noise=0.3, moved_data=0.2), moves, rng, PIXELS)
     is_data = (source.std(dim=(1, 2, 3)) < 1e-3).float().mean()
     is_grey = ((source - source.mean(1, keepdim=True)).abs().amax(dim=(1, 2, 3)) < 1e-3).float().mean()
     assert abs(is_data - 0.2) < 0.03
@@ -134,7 +133,7 @@ def test_every_matching_field_changes_the_loss(name, value):
     def loss(config):
         torch.manual_seed(0)
         rng = torch.Generator().manual_seed(1)
-        return matching_step(EnergyNetwork(TINY), Batch(pixels(3, 8).noise(8, rng)), config, rng).loss
+        return matching_step(EnergyNetwork(TINY), Batch(PIXELS.noise(8, rng)), config, rng, PIXELS).loss
 
     if name == "noise":
         other = replace(CONFIG, matching=replace(CONFIG.matching, noise=1.0, moved_noise=0.0, moved_data=0.0))

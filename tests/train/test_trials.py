@@ -10,7 +10,7 @@ from ebm_core.checkpoint import ModelInfo, load_model, read_info, save_model
 from ebm_core.langevin import LangevinConfig
 from ebm_core.nets import EnergyNetwork
 from ebm_core.sampling import SamplePlan
-from tests.conftest import TINY
+from tests.conftest import PIXELS, TINY
 from tests.train.conftest import CONFIG, Pixels, write_zip
 from train import trials, tune
 from train.__main__ import main
@@ -31,12 +31,12 @@ def pictures(tmp_path):
 
 
 def test_the_held_out_loss_is_the_same_each_time_and_blind_to_how_times_are_drawn(data, tiny_net):
-    loss = held_out_loss(tiny_net, CONFIG, data)
+    loss = held_out_loss(tiny_net, CONFIG, data, PIXELS)
     near = replace(CONFIG, matching=replace(CONFIG.matching, t_mean=1.0, t_std=0.5))
-    assert held_out_loss(tiny_net, near, data) == loss
+    assert held_out_loss(tiny_net, near, data, PIXELS) == loss
     with torch.no_grad():
         tiny_net.scales[0].head.weight.mul_(50)
-    assert held_out_loss(tiny_net, CONFIG, data) != loss
+    assert held_out_loss(tiny_net, CONFIG, data, PIXELS) != loss
 
 
 def test_a_trial_takes_its_time_and_reports_it(data, monkeypatch):
@@ -71,9 +71,9 @@ def test_trials_are_made_once(tmp_path, monkeypatch, pictures, capsys):
 
 def test_walks_pass_through_the_pictures_that_shorter_plans_end_at(tiny_net):
     plan = replace(PLAN, rounds=0, refinement_steps=4)
-    walks = draw_walks(tiny_net, plan, 3, 0, at=(2, 4), batch=2)
+    walks = draw_walks(tiny_net, plan, 3, 0, space=PIXELS, at=(2, 4), batch=2)
     for steps, walk in walks.items():
-        samples, _ = draw_samples(tiny_net, replace(plan, refinement_steps=steps), 3, 0, batch=2)
+        samples, _ = draw_samples(tiny_net, replace(plan, refinement_steps=steps), 3, 0, space=PIXELS, batch=2)
         assert torch.equal(walk, samples)
 
 
@@ -106,7 +106,7 @@ def test_the_best_plan_is_kept_in_the_model(model, pictures, monkeypatch, capsys
 
 
 def test_plans_are_compared_by_their_distance(tiny_net, data):
-    rows = tune.compare(tiny_net, PLAN, data, [41, 42], num=4, seed=0, device="cpu")
+    rows = tune.compare(tiny_net, PLAN, data, [41, 42], space=PIXELS, num=4, seed=0, device="cpu")
     assert [row["steps"] for row in rows] == [4, 41, 42]
     assert all(row["distance"] >= 0 for row in rows)
 

@@ -92,7 +92,10 @@ def draw(
 def run(a: argparse.Namespace) -> None:
     models, attributes = load_family(a.family, a.weights, a.device)
     reader = load_reader(a.weights / a.family / READER_FILE, a.device)
-    size = reader.config.image_size
+    size, base = reader.config.image_size, models[""][1]
+    if (side := open_space(base.space, base.net, a.device).picture_shape[1]) != size:
+        raise ValueError(f"the models of '{a.family}' make pictures of {side} pixels, its reader was trained on those "
+                         f"of {size}; give it a reader of {side} pixels")  # fmt: skip
     split = Split.of(a)
     train, test = (load(DataConfig("zip", path), size) for path in (a.train, split.path))
     labels = {name: label_vectors(test.labels, attribute, test.names) for name, attribute in attributes.items()}

@@ -114,6 +114,13 @@ class Lab:
         except CheckpointError as error:
             raise NotRun(f"the model '{name}' cannot be used: {error}") from error
 
+    def pixel_model(self, name: str) -> tuple[EnergyNetwork, ModelInfo]:
+        """``model``, for an experiment whose chains walk in pixels. Raises NotRun for one of latents too."""
+        net, info = self.model(name)
+        if info.space.is_latent:
+            raise NotRun(f"'{name}' is an energy of {info.space.describe()}, and this experiment walks in pixels")
+        return net, info
+
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:

@@ -45,7 +45,7 @@ def run(lab: Lab, s: Settings) -> Findings:
     notes = []
     for name in s.models:
         try:
-            net, info = lab.model(name)
+            net, info = lab.pixel_model(name)
         except NotRun as reason:
             notes.append(f"{name}: not run: {reason}.")
             continue

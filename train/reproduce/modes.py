@@ -58,7 +58,7 @@ def run(lab: Lab, s: Settings) -> Findings:
     notes = []
     for name in s.models:
         try:
-            net, info = lab.model(name)
+            net, info = lab.pixel_model(name)
             plunges[name] = _plunge(lab, name, net, info.plan, DATA[name], [to_dict(s), info.provenance], s)
             notes += [f"{name}: {told}" for told in [objective(info.provenance)] if told]
         except NotRun as reason:

@@ -98,7 +98,7 @@ def run(lab: Lab, s: Settings) -> Findings:
     for name in s.datasets:
         model, train_files, test = ROWS[name]
         try:
-            net, info = lab.model(model)
+            net, info = lab.pixel_model(model)
             if not test:
                 raise NotRun("its test pictures are not among the zips")
             lab.data_config(test)

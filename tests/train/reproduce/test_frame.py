@@ -6,6 +6,7 @@ import time
 import pytest
 import torch
 
+from tests.latents import save_latent, save_random_codec
 from train.__main__ import main
 from train.reproduce import training
 from train.reproduce.command import with_seed
@@ -211,3 +212,11 @@ def test_tables_and_numbers_of_reports():
     assert table(rows) == ["| a | b | c |", "|---|---|---|", "| 1.235 | yes | – |", "| – | – | x |"]
     assert finite({"a": [float("nan"), 1.0], "b": (float("inf"),)}) == {"a": [None, 1.0], "b": [None]}
     assert set(Size.__args__) == {"small", "full"}
+
+
+def test_an_experiment_of_pixels_is_not_run_with_a_model_of_latents(tmp_path):
+    save_latent(tmp_path / "latent", save_random_codec(tmp_path / "tiny-codec"))
+    lab = Lab(tmp_path / "out", weights=tmp_path)
+    assert lab.model("latent")[1].space.is_latent
+    with pytest.raises(NotRun, match=r"'latent' is an energy of the latents of .*, and this experiment walks in"):
+        lab.pixel_model("latent")

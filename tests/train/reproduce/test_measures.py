@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from ebm_core.space import pixels
 from tests.conftest import Quadratic
 from tests.train.conftest import CONFIG
-from train.reproduce import table1
 from train.reproduce.compute import equal_compute, flops
 from train.reproduce.measures import divergence_time, median, saturated_share
 from train.reproduce.quality import class_score
@@ -84,24 +84,24 @@ def test_the_score_is_the_number_of_classes_seen_equally_often():
     assert class_score(dark)[1] == pytest.approx(1)
 
 
-def test_the_pool_is_filled_moved_and_refined_as_often_as_the_protocol_says(monkeypatch, rng):
+def test_the_pool_is_filled_moved_and_refined_as_often_as_the_protocol_says(rng):
     moved, visits = [], []
-    monkeypatch.setattr(table1, "transition", lambda x, config, rng: moved.append(len(x)) or torch.ones_like(x))
+    space = replace(pixels(3, 4), jolt=lambda x, config, rng: moved.append(len(x)) or torch.ones_like(x))
     # Each step goes the whole way down, so where a chain ends says what it was told last.
     plan = replace(CONFIG.plan, langevin=replace(CONFIG.plan.langevin, steps=1, step_size=1.0, noise_std=0.0))
     protocol = Protocol(pool=6, visited=2, visits=7, last_visits=4, last_visited=3)
-    pool = replay_pool(Quadratic(1.0, 0.25), (3, 4, 4), plan, protocol, rng, lambda: visits.append(1))
+    pool = replay_pool(Quadratic(1.0, 0.25), space, plan, protocol, rng, lambda: visits.append(1))
     assert moved == [2] * 4  # seven visits, of which three filled the pool
     assert len(visits) == 7 + 4
     assert pool.shape == (6, 3, 4, 4)
     assert torch.equal(pool, torch.full_like(pool, 64))
 
 
-def test_the_last_visits_reach_every_chain_without_a_transition(monkeypatch, rng):
-    monkeypatch.setattr(table1, "transition", lambda x, config, rng: torch.zeros_like(x))
+def test_the_last_visits_reach_every_chain_without_a_transition(rng):
+    space = replace(pixels(3, 2), jolt=lambda x, config, rng: torch.zeros_like(x))
     plan = replace(CONFIG.plan, langevin=replace(CONFIG.plan.langevin, steps=1, step_size=0.5, noise_std=0.0))
     protocol = Protocol(pool=4, visited=4, visits=20, last_visits=2, last_visited=2)
-    pool = replay_pool(Quadratic(1.0, 1.0), (3, 2, 2), plan, protocol, rng)
+    pool = replay_pool(Quadratic(1.0, 1.0), space, plan, protocol, rng)
     # Black after its last transition, half the way up, and once more half of what is left.
     chosen = pool[pool < 200]
     assert len(chosen) > 0

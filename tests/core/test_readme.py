@@ -1,0 +1,42 @@
+"""The Python of the README runs, here on tiny models."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from ebm_core import hub
+from ebm_core.composition import Composition, Term
+from ebm_core.recipe import to_png
+from ebm_core.restore import recipe_of
+from tests.latents import save_latent, save_random_codec
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+SAMPLE, AGAIN = (part.partition("```")[0] for part in README.split("```python\n")[1:])
+
+
+@pytest.fixture
+def weights(tmp_path, monkeypatch):
+    save_latent(tmp_path / "objects", save_random_codec(tmp_path / "tiny-codec"))
+    monkeypatch.setattr(hub, "WEIGHTS", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_model_samples(weights, monkeypatch, capsys):
+    find = hub.find_model
+    monkeypatch.setattr(hub, "find_model", lambda name: find(name, weights))
+    names = {}
+    exec(SAMPLE, names)
+    assert len(capsys.readouterr().out.splitlines()) == names["info"].plan.num_steps + 1
+    assert names["pictures"].shape == (4, 3, 16, 16)
+
+
+def test_a_picture_is_made_again(weights):
+    recipe = recipe_of(Composition(Term("objects")), weights, "cpu", num=2)
+    (weights / "picture.png").write_bytes(to_png(Image.new("RGB", (2, 2)), recipe))
+    names = {}
+    exec(AGAIN, names)
+    assert names["notes"] == []
+    assert torch.isfinite(names["state"].energy).all()
