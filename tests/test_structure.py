@@ -93,7 +93,7 @@ def test_files_are_decoded_in_one_place():
     users = {str(path.relative_to(ROOT)) for package in ("ebm_core", "train", "app") for path in (ROOT / package).rglob(
         "*.py") if "Image.open(" in path.read_text()}  # fmt: skip
     # Beside the decoder: settings in a PNG's text, and pictures that these two have just made themselves.
-    assert users - {"ebm_core/images.py", "train/evaluate/ood_sets.py", "train/render_objects.py"} == {
+    assert users - {"ebm_core/images.py", "train/evaluate/ood_sets.py", "train/objects/blender.py"} == {
         "ebm_core/pictures.py"
     }
 

@@ -12,12 +12,14 @@ from ebm_core.device import default_device
 from ebm_core.files import check_new
 from ebm_core.hub import MODEL_FILE, WEIGHTS, find_model
 from ebm_core.recipe import SEED
-from train import card, codec, reader, render, sample, scoring_cli, trials, tune
+from train import card, codec, reader, sample, trials, tune
 from train.evaluate import codec as evaluate_codec
 from train.evaluate import compose
 from train.evaluate.split import Split, add_split
+from train.objects import render
 from train.provenance import add_allow_dirty, command_of, require_clean
 from train.reproduce import command as reproduce
+from train.score import command as scoring_cli
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -23,7 +23,7 @@ from train.evaluate.ood_report import histograms, markdown
 from train.evaluate.ood_sets import KEPT, MADE, PAPER, PIXELS, OodSet, table_sets
 from train.history import objective
 from train.provenance import machine, portable, provenance
-from train.scorer import Scorer
+from train.score.detector import Detector
 
 
 class Setting(NamedTuple):
@@ -37,7 +37,7 @@ class Setting(NamedTuple):
     paper: Mapping[str, float]  # AUROC by the name of a set, where the paper has one for these in-distribution pictures
 
 
-def prepare(scorer: Scorer, folder: Path, inside: str, skip: int | None) -> Setting:
+def prepare(detector: Detector, folder: Path, inside: str, skip: int | None) -> Setting:
     """The sets of ``folder`` beside the one that is named ``inside``, or a zip of that name.
 
     Raises ValueError when the folder or the in-distribution pictures cannot be used.
@@ -47,19 +47,19 @@ def prepare(scorer: Scorer, folder: Path, inside: str, skip: int | None) -> Sett
     if inside not in KEPT and not Path(inside).is_file():
         raise ValueError(f"'{inside}' is neither one of {', '.join(KEPT)} nor a zip of in-distribution pictures")
     config = KEPT[inside].find(folder) if inside in KEPT else DataConfig("zip", inside)
-    images = load(config, scorer.net.image_size, scorer.net.channels).images
+    images = load(config, detector.net.image_size, detector.net.channels).images
     skip = len(images) // 2 if skip is None else skip
     if len(images) - skip < 2:
         raise ValueError(f"--skip {skip} of {len(images)} in-distribution pictures must leave two or more")
     title, data = Path(inside).stem, Path(inside).name
     if inside in KEPT:
         title, data = KEPT[inside].title, KEPT[inside].where(folder)
-    sets = table_sets(folder, scorer.net, leave_out=inside)
+    sets = table_sets(folder, detector.net, leave_out=inside)
     return Setting(images[skip:], title, data, images[:skip], sets, PAPER if inside == "cifar10" else {})
 
 
 def evaluate(
-    scorer: Scorer, setting: Setting, *, num: int | None, seed: int, batch: int, out: Path, model: str, command: str
+    detector: Detector, setting: Setting, *, num: int | None, seed: int, batch: int, out: Path, model: str, command: str
 ) -> dict[str, Any]:
     """Tell ``num`` in-distribution pictures (None: all) from as many of every set, by every score and without a model.
 
@@ -68,11 +68,11 @@ def evaluate(
     """
     started = time.monotonic()
     inside = chosen(setting.inside, num, seed)
-    at_home = scorer.measure_all(inside, batch, "in-distribution")
+    at_home = detector.measure_all(inside, batch, "in-distribution")
     pixels = PixelStatistics.fit(setting.held_out) if len(setting.held_out) > 1 else None
 
     def all_scores(measured: Measured, pictures: Tensor) -> dict[str, Tensor]:
-        return scores(measured, scorer.calibration) | ({PIXELS: pixels.score(pictures)} if pixels else {})
+        return scores(measured, detector.calibration) | ({PIXELS: pixels.score(pictures)} if pixels else {})
 
     home_scores = all_scores(at_home, inside)
     energies = {"in-distribution": at_home.energy}
@@ -87,15 +87,15 @@ def evaluate(
             rows.append(row | {"not_run": portable(str(error))})
             continue
         pictures = chosen(pictures, num, seed)
-        away = scorer.measure_all(pictures, batch, item.title)
+        away = detector.measure_all(pictures, batch, item.title)
         detection = {name: detect(home_scores[name], s)._asdict() for name, s in all_scores(away, pictures).items()}
         energies[item.title] = away.energy
         rows.append(row | summary(away) | {"detection": detection})
-    calibration = scorer.calibration
+    calibration = detector.calibration
     report = {
         "model": portable(model),
-        "objective": objective(scorer.provenance),
-        "fingerprint": scorer.fingerprint,
+        "objective": objective(detector.provenance),
+        "fingerprint": detector.fingerprint,
         "calibration": {"data": calibration.data, "num": calibration.num} if calibration else None,
         "in_distribution": {
             "title": setting.title,
@@ -111,7 +111,7 @@ def evaluate(
             "all sets": _mean(rows, list(home_scores), lambda row: True),
         },
         **provenance(command),
-        "machine": machine(scorer.device),
+        "machine": machine(detector.device),
         "seed": seed,
         "seconds": round(time.monotonic() - started, 1),
     }

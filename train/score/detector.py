@@ -17,7 +17,7 @@ from ebm_core.ood import CALIBRATED, Calibration, Measured, joined, measure
 from ebm_core.recipe import fingerprint
 
 
-class Scorer(NamedTuple):
+class Detector(NamedTuple):
     """An unconditional model: its energy in float32 on its device, and what its file says."""
 
     energy: EnergyFn
@@ -57,7 +57,7 @@ class Scorer(NamedTuple):
         return joined(parts)
 
 
-def load_scorer(model: str, device: str, *, calibrated: bool = True) -> Scorer:
+def load_detector(model: str, device: str, *, calibrated: bool = True) -> Detector:
     """The model of a name or path; without ``calibrated`` what its calibration says does not matter.
 
     Raises ValueError when there is none, when it needs labels, or when its calibration cannot be used.
@@ -70,4 +70,4 @@ def load_scorer(model: str, device: str, *, calibrated: bool = True) -> Scorer:
             "score pictures"
         )
     calibration = Calibration.from_plain(info.calibration, info.weights) if calibrated else None
-    return Scorer(folded(net), info.net, calibration, path, fingerprint(path), device, info.provenance)
+    return Detector(folded(net), info.net, calibration, path, fingerprint(path), device, info.provenance)

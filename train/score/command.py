@@ -86,14 +86,14 @@ def add_commands(commands: Any, evaluations: Any, device: argparse.ArgumentParse
 
 
 def _calibrate(a: argparse.Namespace) -> None:
-    from train.calibrate import calibrate
-    from train.scorer import load_scorer
+    from train.score.calibrate import calibrate
+    from train.score.detector import load_detector
 
     config = DataConfig(a.source, a.data, "train" if a.source in UNSPLIT else a.split)
-    scorer = load_scorer(a.model, a.device, calibrated=False)
-    calibration = calibrate(scorer, config, skip=a.skip, first=a.first, batch=a.batch, name=a.name)
+    detector = load_detector(a.model, a.device, calibrated=False)
+    calibration = calibrate(detector, config, skip=a.skip, first=a.first, batch=a.batch, name=a.name)
     print(
-        f"{scorer.path}: calibrated on {calibration.num} pictures ({calibration.data}), median energy "
+        f"{detector.path}: calibrated on {calibration.num} pictures ({calibration.data}), median energy "
         f"{calibration.energy_median:.6g}; 5 % of them are above {calibration.threshold('energy', 0.05):.6g}"
     )
 
@@ -101,39 +101,39 @@ def _calibrate(a: argparse.Namespace) -> None:
 def _evaluate_ood(a: argparse.Namespace) -> None:
     from train.evaluate.ood import evaluate, prepare
     from train.evaluate.ood_report import markdown
-    from train.scorer import load_scorer
+    from train.score.detector import load_detector
 
-    scorer = load_scorer(a.model, a.device)
-    setting = prepare(scorer, a.data, a.inside, a.skip)
+    detector = load_detector(a.model, a.device)
+    setting = prepare(detector, a.data, a.inside, a.skip)
     options = {"data": a.data, "in": a.inside, "skip": a.skip, "num": a.num, "seed": a.seed, "out": a.out}
     command = command_of(["evaluate", "ood", a.model], options, a.device)
-    report = evaluate(scorer, setting, num=a.num, seed=a.seed, batch=a.batch, out=a.out, model=a.model, command=command)
+    report = evaluate(detector, setting, num=a.num, seed=a.seed, batch=a.batch, out=a.out, model=a.model, command=command)
     print(markdown(report))
 
 
 def _score(a: argparse.Namespace) -> int:
     try:
-        from train.score import Options, score
+        from train.score.engine import Options, score
     except ImportError as error:
         raise ValueError(f"tables need a package that is missing ({error}): pip install 'ebm-studio[train]'") from error
     from train.data.files import left_out_notes, open_files
     from train.parallel import Processes
-    from train.scorer import load_scorer
+    from train.score.detector import load_detector
 
     limits = Limits(a.max_mib * 2**20, a.max_megapixels * 10**6)
     options = Options(a.by, a.false_alarm_rate, a.batch, a.save_every, limits)
     warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, once for each of a million files
     processes = Processes.join(PATIENCE)
     try:
-        scorer = load_scorer(a.model, processes.device(a.device))
-        if scorer.calibration is None and processes.is_first:
+        detector = load_detector(a.model, processes.device(a.device))
+        if detector.calibration is None and processes.is_first:
             print(
-                f"{scorer.path} has no calibration, so there are only raw scores, no percentiles and no verdicts; "
+                f"{detector.path} has no calibration, so there are only raw scores, no percentiles and no verdicts; "
                 "python -m train calibrate makes one",
                 file=sys.stderr,
             )
         with open_files(a.path, limits) as files:
-            tally = score(files, scorer, a.out, options, processes)
+            tally = score(files, detector, a.out, options, processes)
             notes = left_out_notes(files.left_out)
     except KeyboardInterrupt:
         print(f"stopped; the same command goes on from {a.out}.parts", file=sys.stderr)
