@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ebm_core import images
-from ebm_core.arguments import folder_name
+from ebm_core.arguments import add_device, folder_name
 from ebm_core.attribute import Attribute
 from ebm_core.checkpoint import ModelInfo, load_model
 from ebm_core.compose import conditioned
@@ -41,6 +41,8 @@ TERMS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    add_device(parser)
     parser.add_argument("name", type=folder_name, help="a folder under weights/")
     parser.add_argument("--compose", type=Path, help="compose.json of the model's family: what a classifier reads")
     parser.add_argument("--frechet", type=Path, help="frechet.json of the model")

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from ebm_core.arguments import COUNT, folder_name
+from ebm_core.arguments import COUNT, add_device, folder_name
 from ebm_core.attribute import Attribute
 from ebm_core.config import load_toml
 from ebm_core.files import check_new
@@ -32,6 +32,8 @@ COLOURS = TransitionConfig(1.0, 0.0, jitter_strength=0.3, jitter_prob=0.8, grays
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    add_device(parser)
     parser.add_argument(
         "family", type=folder_name, help="such as faces: its attributes are those of train/configs/FAMILY-*.toml"
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ebm_core import images
+from ebm_core.arguments import add_device
 from ebm_core.composition import Composition, Term
 from ebm_core.config import to_dict
 from ebm_core.files import check_new_folder, write_atomically
@@ -18,6 +19,8 @@ from ebm_core.restore import Restored, chain, load_scene, recipe_of, restore
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    add_device(parser)
     parser.add_argument("model", nargs="?", help="a name under weights/, a path, or hf:owner/repo")
     parser.add_argument(
         "--recipe", type=Path, metavar="FILE", help="instead of a model: a composition as JSON, or a PNG of the page"

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ebm_core.arguments import POSITIVE, whole
+from ebm_core.arguments import POSITIVE, add_device, whole
 from train.config import TrainConfig
 from train.provenance import add_allow_dirty, command_of, provenance
 
@@ -30,6 +30,8 @@ mean nothing. Losses of trials with other sources (`noise-only`) are of another 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    add_device(parser)
     parser.add_argument("configs", type=Path, nargs="+", help="TOML files; a trial is named as its file")
     parser.add_argument("--data", required=True, help="training pictures")
     parser.add_argument("--val", required=True, help="validation pictures, for both figures")

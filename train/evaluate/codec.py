@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ebm_core.arguments import whole
+from ebm_core.arguments import add_device, whole
 from ebm_core.hub import WEIGHTS
 from ebm_core.recipe import SEED
 from train.provenance import add_allow_dirty, command_of, portable, provenance
@@ -14,6 +14,8 @@ SHEET = "reconstructions-private.png"  # git ignores this name: the data sets' p
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    add_device(parser)
     parser.add_argument("codec", type=Path, nargs="?", default=WEIGHTS / "codec" / "codec.safetensors")
     parser.add_argument(
         "--data", nargs=2, action="append", required=True, metavar=("TRAIN", "TEST"), help="zips; may be repeated"

@@ -4,11 +4,6 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # after the choice of a backend that needs no display
-
 from train.evaluate.split import saying
 
 MARKERS: dict[str, dict[str, Any]] = {
@@ -103,12 +98,15 @@ def _figures(read: dict[str, float] | None, names: list[str], mark: str = "") ->
 
 def bars(path: Path, report: dict[str, Any]) -> None:
     """Of an ``evaluate compose`` report: for each composition what share was read as asked, beside the paper's."""
+    from matplotlib.figure import Figure
+
     rows = [row for row in report["rows"] if row["asked"] != "nothing"]
     shares = [[(k, v) for k, v in row["read"].items() if 0 <= v <= 1 and k in report["choices"]] for row in rows]
     names = list(dict.fromkeys(name for row in shares for name, _ in row))
     # The paper's figures are of its four attributes together; a family may have more.
     judged = next((j for j, row in enumerate(rows) if row["asked"] == " & ".join(report["paper"])), None)
-    figure, axes = plt.subplots(figsize=(9, 3.6))
+    figure = Figure(figsize=(9, 3.6))
+    axes = figure.subplots()
     for i, name in enumerate(names):
         places = [j + (i - len(names) / 2) * 0.8 / len(names) for j, row in enumerate(shares) if name in dict(row)]
         values = [dict(row)[name] for row in shares if name in dict(row)]
@@ -126,4 +124,3 @@ def bars(path: Path, report: dict[str, Any]) -> None:
     axes.legend(fontsize=8, ncols=len(names), loc="lower right")
     figure.tight_layout()
     figure.savefig(path, dpi=110)
-    plt.close(figure)

@@ -5,6 +5,7 @@ first half of a test set, so the evaluation takes the second, unless told otherw
 one without any model, fitted on the pictures that are left out: what six statistics of pixels tell apart already.
 """
 
+import argparse
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,16 +15,49 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ebm_core.arguments import COUNT, add_device, whole
 from ebm_core.files import write_atomically
 from ebm_core.ood import Measured, scores
 from ebm_core.pixel_statistics import PixelStatistics
+from ebm_core.recipe import SEED
 from train.data import DataConfig, load
-from train.evaluate.detection import detect
 from train.evaluate.ood_report import histograms, markdown
 from train.evaluate.ood_sets import KEPT, MADE, PAPER, PIXELS, OodSet, table_sets
 from train.history import objective
-from train.provenance import machine, portable, provenance
-from train.score.detector import Detector
+from train.provenance import add_allow_dirty, command_of, machine, portable, provenance
+from train.score.detector import Detector, load_detector
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    add_device(parser)
+    parser.add_argument("model", help="a name under weights/, a path, or hf:owner/repo")
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="DIR",
+        help="folder of the test sets: zips such as cifar10-test.zip, or the official files, downloaded if missing",
+    )  # fmt: skip
+    parser.add_argument(
+        "--in", dest="inside", default="cifar10", metavar="SET",
+        help="the in-distribution set: cifar10, objects, celeba, ..., or the path of a zip (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--skip", type=whole(0), metavar="N", help="leave its first N pictures out (default: half)")
+    parser.add_argument("--num", type=whole(2), help="pictures of each set, drawn by the seed (default: all)")
+    parser.add_argument("--seed", type=SEED, default=0)
+    parser.add_argument("--batch", type=COUNT, default=64, help="pictures measured at once (default: %(default)s)")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="ood.json, README.md, histograms.png")
+    add_allow_dirty(parser)
+
+
+def run(a: argparse.Namespace) -> None:
+    """The command itself. Raises ValueError as ``prepare`` and ``evaluate`` do."""
+    detector = load_detector(a.model, a.device)
+    setting = prepare(detector, a.data, a.inside, a.skip)
+    options = {"data": a.data, "in": a.inside, "skip": a.skip, "num": a.num, "seed": a.seed, "out": a.out}
+    command = command_of(["evaluate", "ood", a.model], options, a.device)
+    report = evaluate(
+        detector, setting, num=a.num, seed=a.seed, batch=a.batch, out=a.out, model=a.model, command=command
+    )
+    print(markdown(report))
 
 
 class Setting(NamedTuple):
@@ -66,6 +100,8 @@ def evaluate(
     A set that cannot be had is listed with the reason. Writes ``ood.json``, the tables ``README.md`` and
     ``histograms.png`` into ``out``.
     """
+    from train.evaluate.detection import detect
+
     started = time.monotonic()
     inside = chosen(setting.inside, num, seed)
     at_home = detector.measure_all(inside, batch, "in-distribution")

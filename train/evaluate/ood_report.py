@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from train.evaluate.ood_sets import PAPER_MEAN, PIXELS
@@ -104,6 +103,8 @@ def _table(rows: list[list[str]]) -> str:
 
 def histograms(energies: Mapping[str, Tensor]) -> bytes:
     """A PNG with a panel for every set, its energies over those of the first, the in-distribution one."""
+    from matplotlib.figure import Figure
+
     (_, home), *others = energies.items()
     num_rows = max(1, -(-len(others) // COLUMNS))
     figure = Figure(figsize=(4 * COLUMNS, 2.4 * num_rows), layout="constrained")

@@ -1,0 +1,51 @@
+"""``python -m train fit CONFIG``: train a model."""
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+from threading import Event
+
+from ebm_core.arguments import POSITIVE, add_device
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    add_device(parser)
+    parser.add_argument("config", type=Path, help="a TOML file of train/configs")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a config value")
+    parser.add_argument("--data", help="path of the data; the same as --set data.path=...")
+    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="its folder, new or with --resume")
+    parser.add_argument("--minutes", type=POSITIVE, help="stop after so many minutes; --resume goes on")
+    parser.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
+
+
+def run(a: argparse.Namespace) -> None:
+    """The command itself. Raises ValueError, in a sentence, for what it cannot use."""
+    from ebm_core.config import ConfigError, load_toml
+    from train.batch import label_vectors
+    from train.config import TrainConfig
+    from train.data import load
+    from train.loop import fit
+    from train.parallel import Processes
+    from train.run import check_run
+
+    check_run(a.out, a.resume)  # before the data, which may take long
+    overrides = a.set + ([f'data.path="{a.data}"'] if a.data else [])
+    if not a.config.is_file():
+        raise ConfigError(f"{a.config} is not there; the shipped configs are in train/configs")
+    config = load_toml(TrainConfig, a.config, overrides)
+    data = load(config.data, config.net.image_size, config.net.channels)
+    labels = label_vectors(data.labels, config.attribute, data.names) if config.attribute else None
+    stop = Event()
+    # A scheduler's SIGTERM, and Ctrl-C also where a shell started us with it ignored, end in a checkpoint.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    processes = Processes.join()
+    trainer = fit(
+        config, data.images, a.out, resume=a.resume, minutes=a.minutes, device=processes.device(a.device),
+        processes=processes, stop=stop, labels=labels,
+    )  # fmt: skip
+    if processes.is_first:
+        print(f"{a.out}: saved at iteration {trainer.iteration} of {config.iterations}", file=sys.stderr)
+    processes.leave()
