@@ -23,11 +23,13 @@ from ebm_core.sampling import sample, uniform_noise
 from train.evaluate.ood_sets import PIXELS
 from train.evaluate.split import saying
 from train.history import objective, parts_of, told
+from train.markdown import table
 from train.provenance import add_allow_dirty, command_of, portable, provenance
 
 COLUMNS = 8
 PICTURES = 32  # of the sheet, in which a scale that is alive shows some spread
 METRICS = "metrics.json"
+FRECHET = "Fréchet distance"
 DATA = {
     "faces": "CelebA faces (a subset of 493 people)",
     "objects": "pictures rendered with Blender for this project",
@@ -165,19 +167,21 @@ def write_card(name: str, info: ModelInfo, mebibytes: float, num: int, rows: lis
             f"A classifier trained on real pictures alone reads {f['samples']} samples, each asked for one value "
             f"(*{f['asked']}*). Each value that is asked for counts alike, and all rows are asked the same. "
             + saying(f["read_on"]), "",
-            f"| | {unit} |", "|---|---|", f"| **samples of this model** | **{f['read']:.3f}** |",
-            f"| samples where nothing was asked | {_number(f['read_where_nothing_is_asked'])} |",
-            f"| real pictures that have it | {_number(f['read_in_real_pictures'])} |", "",
+            table(("", unit), (
+                ("**samples of this model**", f"**{f['read']:.3f}**"),
+                ("samples where nothing was asked", _number(f["read_where_nothing_is_asked"])),
+                ("real pictures that have it", _number(f["read_in_real_pictures"])),
+            )), "",
         ]  # fmt: skip
     if "frechet" in figures:
         f = figures["frechet"]
         lines += [
             saying(f["read_on"]), "",
-            f"| {f['num_samples']} pictures against {f['num_test']} {f['read_on']['kind']} images | Fréchet distance |",
-            "|---|---|",
-            f"| floor: training images | {f['floor_train_against_test']:.1f} |",
-            f"| **this model** | **{f['distance']:.1f}** |",
-            f"| ceiling: noise | {f['ceiling_noise_against_test']:.1f} |", "",
+            table((f"{f['num_samples']} pictures against {f['num_test']} {f['read_on']['kind']} images", FRECHET), (
+                ("floor: training images", f"{f['floor_train_against_test']:.1f}"),
+                ("**this model**", f"**{f['distance']:.1f}**"),
+                ("ceiling: noise", f"{f['ceiling_noise_against_test']:.1f}"),
+            )), "",
             f"On {f['features']} features at 128x128 pixels, so **not** an FID. The median squared error to the "
             f"nearest training image is {f['nearest_training_image_mse']['samples_median']:.5f} for samples and "
             f"{f['nearest_training_image_mse']['test_median']:.5f} for test images: no copies.", "",
@@ -185,15 +189,15 @@ def write_card(name: str, info: ModelInfo, mebibytes: float, num: int, rows: lis
     if "ood" in figures:
         names = figures["ood"]["scores"]
         home = figures["ood"]["in_distribution"]["title"]
-        lines += [
-            f"AUROC of each score, {home} against other sets (0.5 is chance):", "",
-            "| set | " + " | ".join(names) + " | the paper's, by energy |", "|---" * (len(names) + 2) + "|",
-        ]  # fmt: skip
+        rows_of_sets = []
         for row in figures["ood"]["sets"]:
             detection = row.get("detection")
             values = [f"{detection[name]['auroc']:.2f}" for name in names] if detection else ["not run"] * len(names)
-            lines.append(f"| {row['title']} | {' | '.join(values)} | {row['paper_auroc'] or ''} |")
-        lines.append("")
+            rows_of_sets.append((row["title"], *values, row["paper_auroc"] or ""))
+        lines += [
+            f"AUROC of each score, {home} against other sets (0.5 is chance):", "",
+            table(("set", *names, "the paper's, by energy"), rows_of_sets), "",
+        ]  # fmt: skip
         if PIXELS in names:
             lines += [f"*{PIXELS}* is no model: six plain statistics of a picture, which the others should beat.", ""]
     p = info.provenance
@@ -201,8 +205,7 @@ def write_card(name: str, info: ModelInfo, mebibytes: float, num: int, rows: lis
         lines += [
             f"How far it walks was chosen on `{tuning['file']}`, by the Fréchet distance of {tuning['num']} samples: "
             f"*{tuning['chosen']}*.", "",
-            "| plan | Fréchet distance |", "|---|---|",
-            *(f"| {row['name']} | {row['distance']:.1f} |" for row in tuning["plans"]), "",
+            table(("plan", FRECHET), ((row["name"], f"{row['distance']:.1f}") for row in tuning["plans"])), "",
         ]  # fmt: skip
     lines += [
         "`metrics.json` has all figures with their commands, commits, machines and dates.", "",

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from train.evaluate.split import saying
+from train.markdown import table
 
 MARKERS: dict[str, dict[str, Any]] = {
     "read_in_real_pictures": {"marker": "o", "ms": 4, "color": "black", "linestyle": ""},
@@ -18,22 +19,22 @@ def markdown(report: dict[str, Any]) -> str:
     names = list(dict.fromkeys(name for row in rows for name in row.get("read", {})))
     told = [name if name in choices else f"{name}, mean error" for name in names]
     head = ["asked for", "samples", *told, "Fréchet distance", "of real ones", "nearest training image"]
-    table = [head, ["---"] * len(head)]
+    lines = []
     for row in rows:
         distance = row["frechet"] or {}
         floor = next((f"{v:.0f}" for k, v in distance.items() if k.startswith("floor")), "")
-        table.append([row["asked"], str(row["num"]), *_figures(row.get("read"), names, "**"),
+        lines.append([row["asked"], str(row["num"]), *_figures(row.get("read"), names, "**"),
                       f"{distance['distance']:.0f}" if distance else "", floor,
                       f"{row['nearest_training_image_mse']:.4f}"])  # fmt: skip
         if "read" in row:
             nothing, real = (row.get(key) for key in ("read_where_nothing_is_asked", "read_in_real_pictures"))
-            table.append(["· nothing asked", str(rows[0]["num"]), *_figures(nothing, names), "", "", ""])
-            table.append(["· real pictures", str(row.get("num_real", "")), *_figures(real, names), "", "", ""])
+            lines.append(["· nothing asked", str(rows[0]["num"]), *_figures(nothing, names), "", "", ""])
+            lines.append(["· real pictures", str(row.get("num_real", "")), *_figures(real, names), "", "", ""])
     nearest = f"*{report['nearest_training_image_mse_of_test_images']:.4f}*"
-    table.append(["*real pictures, all*", "", *[""] * len(names), "", "", nearest])
+    lines.append(["*real pictures, all*", "", *[""] * len(names), "", "", nearest])
     if report["paper"]:
         paper = report["paper"]
-        table.append(["*the paper's, all four at once, CelebA-HQ 128*", "",
+        lines.append(["*the paper's, all four at once, CelebA-HQ 128*", "",
                       *(f"*{paper[n]:.2f}*" if n in paper else "" for n in names), "", "", ""])  # fmt: skip
     rule = (
         "The energies are added as in the paper"
@@ -54,7 +55,7 @@ def markdown(report: dict[str, Any]) -> str:
         "pictures of which a kind is asked only those of the kind that shows it count.",
         "", saying(report["read_on"]), "",
         *(f"- *{name}*: {sentence}" for name, sentence in report["objective"].items()), "",
-        *("| " + " | ".join(line) + " |" for line in table), "",
+        table(head, lines), "",
         "The Fréchet distance is on EfficientNet-lite0 features (not an FID), to the real test pictures that have what "
         "was asked for, and depends on the number of samples; *of real ones* is that of as many such pictures to the "
         "rest of them. The last column is the median squared error to the nearest training image: far below that of "
@@ -72,23 +73,21 @@ def _operators(rows: list[dict[str, Any]]) -> list[str]:
     """OR and NOT as a table."""
     if not rows:
         return []
-    table = [
-        "| asked for | read as | share | where it was not asked or forbidden | in real pictures that fit |",
-        "|---|---|---|---|---|",
-    ]
+    head = ("asked for", "read as", "share", "where it was not asked or forbidden", "in real pictures that fit")
+    lines = []
     for row in rows:
         for name, share in row["read"].items():
             without = f"{row['read_without'][name]:.2f} ({row['without']})"
             real = row["read_in_real_pictures"]
             fit = f"{real[name]:.2f} ({row['num_real']})" if real else ""
-            table.append(f"| {row['asked']} | {name} | {share:.2f} | {without} | {fit} |")
+            lines.append((row["asked"], name, f"{share:.2f}", without, fit))
     return [
         "One or the other, and one but not the other: shares of samples that are read as each term says. An OR does "
         "what it should where each of its terms has a fair share and nearly all samples have one of them; a NOT where "
         "it lowers the share of what it forbids. A number counts as read within an eighth of its range. Real pictures "
         "are held-out ones that have one of the terms, or the one and not the other, and how many of them there are; "
         "none where many values are asked for.",
-        "", *table, "",
+        "", table(head, lines), "",
     ]  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +20,7 @@ from train.batch import label_vectors
 from train.config import TrainConfig
 from train.data import load
 from train.evaluate.readings import TOGETHER, has_asked, read_pictures, readings
-from train.reproduce.compute import flops
+from train.reproduce.compute import PHASES, flops, lasting, spent
 from train.reproduce.experiment import Claim, Experiment, Findings, Size
 from train.reproduce.figures import COLOURS, figure, legend, rows_of_pictures
 from train.reproduce.lab import Lab, NotRun
@@ -29,7 +29,6 @@ from train.reproduce.training import CONFIGS, NEVER, NO_KL, NO_TRANSITIONS, trai
 FAMILY, TRAIN, TEST = "faces", "celeba128-train.zip", "celeba128-test.zip"
 ATTRIBUTES = ("young", "female", "smiling", "wavy_hair")
 FULL = "all of it"
-PHASES: tuple[Literal["warm_start"], Literal["icd"]] = ("warm_start", "icd")
 # Pictures of a quarter of the pixels and a network of half the width: a variant's five runs take a few minutes.
 SMALL = [
     "net.image_size=16", "net.width=8", "net.layouts=['1 2d attn 2 4d', '1 2d', '1']", "icd.batch_size=16",
@@ -69,16 +68,19 @@ def run(lab: Lab, s: Settings) -> Findings:
     attributes = [_attribute(name) for name in ATTRIBUTES]
     found, compute = {}, {}
     for variant, changes in _variants(s.base).items():
-        configs = {"": override(s.base, changes)}
-        # The compute of the full method: a cheaper iteration means more of them.
-        cost = {phase: flops(configs[""], phase) for phase in PHASES}
-        faster = {phase: flops(s.base, phase) / cost[phase] for phase in PHASES}
+        base = override(s.base, changes)
+        configs = {"": base}
         start = str(lab.folder(f"{variant}, base") / MODEL_FILE)
         for attribute in attributes:
             config = replace(override(s.attribute, changes), attribute=attribute, start_from=start)
             configs[attribute.name] = config
-        configs = {name: _longer(config, faster) for name, config in configs.items()}
-        compute[variant] = sum(getattr(c, phase).iterations * cost[phase] for c in configs.values() for phase in PHASES)
+        # The compute of the full method: a cheaper iteration means more of them.
+        budgets = {
+            name: {phase: getattr(config, phase).iterations * flops(s.base, phase) for phase in PHASES}
+            for name, config in configs.items()
+        }
+        configs = {name: lasting(config, budgets[name], like=base) for name, config in configs.items()}
+        compute[variant] = sum(spent(config, like=base) for config in configs.values())
         models = {}
         for name, config in configs.items():
             net = train(lab, f"{variant}, {name or 'base'}", config).net
@@ -103,15 +105,6 @@ def _attribute(name: str) -> Attribute:
     attribute = load_toml(TrainConfig, CONFIGS / f"faces-{name}.toml").attribute
     assert attribute is not None
     return attribute
-
-
-def _longer(config: TrainConfig, faster: dict[str, float]) -> TrainConfig:
-    warm, icd = config.warm_start, config.icd
-    return replace(
-        config,
-        warm_start=replace(warm, iterations=round(warm.iterations * faster["warm_start"])),
-        icd=replace(icd, iterations=round(icd.iterations * faster["icd"])),
-    )
 
 
 def _compose(

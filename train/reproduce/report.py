@@ -8,6 +8,7 @@ from typing import Any
 from ebm_core.config import to_dict
 from ebm_core.files import write_atomically
 from ebm_core.images import encode
+from train.markdown import table
 from train.provenance import portable
 from train.reproduce.experiment import Experiment, Findings
 from train.reproduce.lab import Lab
@@ -115,7 +116,7 @@ def readme(report: dict[str, Any]) -> str:
         return "\n".join([*lines, "", f"**Here**: not run: {report['not_run']}", ""])
     lines += ["", f"**Here**, at the size *{report['size']}*:", ""]
     lines += [f"- **{c['verdict']}**: {c['effect']}. {' / '.join(c['measured'])}" for c in report["claims"]]
-    lines += ["", *table(report["table"]), "", f"![{report['question']}]({FIGURE})", ""]
+    lines += ["", table_of(report["table"]), "", f"![{report['question']}]({FIGURE})", ""]
     for file, caption in report["pictures"].items():
         lines += [f"![{caption}]({file})", "", f"*{caption}*", ""]
     if report["notes"]:
@@ -138,11 +139,10 @@ def minutes(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
-def table(rows: list[dict[str, Any]]) -> list[str]:
+def table_of(rows: list[dict[str, Any]]) -> str:
     """Rows as Markdown; a row without one of the columns has a dash there."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-    return lines + ["| " + " | ".join(_cell(row.get(column)) for column in columns) + " |" for row in rows]
+    return table(columns, ([_cell(row.get(column)) for column in columns] for row in rows))
 
 
 def _cell(value: Any) -> str:

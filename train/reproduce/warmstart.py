@@ -1,10 +1,10 @@
 """Beyond the paper: quality against compute, from scratch, with the warm start alone, and with both."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from train.config import TrainConfig
-from train.reproduce.compute import flops, spent
+from train.reproduce.compute import flops, lasting, spent
 from train.reproduce.experiment import Claim, Experiment, Findings, Size
 from train.reproduce.figures import COLOURS, figure, legend, rows_of_pictures
 from train.reproduce.judging import judge, reference
@@ -53,15 +53,14 @@ def settings(size: Size) -> Settings:
 
 def run(lab: Lab, s: Settings) -> Findings:
     """Nine runs; each has its own schedule, so that none is judged in the middle."""
-    per_scratch, per_warm, per_icd = flops(s.scratch, "icd"), flops(s.warm, "warm_start"), flops(s.warm, "icd")
-    budget = s.scratch.icd.iterations * per_scratch
+    budget = s.scratch.icd.iterations * flops(s.scratch, "icd")
     found: dict[tuple[str, float], tuple[Trained, dict[str, Any]]] = {}
     for share in s.shares:
         compute = share * budget
         configs = {
-            SCRATCH: _lasting(s.scratch, 0, compute / per_scratch),
-            WARM: _lasting(s.warm, compute / per_warm, 0),
-            BOTH: _lasting(s.warm, (1 - s.icd_share) * compute / per_warm, s.icd_share * compute / per_icd),
+            SCRATCH: lasting(s.scratch, {"warm_start": 0, "icd": compute}),
+            WARM: lasting(s.warm, {"warm_start": compute, "icd": 0}),
+            BOTH: lasting(s.warm, {"warm_start": (1 - s.icd_share) * compute, "icd": s.icd_share * compute}),
         }
         for kind, config in configs.items():
             name = f"{kind}, {share:g}"
@@ -69,14 +68,6 @@ def run(lab: Lab, s: Settings) -> Findings:
             found[kind, share] = (trained, judge(lab, name, trained, s.test, s.num_samples))
     ends = reference(lab, s.scratch.data.path, s.test, s.scratch.net.image_size, s.num_samples)
     return _findings(found, ends, budget, s)
-
-
-def _lasting(config: TrainConfig, warm: float, icd: float) -> TrainConfig:
-    return replace(
-        config,
-        warm_start=replace(config.warm_start, iterations=round(warm)),
-        icd=replace(config.icd, iterations=round(icd)),
-    )
 
 
 def _findings(
