@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ebm_core.langevin import LangevinConfig, drain
-from ebm_core.sampling import SamplePlan, sample, uniform_noise
+from ebm_core.sampling import SamplePlan, final_state, sample, uniform_noise
 from ebm_core.transitions import TransitionConfig
 from tests.core.test_transitions import OFF
 
@@ -58,6 +58,16 @@ def test_noise_is_uniform(rng):
     assert x.max() < 1
     assert abs(x.mean() - 0.5) < 0.01
     assert abs(x.var() - 1 / 12) < 0.002
+
+
+def test_the_final_state_is_the_last_one(quadratic, rng):
+    x, plan = uniform_noise((1, 3, 8, 8), rng), SamplePlan(1, 2, False, PLAN.langevin)
+    *_, last = sample(quadratic, x, plan, torch.Generator().manual_seed(3))
+    final = final_state(sample(quadratic, x, plan, torch.Generator().manual_seed(3)))
+    assert final.step == plan.num_steps
+    assert torch.equal(final.x, last.x)
+    with pytest.raises(ValueError, match="has no state"):
+        final_state(iter(()))
 
 
 @pytest.mark.parametrize("name", ["rounds", "refinement_steps"])
