@@ -19,7 +19,7 @@ from ebm_core.hub import MODEL_FILE, WEIGHTS
 from ebm_core.nets import EnergyNetwork
 from ebm_core.nets.scales import dead_scales, describe_dead
 from ebm_core.precision import for_sampling
-from ebm_core.sampling import sample, uniform_noise
+from ebm_core.sampling import final_state, sample, uniform_noise
 from train.evaluate.ood_sets import PIXELS
 from train.evaluate.split import saying
 from train.history import objective, parts_of, told
@@ -113,10 +113,8 @@ def draw_sheet(net: EnergyNetwork, info: ModelInfo, device: str) -> tuple[Tensor
     for value in values:
         label = torch.tensor(attribute.encode(value), device=device) if attribute else None
         rng = torch.Generator(device).manual_seed(0)
-        for state in sample(conditioned(fast, label), uniform_noise((num, c.channels, c.image_size, c.image_size), rng),
-                            info.plan, rng):  # fmt: skip
-            final = state.x
-        drawn.append(final.cpu())
+        x = uniform_noise((num, c.channels, c.image_size, c.image_size), rng)
+        drawn.append(final_state(sample(conditioned(fast, label), x, info.plan, rng)).x.cpu())
         if attribute and label is not None:
             words.append(attribute.describe(label.tolist()))
     return torch.cat(drawn), words

@@ -16,6 +16,7 @@ from ebm_core.files import check_new_folder, write_atomically
 from ebm_core.hub import WEIGHTS
 from ebm_core.recipe import CHAINS, SEED, to_png
 from ebm_core.restore import Restored, chain, load_scene, recipe_of, restore
+from ebm_core.sampling import final_state
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,8 +50,7 @@ def run(a: argparse.Namespace) -> None:
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
     scene = load_scene(recipe, a.weights, a.device)
-    for final in tqdm(chain(scene, recipe), "steps", recipe.plan.num_steps + 1, leave=False):
-        pass
+    final = final_state(tqdm(chain(scene, recipe), "steps", recipe.plan.num_steps + 1, leave=False))
     for old in a.out.glob("[0-9]" * 5 + ".png"):
         old.unlink()
     listing = []

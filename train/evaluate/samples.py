@@ -10,7 +10,7 @@ from ebm_core import images
 from ebm_core.energy import EnergyFn
 from ebm_core.nets import EnergyNetwork
 from ebm_core.precision import for_sampling
-from ebm_core.sampling import SamplePlan, sample, uniform_noise
+from ebm_core.sampling import SamplePlan, final_state, sample, uniform_noise
 
 
 def draw_chains(
@@ -26,8 +26,7 @@ def draw_chains(
         part = slice(start, min(start + batch, num))
         rng = torch.Generator(device).manual_seed(seed + number)
         x = uniform_noise((part.stop - part.start, *shape), rng)
-        for state in sample(energy_of(part), x, plan, rng):
-            final = state
+        final = final_state(sample(energy_of(part), x, plan, rng))
         drawn.append(images.quantise(final.x).cpu())
         energies.append(final.energy.cpu())
     return torch.cat(drawn), torch.cat(energies)

@@ -10,7 +10,7 @@ from ebm_core.diversity import mean_pairwise_distance
 from ebm_core.images import quantise
 from ebm_core.nets import EnergyNetwork
 from ebm_core.precision import for_sampling
-from ebm_core.sampling import SamplePlan, sample, uniform_noise
+from ebm_core.sampling import SamplePlan, final_state, sample, uniform_noise
 from ebm_core.transitions import scaled
 from train.history import objective
 from train.reproduce.experiment import Claim, Experiment, Findings, Size
@@ -68,8 +68,7 @@ def _walk(lab: Lab, net: EnergyNetwork, own: SamplePlan, strength: float | None,
     noise = uniform_noise((s.chains, c.channels, c.image_size, c.image_size), rng)
     start, plan = noise, own
     if strength is not None:
-        for state in sample(net, noise[:1], own, rng):
-            start = state.x.expand_as(noise)
+        start = final_state(sample(net, noise[:1], own, rng)).x.expand_as(noise)
         # The first round, too, begins with a transition.
         plan = replace(own, rounds=s.rounds, move_noise=True, transition=scaled(own.transition, strength))
     # The state with the number of a round's first step has had its transition already.
