@@ -22,7 +22,7 @@ from ebm_core.precision import for_sampling
 from ebm_core.sampling import final_state, sample, uniform_noise
 from train.evaluate.ood_sets import PIXELS
 from train.evaluate.split import saying
-from train.history import objective, parts_of, told
+from train.history import describe_training, objective, parts_of
 from train.markdown import table
 from train.provenance import add_allow_dirty, command_of, portable, provenance
 
@@ -78,7 +78,7 @@ def run(a: argparse.Namespace) -> None:
 def trained(info: ModelInfo, now: dict[str, Any]) -> str:
     """How a model was trained, added up from the parts in its file; of an older file the sentence of its card."""
     if "parts" in info.provenance:
-        return told(parts_of(info.provenance))
+        return describe_training(parts_of(info.provenance))
     return str(now.get("trained", "")) or "Neither the model's file nor an older card says how."
 
 

@@ -74,10 +74,10 @@ def run(a: argparse.Namespace) -> None:
 def family_attributes(family: str) -> tuple[Attribute, ...]:
     """The attributes of a family's configs, by name. Raises ValueError when there are none."""
     configs = [load_toml(TrainConfig, path) for path in sorted(CONFIGS.glob(f"{family}-*.toml"))]
-    found = tuple(c.attribute for c in configs if c.attribute is not None and c.family == family)
-    if not found:
+    attributes = tuple(c.attribute for c in configs if c.attribute is not None and c.family == family)
+    if not attributes:
         raise ValueError(f"there are no attribute configs of a family '{family}' in {CONFIGS}")
-    return found
+    return attributes
 
 
 def fit_reader(x: Tensor, y: Tensor, config: ReaderConfig, epochs: int, seed: int, device: str) -> Reader:
@@ -123,7 +123,7 @@ def reader_loss(reader: Reader, x: Tensor, y: Tensor, counts: Tensor) -> Tensor:
 def held_out(reader: Reader, x: Tensor, y: Tensor, device: str) -> dict[str, float]:
     """On pictures not trained on: of each attribute by itself the balanced share read rightly, or the mean error."""
     outputs, labels = read_pictures(reader, x, device), reader.by_attribute(y)
-    figures = {}
+    figures: dict[str, float] = {}
     for a in reader.config.attributes:
         figures |= readings(outputs, {a.name: a}, {a.name: labels[a.name]})
     return figures

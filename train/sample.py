@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,8 +39,9 @@ def run(a: argparse.Namespace) -> None:
         raise ValueError("give either a model's name or --recipe FILE")
     if not a.force:
         check_new_folder(a.out, "choose another folder, or --force replaces its pictures")
+    notes: Sequence[str] = ()
     if a.recipe is None:
-        recipe, notes = recipe_of(Composition(Term(a.model)), a.weights, a.device), []
+        recipe = recipe_of(Composition(Term(a.model)), a.weights, a.device)
     else:
         recipe, notes = read_recipe(a.recipe, a.weights, a.device)
     recipe = replace(

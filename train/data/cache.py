@@ -74,7 +74,7 @@ def _digest(value: object) -> str:
 
 
 def _checksum(images: Tensor) -> str:
-    return f"{zlib.crc32(images.numpy()):08x}"
+    return f"{zlib.crc32(images.numpy().data):08x}"
 
 
 def _read(path: Path, shape: tuple[int, int, int]) -> ImageSet | None:

@@ -114,22 +114,25 @@ def evaluate(
     labels = {name: label_vectors(test.labels, attribute, test.names) for name, attribute in attributes.items()}
     order = in_order(attributes, ORDER.get(family, ()))
     read_real = read_pictures(reader, test.images, device)
-    rows, read_nothing, started = [], {}, time.monotonic()
+    rows: list[dict[str, Any]] = []
+    read_nothing: dict[str, Tensor] = {}
+    started = time.monotonic()
     planned = cases(attributes, order, labels, num)
+    out.mkdir(parents=True, exist_ok=True)
 
-    def drawn(case: Case) -> tuple[Tensor, Tensor]:
+    def draw_sheet(case: Case) -> tuple[Tensor, Tensor]:
         samples, energies = draw(models, case, num, seed, device, sum_only, weight)
         sheet = re.sub(r"[^\w+]+", "-", case.name.replace(" & ", "+"))
-        images.grid(samples[:32], 8, zoom=3).save(_made(out) / f"{sheet}.png")
+        images.grid(samples[:32], 8, zoom=3).save(out / f"{sheet}.png")
         return samples, energies
 
     for case in planned:
-        samples, energies = drawn(case)
+        samples, energies = draw_sheet(case)
         row: dict[str, Any] = {"asked": case.name, "num": len(samples), "energy": float(energies.mean())}
         read = read_pictures(reader, samples, device)
         read_nothing = read_nothing or read  # the first case asks for nothing
         if case.labels:
-            row |= _judged(case, attributes, read, read_nothing, read_real, labels)
+            row |= _comparison(case, attributes, read, read_nothing, read_real, labels)
         row["nearest_training_image_mse"] = float(nearest(samples, pictures.images)[0].median())
         row["frechet"] = distance_to_asked(samples, case, attributes, test.images, labels, device)
         rows.append(row)
@@ -141,8 +144,8 @@ def evaluate(
         *((case, None) for case in or_cases(attributes, order, labels, num)),
         *not_cases(attributes, order, labels, num),
     ]:
-        read = read_pictures(reader, drawn(case)[0], device)
-        beside = read_pictures(reader, drawn(without)[0], device) if without else read_nothing
+        read = read_pictures(reader, draw_sheet(case)[0], device)
+        beside = read_pictures(reader, draw_sheet(without)[0], device) if without else read_nothing
         row = {
             "asked": case.name, "num": num, "read": shares(read, attributes, case.asked),
             "without": without.name if without else "nothing", "read_without": shares(beside, attributes, case.asked),
@@ -167,7 +170,7 @@ def evaluate(
     return report
 
 
-def _judged(
+def _comparison(
     case: Case, attributes: dict[str, Attribute], read: dict[str, Tensor], read_nothing: dict[str, Tensor],
     read_real: dict[str, Tensor], real: dict[str, Tensor],
 ) -> dict[str, Any]:  # fmt: skip
@@ -197,8 +200,8 @@ def _terms_in_real(
 
 def _objectives(models: dict[str, tuple[EnergyNetwork, ModelInfo]]) -> dict[str, str]:
     """By model how much of its training was contrastive divergence, where its file says so."""
-    told = {name or "unconditional": objective(info.provenance) for name, (_, info) in models.items()}
-    return {name: sentence for name, sentence in told.items() if sentence}
+    sentences = {name or "unconditional": objective(info.provenance) for name, (_, info) in models.items()}
+    return {name: sentence for name, sentence in sentences.items() if sentence}
 
 
 def load_family(
@@ -240,8 +243,3 @@ def distance_to_asked(
     floor = FrechetDistance(real[half:], device=device)(real[:half])
     return {"features": distance.name, "distance": round(distance(samples), 2), "num_real": len(real),
             f"floor_of_{half}_real_ones": round(floor, 2)}  # fmt: skip
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder

@@ -17,8 +17,8 @@ def markdown(report: dict[str, Any]) -> str:
     """The report in words and a table."""
     family, rows, choices = report["family"], report["rows"], report["choices"]
     names = list(dict.fromkeys(name for row in rows for name in row.get("read", {})))
-    told = [name if name in choices else f"{name}, mean error" for name in names]
-    head = ["asked for", "samples", *told, "Fréchet distance", "of real ones", "nearest training image"]
+    titles = [name if name in choices else f"{name}, mean error" for name in names]
+    head = ["asked for", "samples", *titles, "Fréchet distance", "of real ones", "nearest training image"]
     lines = []
     for row in rows:
         distance = row["frechet"] or {}

@@ -87,8 +87,8 @@ def _energy_table(report: Mapping[str, Any]) -> str:
     for row in report["sets"]:
         if "not_run" in row:
             continue
-        found = row["detection"]["energy"]
-        figures = [f"{found[key]:.3f}" for key in ("auroc", "aupr_in", "aupr_out", "fpr95")]
+        detection = row["detection"]["energy"]
+        figures = [f"{detection[key]:.3f}" for key in ("auroc", "aupr_in", "aupr_out", "fpr95")]
         rows.append([row["title"], row["data"], f"{row['energy']['median']:.5g}", *figures])
     return table(head, rows) + (
         "\n\nFPR at 95 % TPR: the share of in-distribution pictures that are called out when 95 % of the others are. "

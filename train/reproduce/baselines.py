@@ -1,7 +1,7 @@
 """Beside Table 4: what the parts of the method are worth for composition, at equal compute."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ def run(lab: Lab, s: Settings) -> Findings:
     except ValueError as reason:
         raise NotRun(str(reason)) from reason
     attributes = [_attribute(name) for name in ATTRIBUTES]
-    found, compute = {}, {}
+    compositions, compute = {}, {}
     for variant, changes in _variants(s.base).items():
         base = override(s.base, changes)
         configs = {"": base}
@@ -88,14 +88,14 @@ def run(lab: Lab, s: Settings) -> Findings:
             if not name:
                 save_model(Path(start), net.state_dict(), models[name][1])
         about = [s.num, {name: to_dict(config) for name, config in configs.items()}, reader.config.provenance]
-        found[variant] = lab.piece(
-            f"{variant}, composed", about, lambda models=models: _compose(lab, models, attributes, reader, s)
+        compositions[variant] = lab.piece(
+            f"{variant}, composed", about, partial(_compose, lab, models, attributes, reader, s)
         )
     held_out = lab.piece("reader", [s.base.net.image_size, reader.config.provenance], lambda: _held_out(lab, reader, s))
-    return _findings(found, held_out, s.num, compute)
+    return _findings(compositions, held_out, s.num, compute)
 
 
-def _variants(base: TrainConfig) -> dict[str, Sequence[str]]:
+def _variants(base: TrainConfig) -> dict[str, list[str]]:
     still = [*NO_TRANSITIONS, f"matching.noise={1 - base.matching.moved_noise}", "matching.moved_data=0.0"]
     one = [f"net.layouts={list(base.net.layouts[:1])}"]
     return {FULL: [], "no KL term": NO_KL, "no transitions": still, "one scale": one}
@@ -154,24 +154,24 @@ def _held_out(lab: Lab, reader: Reader, s: Settings) -> dict[str, float]:
 
 
 def _findings(
-    found: dict[str, dict[str, Any]], held_out: dict[str, float], num: int, compute: dict[str, float]
+    compositions: dict[str, dict[str, Any]], held_out: dict[str, float], num: int, compute: dict[str, float]
 ) -> Findings:
     table: list[dict[str, Any]] = [
         {"variant": variant, "asked for": case, **row["read"], "distance to such faces": row["distance"]}
-        for variant, result in found.items()
+        for variant, result in compositions.items()
         for case, row in result["rows"].items()
     ]
     table.append({"variant": "the reader on real test pictures as small", **held_out})
     plot, (axis,) = figure(1, ["Read as asked for, all at once"], width=7.0)
-    for (variant, result), colour in zip(found.items(), COLOURS, strict=False):
+    for (variant, result), colour in zip(compositions.items(), COLOURS, strict=False):
         rows = {case: row["read"][TOGETHER] for case, row in result["rows"].items()}
         cases = [case.replace(" & ", "\n& ") for case in rows]
         axis.plot(cases, list(rows.values()), "o-", color=colour, label=variant)
     axis.set_ylim(0, 1.05)
     legend(axis)
-    last = {variant: list(result["rows"].values())[-1] for variant, result in found.items()}
+    last = {variant: list(result["rows"].values())[-1] for variant, result in compositions.items()}
     together = {variant: row["read"][TOGETHER] for variant, row in last.items()}
-    nothing = next(iter(found[FULL]["rows"].values()))["read"][TOGETHER]
+    nothing = next(iter(compositions[FULL]["rows"].values()))["read"][TOGETHER]
     claims = [
         Claim(
             "all four together are there more often than where nothing is asked",
@@ -190,9 +190,8 @@ def _findings(
             if variant != FULL
         ),
     ]
-    pictures = {
-        f"All four asked for; a row each: {', '.join(found)}": rows_of_pictures([r["shown"] for r in found.values()])
-    }
+    samples = [result["shown"] for result in compositions.values()]
+    pictures = {f"All four asked for; a row each: {', '.join(compositions)}": rows_of_pictures(samples)}
     notes = [
         "Every variant has an unconditional model and four attribute models of its own, trained with the compute that "
         "the full method takes; only the last iterations of each are ICD, where the KL term is.",

@@ -39,7 +39,8 @@ def equal_compute(configs: dict[str, TrainConfig], of: str) -> dict[str, TrainCo
 def spent(config: TrainConfig, like: TrainConfig | None = None) -> float:
     """Floating-point operations of a whole run; ``like`` as in ``lasting``."""
     iterations = {phase: getattr(config, phase).iterations for phase in PHASES}
-    return sum(num * flops(like or config, phase) for phase, num in iterations.items() if num)
+    total: float = sum(num * flops(like or config, phase) for phase, num in iterations.items() if num)
+    return total
 
 
 @cache

@@ -1,6 +1,7 @@
 """Figures 5 and 6: chains that all start as one picture, with and without transitions."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -48,11 +49,11 @@ def run(lab: Lab, s: Settings) -> Findings:
         except NotRun as reason:
             notes.append(f"{name}: not run: {reason}.")
             continue
-        notes += [f"{name}: {told}" for told in [objective(info.provenance)] if told]
+        notes += [f"{name}: {sentence}" for sentence in [objective(info.provenance)] if sentence]
         walks[name] = {
             arm: lab.piece(
                 f"{name}, {arm}", [to_dict(info.plan), to_dict(s), info.provenance],
-                lambda net=net, plan=info.plan, strength=strength: _walk(lab, net, plan, strength, s),
+                partial(_walk, lab, net, info.plan, strength, s),
             )
             for arm, strength in ARMS.items()
         }  # fmt: skip

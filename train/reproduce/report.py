@@ -30,7 +30,8 @@ def write_report(
     for number, (caption, picture) in enumerate(first.pictures.items(), 1):
         pictures[f"pictures-{number}.png"] = caption
         write_atomically(lab.out / f"pictures-{number}.png", encode(picture, "PNG", optimize=True))
-    first.figure.savefig(_made(lab.out) / FIGURE, dpi=DPI, bbox_inches="tight")
+    lab.out.mkdir(parents=True, exist_ok=True)
+    first.figure.savefig(lab.out / FIGURE, dpi=DPI, bbox_inches="tight")
     pieces = {f"seed {seed}: {name}": piece for seed, each in labs.items() for name, piece in each.pieces.items()}
     seconds = sum(piece["seconds"] for piece in pieces.values())
     report = {
@@ -44,7 +45,7 @@ def write_report(
         "settings": to_dict(settings),
         "table": first.table,
         "tables_of_other_seeds": {str(seed): each.table for seed, each in findings.items() if each is not first},
-        "claims": _judged(list(findings.values())),
+        "claims": _judgements(list(findings.values())),
         "notes": first.notes,
         "pictures": pictures,
         "curves": first.curves,
@@ -67,20 +68,20 @@ def _about(experiment: Experiment) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _judged(findings: list[Findings]) -> list[dict[str, Any]]:
+def _judgements(findings: list[Findings]) -> list[dict[str, Any]]:
     """The claims of the first seed, each with its margins in all seeds and what they show together."""
     by_effect = [{claim.effect: claim for claim in each.claims} for each in findings]
-    judged = []
+    judgements = []
     for effect, claim in by_effect[0].items():
         # A seed that lacks the claim, for its run ended early, counts as one without numbers.
         margins = [claims[effect].margin if effect in claims else -math.inf for claims in by_effect]
-        found = verdict(margins, claim.compute, claim.one_model)
-        judged.append({
-            "effect": effect, "shown": found.shown, "verdict": found.words, "margins": margins,
-            "interval": found.interval, "compute": claim.compute,
+        judgement = verdict(margins, claim.compute, claim.one_model)
+        judgements.append({
+            "effect": effect, "shown": judgement.shown, "verdict": judgement.words, "margins": margins,
+            "interval": judgement.interval, "compute": claim.compute,
             "measured": [claims[effect].measured for claims in by_effect if effect in claims],
         })  # fmt: skip
-    return judged
+    return judgements
 
 
 def _all_of(pieces: dict[str, dict[str, Any]], key: str) -> str:
@@ -93,11 +94,6 @@ def _write(out: Path, report: dict[str, Any]) -> None:
     text = json.dumps(report, indent=1, allow_nan=False)
     write_atomically(out / REPORT, (text + "\n").encode())
     write_atomically(out / README, readme(report).encode())
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def finite(value: Any) -> Any:

@@ -50,10 +50,10 @@ def run(lab: Lab, s: Settings) -> Findings:
 def _findings(report: dict[str, Any]) -> Findings:
     table = []
     for row in report["sets"]:
-        found = row.get("detection", {})
+        detection = row.get("detection", {})
         table.append({
             "told from": row["title"], "AUROC in the paper": row["paper_auroc"],
-            **{f"AUROC by {name}": found[name]["auroc"] if found else None for name in report["scores"]},
+            **{f"AUROC by {name}": detection[name]["auroc"] if detection else None for name in report["scores"]},
             "not run": row.get("not_run"),
         })  # fmt: skip
     energy = {row["told from"]: row["AUROC by energy"] for row in table if row["AUROC by energy"] is not None}

@@ -41,7 +41,7 @@ def run(lab: Lab, s: Settings) -> Findings:
         models, _ = load_family(FAMILY, lab.weights, lab.device)
     except ValueError as reason:
         raise NotRun(str(reason)) from reason
-    about = [s.num, s.seed, s.weight, s.split, {name: found.provenance for name, (_, found) in models.items()}]
+    about = [s.num, s.seed, s.weight, s.split, {name: info.provenance for name, (_, info) in models.items()}]
 
     def compute() -> dict[str, Any]:
         return evaluate(

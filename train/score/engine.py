@@ -20,7 +20,7 @@ from ebm_core import ood
 from ebm_core.config import to_dict
 from ebm_core.files import check_new, write_atomically
 from ebm_core.pictures import Limits, Picture, PictureError, read_picture
-from train.data.files import Files, shown
+from train.data.files import Files, printable
 from train.parallel import Processes
 from train.score.detector import Detector
 from train.score.table import SUFFIXES, assemble, rows, schema, write_part
@@ -126,10 +126,10 @@ def _score_part(
     decoded = pool.map(read, names)  # goes on while the network works; a part of small pictures fits in memory
     for start in range(0, len(names), options.batch):
         batch = [(name, next(decoded)) for name in names[start : start + options.batch]]
-        good = [(name, found) for name, found in batch if isinstance(found, Picture)]
+        good = [(name, result) for name, result in batch if isinstance(result, Picture)]
         scored = iter(_score_batch(good, detector, threshold, options.by))
-        for name, found in batch:
-            yield next(scored) if isinstance(found, Picture) else {"file": shown(name), "error": str(found)}
+        for name, result in batch:
+            yield next(scored) if isinstance(result, Picture) else {"file": printable(name), "error": str(result)}
         bar.update(len(batch))
 
 
