@@ -13,10 +13,9 @@ from benchmarks.live_view import live_view_alone
 from benchmarks.report import markdown, sampling_table
 from benchmarks.sampling import rows
 from benchmarks.training import compare, warm_start_rate
-from ebm_core.arguments import COUNT, Parser, device
+from ebm_core.arguments import COUNT, Parser, add_device
 from ebm_core.checkpoint import load_model
 from ebm_core.config import load_toml
-from ebm_core.device import default_device
 from ebm_core.files import write_atomically
 from ebm_core.hub import find_model, shipped_models
 from ebm_core.nets import EnergyNetwork, NetConfig
@@ -31,7 +30,7 @@ ICD_ON = {"cuda": IcdConfig(batch_size=128, steps=40), "cpu": IcdConfig(batch_si
 
 def main() -> None:
     parser = Parser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--device", type=device, default=default_device())
+    add_device(parser)
     parser.add_argument("--batches", type=COUNT, nargs="+", default=[1, 16, 64])
     parser.add_argument("--repeats", type=COUNT, default=3, help="of the training steps and walks; the median counts")
     parser.add_argument(
