@@ -6,8 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
-from ebm_core.arguments import Parser, device, whole
-from ebm_core.device import default_device
+from ebm_core.arguments import Parser, add_device, whole
 from ebm_core.hub import WEIGHTS
 
 
@@ -17,7 +16,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 serves other machines too")
     parser.add_argument("--port", type=whole(0, 65535), default=7860)
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="folder with one folder per model")
-    parser.add_argument("--device", type=device, default=default_device())
+    add_device(parser)
     try:
         a = parser.parse_args(argv)
         _run(a)

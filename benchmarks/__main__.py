@@ -13,25 +13,24 @@ from benchmarks.live_view import live_view_alone
 from benchmarks.report import markdown, sampling_table
 from benchmarks.sampling import rows
 from benchmarks.training import compare, warm_start_rate
-from ebm_core.arguments import COUNT, Parser, device
+from ebm_core.arguments import COUNT, Parser, add_device
 from ebm_core.checkpoint import load_model
 from ebm_core.config import load_toml
-from ebm_core.device import default_device
 from ebm_core.files import write_atomically
 from ebm_core.hub import find_model, shipped_models
 from ebm_core.nets import EnergyNetwork, NetConfig
 from train.config import IcdConfig, TrainConfig
 from train.data import DataConfig
-from train.provenance import add_allow_dirty, provenance, require_clean
+from train.provenance import add_allow_dirty, parse_publishing, provenance
 
 CONFIGS = Path(__file__).resolve().parent.parent / "train" / "configs"
 # The reference's own setting where a GPU can carry it; on a CPU a short chain, whose share is the same in both.
 ICD_ON = {"cuda": IcdConfig(batch_size=128, steps=40), "cpu": IcdConfig(batch_size=16, steps=5, entropy_past=16)}
 
 
-def main() -> int:
+def main() -> None:
     parser = Parser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--device", type=device, default=default_device())
+    add_device(parser)
     parser.add_argument("--batches", type=COUNT, nargs="+", default=[1, 16, 64])
     parser.add_argument("--repeats", type=COUNT, default=3, help="of the training steps and walks; the median counts")
     parser.add_argument(
@@ -39,13 +38,7 @@ def main() -> int:
     )
     parser.add_argument("--out", type=Path, default=Path("benchmarks"), help="folder of both files")
     add_allow_dirty(parser)
-    try:
-        a = parser.parse_args()
-        if not a.allow_dirty:
-            require_clean()
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    a = parse_publishing(parser)
     torch.manual_seed(0)
     paper = EnergyNetwork(NetConfig()).to(a.device)
     shipped = _distinct({name: load_model(find_model(name), a.device)[0] for name in shipped_models()})
@@ -69,7 +62,6 @@ def main() -> int:
     write_atomically(a.out / "results.json", (json.dumps(report, indent=1) + "\n").encode())
     write_atomically(a.out / "README.md", markdown(report).encode())
     print(a.out / "README.md")
-    return 0
 
 
 def _distinct(nets: dict[str, EnergyNetwork]) -> dict[str, EnergyNetwork]:
@@ -79,4 +71,4 @@ def _distinct(nets: dict[str, EnergyNetwork]) -> dict[str, EnergyNetwork]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,4 +1,4 @@
-"""Seconds, FLOPs and bytes."""
+"""Seconds, and the peak that they are held against."""
 
 import statistics
 import time
@@ -6,10 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry
 
 
 def seconds(
@@ -36,29 +32,3 @@ def matmul_peak(device: str, dtype: torch.dtype, size: int = 4096) -> float:
     """FLOP/s of the fastest of several large square matrix products, which is what "peak" means in the tables."""
     a = torch.rand(size, size, device=device).to(dtype)
     return 2 * size**3 / seconds(lambda: a @ a, device, 7, min)
-
-
-class _WorkCounter(TorchDispatchMode):
-    def __init__(self) -> None:
-        super().__init__()
-        self.flops = self.bytes = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        result = func(*args, **kwargs)
-        if not func.is_view:
-            moved = [t for t in tree_leaves((args, kwargs, result)) if isinstance(t, Tensor)]
-            self.bytes += sum(t.numel() * t.element_size() for t in moved)
-        if (count := flop_registry.get(func._overloadpacket)) is not None:
-            self.flops += count(*args, **kwargs, out_val=result)
-        return result
-
-
-def work(action: Callable[[], Any]) -> tuple[int, int]:
-    """FLOPs, and bytes that the operations read and write when each goes to memory (caches serve some of them).
-
-    torch's own FlopCounterMode hooks into modules and cannot follow a gradient with respect to the input alone.
-    """
-    with _WorkCounter() as counter:
-        action()
-    return counter.flops, counter.bytes

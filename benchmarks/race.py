@@ -13,11 +13,11 @@ from typing import Any
 import torch
 
 from benchmarks.measure import matmul_peak
-from benchmarks.report import table
 from ebm_core.arguments import POSITIVE, Parser
 from ebm_core.device import has_bf16
 from ebm_core.files import write_atomically
-from train.provenance import add_allow_dirty, command_of, portable, provenance, require_clean
+from train.markdown import table
+from train.provenance import add_allow_dirty, command_of, parse_publishing, portable, provenance
 
 ROOT = Path(__file__).resolve().parent.parent
 CHILD = Path(__file__).with_name("race_child.py")
@@ -87,7 +87,7 @@ def race(before: Side, after: Side, minutes: float) -> dict[str, Any]:
     return {"before": before.curve, "after": after.curve}
 
 
-def main() -> int:
+def main() -> None:
     parser = Parser(prog="python -m benchmarks.race", description=__doc__)
     parser.add_argument(
         "races", nargs="+", metavar="BEFORE,AFTER=TRAIN:HELDOUT[:SET]",
@@ -96,13 +96,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=POSITIVE, default=12.0, help="of one core, for the earlier trainer")
     parser.add_argument("--out", type=Path, default=Path("benchmarks"), help="folder of race.json and race.md")
     add_allow_dirty(parser)
-    try:
-        a = parser.parse_args()
-        if not a.allow_dirty:
-            require_clean()
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    a = parse_publishing(parser)
     dtypes = {"float32": torch.float32} | ({"bfloat16": torch.bfloat16} if has_bf16("cpu") else {})
     torch.set_num_threads(1)
     peaks = {name: matmul_peak("cpu", dtype, 2048) for name, dtype in dtypes.items()}
@@ -134,7 +128,6 @@ def main() -> int:
             write_atomically(a.out / "race.json", (json.dumps(report, indent=1) + "\n").encode())
             write_atomically(a.out / "race.md", markdown(report).encode())
     print(a.out / "race.md")
-    return 0
 
 
 def markdown(report: dict[str, Any]) -> str:
@@ -161,7 +154,7 @@ def markdown(report: dict[str, Any]) -> str:
             "the time. What compiling takes before the first step is not counted.\n\n"
         )
         after = {round(p["seconds"] / TURN): p["held_out"] for p in one["after"]}
-        text += table(
+        rows = table(
             ("core-minutes", "before", "after"),
             (
                 (f"{p['seconds'] / 60:.1f}", f"{p['held_out']:.4f}", f"{after[key]:.4f}" if key in after else "")
@@ -170,8 +163,9 @@ def markdown(report: dict[str, Any]) -> str:
                 if key % 3 == 0 or key == len(one["after"])
             ),
         )
+        text += f"{rows}\n"
     return text
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
+from train.markdown import table
+
 INTRODUCTION = """# Benchmarks
 
 ```sh
@@ -45,16 +47,16 @@ def markdown(report: dict[str, Any]) -> str:
     parts = [
         INTRODUCTION.format(**report),
         SAMPLING,
-        sampling_table(report["sampling"]),
+        sampling_table(report["sampling"]) + "\n",
         TRAINING,
         _training(report["training"]),
         WARM_START,
         table(
             ("config", "iterations a second"), ((name, f"{rate:.2f}") for name, rate in report["warm_start"].items())
-        ),
+        ) + "\n",
         PAGE,
-        _page(report["page"]),
-    ]
+        _page(report["page"]) + "\n",
+    ]  # fmt: skip
     return "\n".join(parts)
 
 
@@ -94,7 +96,7 @@ def _training(rows: list[dict[str, Any]]) -> str:
         ("part", *(r["network"] for r in rows)),
         ((part, *(f"{r['share'][part]:.1%}" for r in rows)) for part in rows[0]["share"]),
     )
-    return f"{speed}\n{shares}"
+    return f"{speed}\n\n{shares}\n"
 
 
 def _page(rows: list[dict[str, Any]]) -> str:
@@ -109,9 +111,3 @@ def _page(rows: list[dict[str, Any]]) -> str:
             for r in rows
         ),
     )  # fmt: skip
-
-
-def table(columns: Iterable[Any], rows: Iterable[Iterable[Any]]) -> str:
-    head = tuple(columns)
-    lines = [head, ("---",) * len(head), *rows]
-    return "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)

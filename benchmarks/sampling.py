@@ -6,15 +6,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.measure import matmul_peak, seconds, work
+from benchmarks.measure import matmul_peak, seconds
 from benchmarks.straightforward import step as straightforward_step
 from benchmarks.straightforward import straightforward
-from ebm_core.captured import captured
 from ebm_core.device import has_bf16
 from ebm_core.energy import EnergyFn, energy_and_grad
 from ebm_core.langevin import LangevinConfig, drain, langevin_chain
 from ebm_core.nets import EnergyNetwork
 from ebm_core.nets.folding import folded
+from train.captured import captured
+from train.work import work
 
 STEPS = 4  # of the chain that is timed
 AGREEMENT = 1e-3  # largest relative difference of float32 energies from the baseline's

@@ -8,8 +8,6 @@ import math
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-import torch
-
 from ebm_core.files import FileError, safe_name
 
 
@@ -65,6 +63,8 @@ COUNT, POSITIVE = whole(1), Bounds(0, open=True)
 
 def device(text: str) -> str:
     """An argparse type: the name of a device that is there, such as cpu, cuda or cuda:1."""
+    import torch  # here, so that --help need not wait for it
+
     try:
         named = torch.device(text)
     except RuntimeError as error:
@@ -74,6 +74,13 @@ def device(text: str) -> str:
     if named.type == "cuda" and (named.index or 0) >= torch.cuda.device_count():
         raise argparse.ArgumentTypeError(f"'{text}' is not on this machine; it has {torch.cuda.device_count()} GPUs")
     return text
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """The option of all that computes; without it the default device."""
+    from ebm_core.device import default_device
+
+    parser.add_argument("--device", type=device, default=default_device(), help="(default: %(default)s)")
 
 
 def folder_name(text: str) -> str:

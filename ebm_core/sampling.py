@@ -1,6 +1,6 @@
 """Algorithm 2 of ICD: from noise to the points of pictures, as one generator of states."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -73,3 +73,13 @@ def sample(
     final, _ = evaluate_state(energy, x, plan.num_steps)
     yield final
     return x
+
+
+def final_state(chain: Iterable[ChainState]) -> ChainState:
+    """The last state of a chain, which is run to its end. Raises ValueError for one that has no state."""
+    last = None
+    for last in chain:
+        pass
+    if last is None:
+        raise ValueError("the chain has no state: it must have a step or an end that is measured")
+    return last

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import torch
 
-from benchmarks.measure import work
 from benchmarks.race import TURN, race
 from benchmarks.race import markdown as race_page
 from benchmarks.report import markdown
@@ -14,6 +13,7 @@ from benchmarks.training import compare, warm_start_rate
 from ebm_core.nets import EnergyNetwork
 from tests.conftest import TINY
 from tests.train.conftest import CONFIG
+from train.work import work
 
 
 def network():

@@ -30,6 +30,55 @@ def test_imports_follow_the_design(package, forbidden):
     assert not found & forbidden
 
 
+def imported_modules(path, modules):
+    """Names of the house's modules that a file imports as it is imported itself, not inside a function."""
+    name = path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
+    waiting, names = list(ast.parse(path.read_text()).body), set()
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute here"
+            # What is no module is a name of the module it is imported from.
+            parts = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= {part if part in modules else node.module for part in parts}
+        elif not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            waiting += ast.iter_child_nodes(node)
+    return name, names & modules
+
+
+def circle(edges):
+    """A list of names, the first one also last, each of which leads to the next; none where there is no such list."""
+    done = set()
+
+    def walk(name, above):
+        if name in above:
+            return [*above[above.index(name):], name]
+        if name in done:
+            return []
+        ways = (walk(other, [*above, name]) for other in sorted(edges.get(name, ())))
+        way = next(filter(None, ways), [])
+        done.add(name)
+        return way
+
+    return next(filter(None, (walk(name, []) for name in sorted(edges))), [])
+
+
+def test_circles_are_seen():
+    assert circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"d"}, "d": {"b"}}) == ["b", "c", "d", "b"]
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    paths = [path for package in ("ebm_core", "app", "train") for path in (ROOT / package).rglob("*.py")]
+    dotted = (path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".") for path in paths)
+    modules = {name.removesuffix(".__init__") for name in dotted}
+    edges = dict(imported_modules(path, modules) for path in paths)
+    assert "train.data.cifar" in edges["train.data.sources"]  # by ``from train.data import cifar``
+    assert circle(edges) == []
+
+
 def test_only_hub_touches_the_network():
     users = [p.name for p in (ROOT / "ebm_core").rglob("*.py") if "huggingface_hub" in p.read_text()]
     assert users == ["hub.py"]
@@ -44,7 +93,7 @@ def test_files_are_decoded_in_one_place():
     users = {str(path.relative_to(ROOT)) for package in ("ebm_core", "train", "app") for path in (ROOT / package).rglob(
         "*.py") if "Image.open(" in path.read_text()}  # fmt: skip
     # Beside the decoder: settings in a PNG's text, and pictures that these two have just made themselves.
-    assert users - {"ebm_core/images.py", "train/evaluate/ood_sets.py", "train/render_objects.py"} == {
+    assert users - {"ebm_core/images.py", "train/evaluate/ood_sets.py", "train/objects/blender.py"} == {
         "ebm_core/pictures.py"
     }
 

@@ -1,24 +1,60 @@
 """Command line of the trainer: everything that needs data."""
 
-import argparse
-import json
-import signal
 import sys
-from dataclasses import replace
-from pathlib import Path
-from threading import Event
+from importlib import import_module
+from typing import Any, NamedTuple
 
-from ebm_core.arguments import POSITIVE, Parser, device, folder_name, whole
-from ebm_core.device import default_device
-from ebm_core.files import check_new
-from ebm_core.hub import MODEL_FILE, WEIGHTS, find_model
-from ebm_core.recipe import SEED
-from train import card, codec, reader, render, sample, scoring_cli, trials, tune
-from train.evaluate import codec as evaluate_codec
-from train.evaluate import compose
-from train.evaluate.split import Split, add_split
-from train.provenance import add_allow_dirty, command_of, require_clean
-from train.reproduce import command as reproduce
+from ebm_core.arguments import Parser
+
+
+class Command(NamedTuple):
+    """``home`` is a module with ``add_arguments(parser)`` and ``run(arguments)``, or the commands below this one."""
+
+    name: str
+    help: str
+    home: "str | tuple[Command, ...]"
+
+
+EVALUATIONS = (
+    Command("frechet", "Fréchet distance of samples to a test set", "train.evaluate.frechet"),
+    Command("compose", "what a classifier reads in composed samples", "train.evaluate.compose"),
+    Command("codec", "what the autoencoder loses, and what it costs", "train.evaluate.codec"),
+    Command("ood", "how well scores tell other pictures from the model's own kind", "train.evaluate.ood"),
+)
+COMMANDS = (
+    Command("fit", "train a model from a config", "train.fit"),
+    Command("codec", "train the autoencoder of the latent models", "train.codec"),
+    Command("sample", "images and energies, by Algorithm 2", "train.sample"),
+    Command("export", "the averaged network of a run as a model file", "train.export"),
+    Command("render", "make pictures of the objects data set (needs Blender's bpy)", "train.objects.render"),
+    Command("reader", "train the classifier that judges compositions", "train.reader"),
+    Command("card", "write a shipped model's card and sample sheet", "train.card"),
+    Command("trials", "warm starts of equal core time, side by side", "train.trials"),
+    Command("tune", "choose a model's plan on validation pictures", "train.tune"),
+    Command("evaluate", "measure a model", EVALUATIONS),
+    Command("calibrate", "put scores of held-out pictures into a model", "train.score.calibrate"),
+    Command("score", "score a folder, a zip or a list of picture files", "train.score.command"),
+    Command("reproduce", "a table or figure of the paper, with a report", "train.reproduce.command"),
+)
+
+
+class CommandParser(Parser):
+    """The arguments of a command, whose module is imported when the command is given and not before."""
+
+    def __init__(self, *, home: str | tuple[Command, ...], **options: Any) -> None:
+        super().__init__(**options)
+        self.home = home
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if isinstance(self.home, str):
+            module = import_module(self.home)
+            module.add_arguments(self)
+            self.set_defaults(command=module.run)
+        else:
+            choices = self.add_subparsers(required=True, metavar="COMMAND", parser_class=CommandParser)
+            for name, text, home in self.home:
+                choices.add_parser(name, help=text, home=home)
+        return super().parse_known_args(args, namespace)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -27,168 +63,16 @@ def main(argv: list[str] | None = None) -> int:
     A command may return an exit code of its own.
     """
     try:
-        arguments = _parser().parse_args(argv)
+        arguments = CommandParser(prog="python -m train", description=__doc__, home=COMMANDS).parse_args(argv)
         if not getattr(arguments, "allow_dirty", True):
+            from train.provenance import require_clean
+
             require_clean()
         code: int | None = arguments.command(arguments)
     except (ValueError, RuntimeError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return code or 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="python -m train", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    on_device = argparse.ArgumentParser(add_help=False)
-    on_device.add_argument("--device", type=device, default=default_device())
-
-    fit = commands.add_parser("fit", parents=[on_device], help="train a model from a config")
-    fit.add_argument("config", type=Path, help="a TOML file of train/configs")
-    fit.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a config value")
-    fit.add_argument("--data", help="path of the data; the same as --set data.path=...")
-    fit.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run, new or with --resume")
-    fit.add_argument("--minutes", type=POSITIVE, help="stop after so many minutes; --resume goes on")
-    fit.add_argument("--fill", action="store_true", help="lay the run out over --minutes, not the config's iterations")
-    fit.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
-    fit.set_defaults(command=_fit)
-
-    codecs = commands.add_parser("codec", parents=[on_device], help="train the autoencoder of the latent models")
-    codec.add_arguments(codecs)
-    codecs.set_defaults(command=codec.run)
-
-    samples = commands.add_parser("sample", parents=[on_device], help="images and energies, by Algorithm 2")
-    sample.add_arguments(samples)
-    samples.set_defaults(command=sample.run)
-
-    export = commands.add_parser("export", help="the averaged network of a run as a model file")
-    export.add_argument("run", type=Path)
-    export.add_argument("--name", type=folder_name, required=True, help="name of the folder under weights/")
-    export.add_argument("--force", action="store_true", help="replace the model of that name")
-    export.add_argument("--weights", type=Path, default=WEIGHTS, help="the weights folder")
-    export.add_argument("--average", metavar="NAME", help="decay or width of the average to export")
-    add_allow_dirty(export)
-    export.set_defaults(command=_export)
-
-    objects = commands.add_parser("render", help="make pictures of the objects data set (needs Blender's bpy)")
-    render.add_arguments(objects)
-    objects.set_defaults(command=render.run)
-
-    reads = commands.add_parser("reader", parents=[on_device], help="train the classifier that judges compositions")
-    reader.add_arguments(reads)
-    reads.set_defaults(command=reader.run)
-
-    cards = commands.add_parser("card", parents=[on_device], help="write a shipped model's card and sample sheet")
-    card.add_arguments(cards)
-    cards.set_defaults(command=card.run)
-
-    trial = commands.add_parser("trials", parents=[on_device], help="warm starts of equal core time, side by side")
-    trials.add_arguments(trial)
-    trial.set_defaults(command=trials.run)
-
-    tuning = commands.add_parser("tune", parents=[on_device], help="choose a model's plan on validation pictures")
-    tune.add_arguments(tuning)
-    tuning.set_defaults(command=tune.run)
-
-    evaluate = commands.add_parser("evaluate", help="measure a model")
-    kinds = evaluate.add_subparsers(required=True, metavar="WHAT")
-    frechet = kinds.add_parser("frechet", parents=[on_device], help="Fréchet distance of samples to a test set")
-    frechet.add_argument("model", help="a name under weights/, a path, or hf:owner/repo")
-    frechet.add_argument("--train", required=True, help="zip of the training images (for the floor)")
-    add_split(frechet, "to measure the distance to")
-    frechet.add_argument("--num", type=whole(2), default=1000)
-    frechet.add_argument("--seed", type=SEED, default=0)
-    frechet.add_argument("--inception", type=Path, help="torch-fidelity's Inception weights; then it is the FID")
-    frechet.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override the model's plan")
-    frechet.add_argument("--out", type=Path, required=True, metavar="DIR")
-    add_allow_dirty(frechet)
-    frechet.set_defaults(command=_frechet)
-
-    composing = kinds.add_parser("compose", parents=[on_device], help="what a classifier reads in composed samples")
-    compose.add_arguments(composing)
-    composing.set_defaults(command=compose.run)
-    coding = kinds.add_parser("codec", parents=[on_device], help="what the autoencoder loses, and what it costs")
-    evaluate_codec.add_arguments(coding)
-    coding.set_defaults(command=evaluate_codec.run)
-    scoring_cli.add_commands(commands, kinds, on_device)
-
-    paper = commands.add_parser("reproduce", parents=[on_device], help="a table or figure of the paper, with a report")
-    reproduce.add_arguments(paper)
-    paper.set_defaults(command=reproduce.run)
-    return parser
-
-
-def _fit(a: argparse.Namespace) -> None:
-    from ebm_core.config import ConfigError, load_toml
-    from ebm_core.hub import open_space, pinned
-    from train.batch import label_vectors
-    from train.config import TrainConfig
-    from train.data import load
-    from train.loop import fit
-    from train.parallel import Processes
-    from train.run import check_run
-
-    if a.fill and (a.resume or a.minutes is None):
-        raise ValueError("--fill needs --minutes, and a run that begins: take --resume out")
-    check_run(a.out, a.resume)  # before the data, which may take long
-    overrides = a.set + ([f'data.path="{a.data}"'] if a.data else [])
-    if not a.config.is_file():
-        raise ConfigError(f"{a.config} is not there; the shipped configs are in train/configs")
-    config = load_toml(TrainConfig, a.config, overrides)
-    config = replace(config, space=pinned(config.space))
-    processes = Processes.join()
-    on = processes.device(a.device)
-    space = open_space(config.space, config.net, on)
-    data = load(config.data, space.picture_shape[1], space.picture_shape[0])
-    labels = label_vectors(data.labels, config.attribute, data.names) if config.attribute else None
-    stop = Event()
-    # A scheduler's SIGTERM, and Ctrl-C also where a shell started us with it ignored, end in a checkpoint.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    trainer = fit(
-        config, data.images, a.out, resume=a.resume, minutes=a.minutes, device=on, fill=a.fill, processes=processes,
-        stop=stop, labels=labels, space=space,
-    )  # fmt: skip
-    if processes.is_first:
-        print(f"{a.out}: saved at iteration {trainer.iteration} of {config.iterations}", file=sys.stderr)
-    processes.leave()
-
-
-def _export(a: argparse.Namespace) -> None:
-    from train.export import export_run
-
-    path = a.weights / a.name / MODEL_FILE
-    if not a.force:
-        check_new(path, "choose another --name, or --force replaces it")
-    export_run(a.run, path, a.average)
-    print(f"{path}: {path.stat().st_size / 2**20:.2f} MiB")
-    if (card := path.with_name("README.md")).is_file():
-        print(f"{card} is still of the model before: python -m train card writes it anew", file=sys.stderr)
-
-
-def _frechet(a: argparse.Namespace) -> None:
-    from ebm_core.checkpoint import load_model
-    from ebm_core.config import override
-    from ebm_core.hub import open_space
-    from train.data import DataConfig, load
-    from train.evaluate.frechet import evaluate
-
-    if a.inception is not None and not a.inception.is_file():
-        raise ValueError(f"{a.inception} is not there; give torch-fidelity's Inception weights or no --inception")
-    path = find_model(a.model)
-    net, info = load_model(path, a.device)
-    split = Split.of(a)
-    space = open_space(info.space, info.net, a.device, path)
-    channels, size, _ = space.picture_shape
-    train, test = (load(DataConfig("zip", file), size, channels).images for file in (a.train, split.path))
-    options = {"train": a.train, split.kind: split.path, "num": a.num, "seed": a.seed, "inception": a.inception,
-               "set": a.set, "out": a.out}  # fmt: skip
-    report = evaluate(
-        net, override(info.plan, a.set), space, train, test, num=a.num, seed=a.seed, out=a.out,
-        inception_weights=a.inception, device=a.device, read_on=split.to_plain(),
-        command=command_of(["evaluate", "frechet", a.model], options, a.device),
-    )  # fmt: skip
-    print(json.dumps(report, indent=1))
 
 
 if __name__ == "__main__":

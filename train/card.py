@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ebm_core import images
-from ebm_core.arguments import folder_name
+from ebm_core.arguments import add_device, folder_name
 from ebm_core.attribute import Attribute
 from ebm_core.checkpoint import ModelInfo, load_model
 from ebm_core.compose import conditioned
@@ -19,17 +19,19 @@ from ebm_core.hub import MODEL_FILE, WEIGHTS, open_space
 from ebm_core.nets import EnergyNetwork
 from ebm_core.nets.scales import dead_scales, describe_dead
 from ebm_core.precision import for_sampling
-from ebm_core.sampling import sample
+from ebm_core.sampling import final_state, sample
 from ebm_core.space import Space
 from train.evaluate.ood_sets import PIXELS
 from train.evaluate.split import saying
-from train.history import objective, parts_of, told
+from train.history import describe_training, objective, parts_of
+from train.markdown import table
 from train.provenance import add_allow_dirty, command_of, portable, provenance
 
 COLUMNS = 8
 SHEET_SIDE = 96  # pixels at least that a picture is shown with
 PICTURES = 32  # of the sheet, in which a scale that is alive shows some spread
 METRICS = "metrics.json"
+FRECHET = "Fréchet distance"
 DATA = {
     "faces": "CelebA faces (a subset of 493 people)",
     "objects": "pictures rendered with Blender for this project",
@@ -43,6 +45,8 @@ TERMS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    add_device(parser)
     parser.add_argument("name", type=folder_name, help="a folder under weights/")
     parser.add_argument("--compose", type=Path, help="compose.json of the model's family: what a classifier reads")
     parser.add_argument("--frechet", type=Path, help="frechet.json of the model")
@@ -78,7 +82,7 @@ def run(a: argparse.Namespace) -> None:
 def trained(info: ModelInfo, now: dict[str, Any]) -> str:
     """How a model was trained, added up from the parts in its file; of an older file the sentence of its card."""
     if "parts" in info.provenance:
-        return told(parts_of(info.provenance))
+        return describe_training(parts_of(info.provenance))
     return str(now.get("trained", "")) or "Neither the model's file nor an older card says how."
 
 
@@ -113,9 +117,8 @@ def draw_sheet(net: EnergyNetwork, info: ModelInfo, space: Space, device: str) -
     for value in values:
         label = torch.tensor(attribute.encode(value), device=device) if attribute else None
         rng = torch.Generator(device).manual_seed(0)
-        for state in sample(conditioned(fast, label), space.noise(num, rng), info.plan, rng, space):
-            final = state.x
-        drawn.append(final.cpu())
+        chain = sample(conditioned(fast, label), space.noise(num, rng), info.plan, rng, space)
+        drawn.append(final_state(chain).x.cpu())
         if attribute and label is not None:
             words.append(attribute.describe(label.tolist()))
     return torch.cat(drawn), words
@@ -168,19 +171,21 @@ def write_card(
             f"A classifier trained on real pictures alone reads {f['samples']} samples, each asked for one value "
             f"(*{f['asked']}*). Each value that is asked for counts alike, and all rows are asked the same. "
             + saying(f["read_on"]), "",
-            f"| | {unit} |", "|---|---|", f"| **samples of this model** | **{f['read']:.3f}** |",
-            f"| samples where nothing was asked | {_number(f['read_where_nothing_is_asked'])} |",
-            f"| real pictures that have it | {_number(f['read_in_real_pictures'])} |", "",
+            table(("", unit), (
+                ("**samples of this model**", f"**{f['read']:.3f}**"),
+                ("samples where nothing was asked", _number(f["read_where_nothing_is_asked"])),
+                ("real pictures that have it", _number(f["read_in_real_pictures"])),
+            )), "",
         ]  # fmt: skip
     if "frechet" in figures:
         f = figures["frechet"]
         lines += [
             saying(f["read_on"]), "",
-            f"| {f['num_samples']} pictures against {f['num_test']} {f['read_on']['kind']} images | Fréchet distance |",
-            "|---|---|",
-            f"| floor: training images | {f['floor_train_against_test']:.1f} |",
-            f"| **this model** | **{f['distance']:.1f}** |",
-            f"| ceiling: noise | {f['ceiling_noise_against_test']:.1f} |", "",
+            table((f"{f['num_samples']} pictures against {f['num_test']} {f['read_on']['kind']} images", FRECHET), (
+                ("floor: training images", f"{f['floor_train_against_test']:.1f}"),
+                ("**this model**", f"**{f['distance']:.1f}**"),
+                ("ceiling: noise", f"{f['ceiling_noise_against_test']:.1f}"),
+            )), "",
             f"On {f['features']} features at 128x128 pixels, so **not** an FID. The median squared error to the "
             f"nearest training image is {f['nearest_training_image_mse']['samples_median']:.5f} for samples and "
             f"{f['nearest_training_image_mse']['test_median']:.5f} for test images: no copies.", "",
@@ -188,15 +193,15 @@ def write_card(
     if "ood" in figures:
         names = figures["ood"]["scores"]
         home = figures["ood"]["in_distribution"]["title"]
-        lines += [
-            f"AUROC of each score, {home} against other sets (0.5 is chance):", "",
-            "| set | " + " | ".join(names) + " | the paper's, by energy |", "|---" * (len(names) + 2) + "|",
-        ]  # fmt: skip
+        rows_of_sets = []
         for row in figures["ood"]["sets"]:
             detection = row.get("detection")
             values = [f"{detection[name]['auroc']:.2f}" for name in names] if detection else ["not run"] * len(names)
-            lines.append(f"| {row['title']} | {' | '.join(values)} | {row['paper_auroc'] or ''} |")
-        lines.append("")
+            rows_of_sets.append((row["title"], *values, row["paper_auroc"] or ""))
+        lines += [
+            f"AUROC of each score, {home} against other sets (0.5 is chance):", "",
+            table(("set", *names, "the paper's, by energy"), rows_of_sets), "",
+        ]  # fmt: skip
         if PIXELS in names:
             lines += [f"*{PIXELS}* is no model: six plain statistics of a picture, which the others should beat.", ""]
     p = info.provenance
@@ -204,8 +209,7 @@ def write_card(
         lines += [
             f"How far it walks was chosen on `{tuning['file']}`, by the Fréchet distance of {tuning['num']} samples: "
             f"*{tuning['chosen']}*.", "",
-            "| plan | Fréchet distance |", "|---|---|",
-            *(f"| {row['name']} | {row['distance']:.1f} |" for row in tuning["plans"]), "",
+            table(("plan", FRECHET), ((row["name"], f"{row['distance']:.1f}") for row in tuning["plans"])), "",
         ]  # fmt: skip
     lines += [
         "`metrics.json` has all figures with their commands, commits, machines and dates.", "",

@@ -7,12 +7,14 @@ import sys
 from pathlib import Path
 from threading import Event
 
-from ebm_core.arguments import POSITIVE
+from ebm_core.arguments import POSITIVE, add_device
 
 TEACHER_LATENTS = "teacher.safetensors"  # in the run's folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    add_device(parser)
     parser.add_argument("config", type=Path, help="a TOML file such as train/configs/codec/codec.toml")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a config value")
     parser.add_argument("--data", help="zips of pictures, joined by commas; the same as --set data.path=...")

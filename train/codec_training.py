@@ -203,7 +203,7 @@ def _save(trainer: CodecTrainer, run: Path, log: RunLog) -> None:
 
 def write_codec(trainer: CodecTrainer, path: Path) -> Path:
     """The averaged codec of a run as a file, its latents standardised and its preview fitted."""
-    codec: Codec = trainer.ema.net  # type: ignore[assignment]
+    codec: Codec = trainer.ema.net
     codec.fit_latents(trainer.u8[:: max(1, len(trainer.u8) // FITTED_ON)])
     config = to_dict(trainer.config)
     config["data"]["path"] = ",".join(Path(path.strip()).name for path in trainer.config.data.path.split(","))

@@ -2,13 +2,16 @@
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
 from torch import nn
 
+from ebm_core.nets import EnergyNetwork
+
 Profile = Callable[[int], float]
+N = TypeVar("N", bound=nn.Module)
 
 
 def constant(decay: float) -> Profile:
@@ -26,13 +29,13 @@ def power(width: float) -> Profile:
     return lambda update: float((1 - 1 / (update + 1)) ** (gamma + 1))
 
 
-class MovingAverage:
+class MovingAverage(Generic[N]):
     """``net`` is the average: a frozen copy that follows the trained network.
 
     (torch's AveragedModel keeps its counter on the device and reads it back in every update.)
     """
 
-    def __init__(self, net: nn.Module, profile: Profile) -> None:
+    def __init__(self, net: N, profile: Profile) -> None:
         self.net = copy.deepcopy(net).requires_grad_(False)
         self.profile, self.num_updates = profile, 0
 
@@ -56,7 +59,7 @@ class MovingAverage:
 class MovingAverages:
     """The averages of a run by name, which is its decay or width as a number; the first one is ``main``."""
 
-    def __init__(self, net: nn.Module, decay: float, widths: tuple[float, ...]) -> None:
+    def __init__(self, net: EnergyNetwork, decay: float, widths: tuple[float, ...]) -> None:
         profiles = {f"{decay:g}": constant(decay)} | {f"{width:g}": power(width) for width in widths}
         self.by_name = {name: MovingAverage(net, profile) for name, profile in profiles.items()}
         self.main = next(iter(self.by_name.values()))

@@ -11,6 +11,7 @@ from ebm_core.checkpoint import read_info
 from ebm_core.files import write_atomically
 from ebm_core.hub import find_model
 from train.config import TrainConfig
+from train.markdown import table
 from train.parallel import Processes
 from train.provenance import commit, machine
 
@@ -106,7 +107,7 @@ def parts_of(provenance: dict[str, Any], model: str = "") -> list[Part]:
     if "iteration" not in provenance:
         return []
     part = _uncounted(model, provenance["iteration"], provenance.get("warm_start_iterations", provenance["iteration"]))
-    known = {key: str(provenance[key]) for key in ("machine", "commit", "date") if key in provenance}
+    known: dict[str, Any] = {key: str(provenance[key]) for key in ("machine", "commit", "date") if key in provenance}
     return [replace(part, **known)]
 
 
@@ -130,7 +131,7 @@ def objective(provenance: dict[str, Any]) -> str:
     )
 
 
-def told(parts: list[Part]) -> str:
+def describe_training(parts: list[Part]) -> str:
     """The parts in Markdown, with their sums."""
     head = ["run", "iterations", "of them ICD", "pictures", "core-hours", "hours", "machine", "commit", "date"]
     rows = [
@@ -143,7 +144,7 @@ def told(parts: list[Part]) -> str:
         rows.append(["**all**", f"{_sum(parts, 'iterations'):,}", f"{_sum(parts, 'contrastive'):,}",
                      _number(_sum(parts, "pictures"), ","), _number(_sum(parts, "core_hours"), ".2f"),
                      _number(_sum(parts, "hours"), ".2f"), "", "", ""])  # fmt: skip
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, ["---"] * len(head), *rows])
+    return table(head, rows)
 
 
 def _sum(parts: list[Part], name: str) -> Any:

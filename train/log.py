@@ -46,8 +46,8 @@ class RunLog:
         seconds = round(time.monotonic() - self.started, 1)
         self.lines.write(json.dumps({"iteration": iteration, "seconds": seconds, **values}) + "\n")
         self.lines.flush()
-        shown = next((name for name in ("energy_gap", "matching") if name in values), next(iter(values)))
-        self.bar.set_postfix({shown: f"{values[shown]:.4f}"})
+        key = next((name for name in ("energy_gap", "matching") if name in values), next(iter(values)))
+        self.bar.set_postfix({key: f"{values[key]:.4f}"})
 
     def warn(self, sentence: str) -> None:
         """Above the progress bar, once for each sentence."""

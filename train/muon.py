@@ -50,4 +50,5 @@ def orthogonalised(matrix: Tensor) -> Tensor:
     for _ in range(NUM_STEPS):
         gram = x @ x.T
         x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return (x if wide is matrix else x.T).to(matrix.dtype).contiguous()
+    result: torch.Tensor = (x if wide is matrix else x.T).to(matrix.dtype).contiguous()
+    return result

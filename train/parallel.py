@@ -5,6 +5,7 @@ process, and every method here is the identity.
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -52,7 +53,7 @@ class Processes:
             raise ValueError(f"{name} {total} cannot be shared evenly by {self.size} processes; change one of the two")
         return total // self.size
 
-    def average_gradients(self, parameters: list[Tensor]) -> None:
+    def average_gradients(self, parameters: Sequence[Tensor]) -> None:
         """Give all processes the mean of their gradients, in place and in one message."""
         grads = [p.grad for p in parameters if p.grad is not None]
         if self.size == 1 or not grads:

@@ -16,6 +16,9 @@ class FeatureLoss(nn.Module):
     Fréchet distance of the evaluations reads the same network, so a codec trained on this is good at that one.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.net = EfficientNetFeatures().net

@@ -52,6 +52,17 @@ def require_clean() -> None:
         )
 
 
+def parse_publishing(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """The command line of a program that publishes: what it cannot use, or code in no commit, ends it with code 2."""
+    try:
+        arguments = parser.parse_args()
+        if not arguments.allow_dirty:
+            require_clean()
+    except ValueError as error:
+        parser.exit(2, f"error: {error}\n")
+    return arguments
+
+
 def command_of(
     words: Sequence[str], options: dict[str, Any], device: str | None = None, module: str = "train"
 ) -> str:

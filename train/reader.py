@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from ebm_core.arguments import COUNT, folder_name
+from ebm_core.arguments import COUNT, add_device, folder_name
 from ebm_core.attribute import Attribute
 from ebm_core.config import load_toml
 from ebm_core.files import check_new
@@ -32,6 +32,8 @@ COLOURS = TransitionConfig(1.0, 0.0, jitter_strength=0.3, jitter_prob=0.8, grays
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    add_device(parser)
     parser.add_argument(
         "family", type=folder_name, help="such as faces: its attributes are those of train/configs/FAMILY-*.toml"
     )
@@ -73,10 +75,10 @@ def run(a: argparse.Namespace) -> None:
 def family_attributes(family: str) -> tuple[Attribute, ...]:
     """The attributes of a family's configs, by name. Raises ValueError when there are none."""
     configs = [load_toml(TrainConfig, path) for path in sorted(CONFIGS.glob(f"{family}-*.toml"))]
-    found = tuple(c.attribute for c in configs if c.attribute is not None and c.family == family)
-    if not found:
+    attributes = tuple(c.attribute for c in configs if c.attribute is not None and c.family == family)
+    if not attributes:
         raise ValueError(f"there are no attribute configs of a family '{family}' in {CONFIGS}")
-    return found
+    return attributes
 
 
 def fit_reader(x: Tensor, y: Tensor, config: ReaderConfig, epochs: int, seed: int, device: str) -> Reader:
@@ -122,7 +124,7 @@ def reader_loss(reader: Reader, x: Tensor, y: Tensor, counts: Tensor) -> Tensor:
 def held_out(reader: Reader, x: Tensor, y: Tensor, device: str) -> dict[str, float]:
     """On pictures not trained on: of each attribute by itself the balanced share read rightly, or the mean error."""
     outputs, labels = read_pictures(reader, x, device), reader.by_attribute(y)
-    figures = {}
+    figures: dict[str, float] = {}
     for a in reader.config.attributes:
         figures |= readings(outputs, {a.name: a}, {a.name: labels[a.name]})
     return figures

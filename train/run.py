@@ -75,7 +75,8 @@ def averaged_weights(state: dict[str, Any], name: str | None = None) -> dict[str
     return weights
 
 
-def save_config(run: Path, config: TrainConfig) -> None:
+def save_config(run: Path, config: Any) -> None:
+    """Keep what the run was started with: a config of any kind of run."""
     write_atomically(run / CONFIG, json.dumps(to_dict(config), indent=1).encode())
 
 

@@ -3,21 +3,26 @@
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from tqdm import tqdm
 
 from ebm_core import images
+from ebm_core.arguments import add_device
 from ebm_core.composition import Composition, Term
 from ebm_core.config import to_dict
 from ebm_core.files import check_new_folder, write_atomically
 from ebm_core.hub import WEIGHTS
 from ebm_core.recipe import CHAINS, SEED, to_png
 from ebm_core.restore import Restored, chain, load_scene, recipe_of, restore
+from ebm_core.sampling import final_state
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    add_device(parser)
     parser.add_argument("model", nargs="?", help="a name under weights/, a path, or hf:owner/repo")
     parser.add_argument(
         "--recipe", type=Path, metavar="FILE", help="instead of a model: a composition as JSON, or a PNG of the page"
@@ -34,8 +39,9 @@ def run(a: argparse.Namespace) -> None:
         raise ValueError("give either a model's name or --recipe FILE")
     if not a.force:
         check_new_folder(a.out, "choose another folder, or --force replaces its pictures")
+    notes: Sequence[str] = ()
     if a.recipe is None:
-        recipe, notes = recipe_of(Composition(Term(a.model)), a.weights, a.device), []
+        recipe = recipe_of(Composition(Term(a.model)), a.weights, a.device)
     else:
         recipe, notes = read_recipe(a.recipe, a.weights, a.device)
     recipe = replace(
@@ -46,8 +52,7 @@ def run(a: argparse.Namespace) -> None:
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
     scene = load_scene(recipe, a.weights, a.device)
-    for final in tqdm(chain(scene, recipe), "steps", recipe.plan.num_steps + 1, leave=False):
-        pass
+    final = final_state(tqdm(chain(scene, recipe), "steps", recipe.plan.num_steps + 1, leave=False))
     for old in a.out.glob("[0-9]" * 5 + ".png"):
         old.unlink()
     listing = []

@@ -41,7 +41,7 @@ def load_teacher(folder: str, device: str = "cpu") -> Teacher:
                 f"{path} is not the teacher's {name} ({str(error).splitlines()[0]}); give the folder with "
                 "encoder.safetensors and decoder.safetensors of TAESD's FLUX.2 variant"
             ) from error
-        networks.append(network.requires_grad_(False).eval().to(device, memory_format=torch.channels_last))
+        networks.append(network.requires_grad_(False).eval().to(device).to(memory_format=torch.channels_last))
     return Teacher(*networks)
 
 

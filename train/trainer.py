@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ebm_core.captured import captured
 from ebm_core.compose import conditioned
 from ebm_core.device import has_bf16, has_matrix_units
 from ebm_core.energy import EnergyFn
@@ -19,6 +18,7 @@ from ebm_core.nets.scales import dead_scales, scale_spreads
 from ebm_core.sampling import sample
 from ebm_core.space import Space
 from train.batch import Batch, TrainingData
+from train.captured import captured
 from train.compiled import compiled_chain, energy_of_labels
 from train.config import OptimConfig, TrainConfig
 from train.ema import MovingAverages

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ebm_core.arguments import POSITIVE, whole
+from ebm_core.arguments import POSITIVE, add_device, whole
 from train.config import TrainConfig
+from train.markdown import table
 from train.provenance import add_allow_dirty, command_of, provenance
 
 TIMED = 6  # iterations that tell how many fit into the time
@@ -30,6 +31,8 @@ mean nothing. Losses of trials with other sources (`noise-only`) are of another 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    add_device(parser)
     parser.add_argument("configs", type=Path, nargs="+", help="TOML files; a trial is named as its file")
     parser.add_argument("--data", required=True, help="training pictures")
     parser.add_argument("--val", required=True, help="validation pictures, for both figures")
@@ -60,7 +63,7 @@ def run(a: argparse.Namespace) -> None:
         write_atomically(result, (json.dumps(row, indent=1) + "\n").encode())
         print(json.dumps({key: row[key] for key in ("name", "iterations", "held_out", "averages", "distance")}))
     rows = [json.loads(path.read_text()) for path in sorted(a.out.glob("*.json"))]
-    write_atomically(a.out / REPORT, table(rows).encode())
+    write_atomically(a.out / REPORT, report(rows).encode())
 
 
 def trial(config: TrainConfig, train: Tensor, val: Tensor, seconds: float, num: int, device: str) -> dict[str, Any]:
@@ -104,7 +107,7 @@ def trial(config: TrainConfig, train: Tensor, val: Tensor, seconds: float, num: 
     return row
 
 
-def table(rows: list[dict[str, Any]]) -> str:
+def report(rows: list[dict[str, Any]]) -> str:
     """All trials, the best Fréchet distance first, as Markdown."""
     first = rows[0]
     text = INTRODUCTION.format(
@@ -115,7 +118,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         "trial", "what it is", "parameters, M", "batch", "iterations", "pictures / core s", "loss at 1/6", "1/3", "2/3",
         "end", "best average (its width or decay)", "Fréchet distance", "least share of a scale's gradient", "made by",
     )  # fmt: skip
-    lines = [columns, ("---",) * len(columns)]
+    lines = []
     for row in sorted(rows, key=lambda row: row["distance"] or float("inf")):
         made = ", ".join(row["provenance"][key] for key in ("commit", "machine", "date"))
         curve = [f"{point['held_out']:.4f}" for point in row["curve"]]
@@ -127,7 +130,7 @@ def table(rows: list[dict[str, Any]]) -> str:
             f"{row['distance']:.1f} (floor {row['floor']:.1f})" if row["distance"] is not None else "",
             f"{share:.2g}", made,
         ))  # fmt: skip
-    return text + "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)
+    return f"{text}{table(columns, lines)}\n"
 
 
 def first_comment(path: Path) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ebm_core.arguments import whole
+from ebm_core.arguments import add_device, whole
 from ebm_core.recipe import SEED
 from ebm_core.sampling import SamplePlan
 from ebm_core.space import Space
@@ -22,6 +22,8 @@ BATCH = 50
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    add_device(parser)
     parser.add_argument("model", help="a name under weights/, or a path")
     parser.add_argument("--data", required=True, help="validation pictures; never those that the model is reported on")
     parser.add_argument("--num", type=whole(2), default=250, help="samples for each plan")

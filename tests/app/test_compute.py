@@ -4,8 +4,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
-from itertools import pairwise
 
 import pytest
 
@@ -13,24 +11,21 @@ from app.compute import COMPUTE
 
 
 def test_who_asks_again_goes_to_the_end_of_the_line():
-    order, ready = [], threading.Barrier(2)
+    order, doors, ends = [], threading.Event(), {name: threading.Event() for name in "abc"}
 
-    def step(name):
+    def walk(name, steps):
         order.append(name)
-        time.sleep(0.001)
+        if steps > 1:
+            COMPUTE.submit(walk, name, steps - 1)
+        else:
+            ends[name].set()
 
-    def walk(name):
-        ready.wait()
-        for _ in range(20):
-            COMPUTE.submit(step, name).result()
-
-    threads = [threading.Thread(target=walk, args=[name]) for name in "ab"]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    changes = sum(x != y for x, y in pairwise(order))
-    assert changes > 30  # of 39; an ordinary lock gives a handful
+    COMPUTE.submit(doors.wait)  # until all stand in the line
+    for name in "abc":
+        COMPUTE.submit(walk, name, 4)
+    doors.set()
+    assert all(end.wait(60) for end in ends.values())
+    assert "".join(order) == "abc" * 4
 
 
 def test_an_error_reaches_who_asked_and_stops_nobody_else():

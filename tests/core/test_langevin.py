@@ -5,7 +5,6 @@ import math
 import pytest
 import torch
 
-from ebm_core.captured import CapturedEnergy, captured
 from ebm_core.energy import EnergyGradient, energy_and_grad, frozen
 from ebm_core.langevin import (
     FiniteCheck,
@@ -19,6 +18,7 @@ from ebm_core.nets import EnergyNetwork, NetConfig
 from ebm_core.nets.folding import folded, refold
 from ebm_core.space import free
 from tests.conftest import PIXELS, TINY, Quadratic
+from train.captured import CapturedEnergy, captured
 
 
 def start(rng, n=256):

@@ -65,7 +65,8 @@ def test_a_truncated_file_is_refused(format):
     assert format in FORMATS
     data = encoded(format)
     assert "damaged or cut off" in refusal(data[:-40])
-    assert "not an image that can be read here" in refusal(data[:3]) or format == "PPM"
+    # Three bytes are the whole signature of a PPM; of the others nothing can be told by them.
+    assert ("damaged or cut off" if format == "PPM" else "not an image that can be read here") in refusal(data[:3])
 
 
 def test_a_file_without_a_byte_is_refused():

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ebm_core.langevin import LangevinConfig, drain
-from ebm_core.sampling import SamplePlan, sample
+from ebm_core.sampling import SamplePlan, final_state, sample
 from ebm_core.space import pixels
 from ebm_core.transitions import TransitionConfig
 from tests.conftest import PIXELS
@@ -60,6 +60,16 @@ def test_noise_is_uniform(rng):
     assert x.max() < 1
     assert abs(x.mean() - 0.5) < 0.01
     assert abs(x.var() - 1 / 12) < 0.002
+
+
+def test_the_final_state_is_the_last_one(quadratic, rng):
+    x, plan = PIXELS.noise(1, rng), SamplePlan(1, 2, False, PLAN.langevin)
+    *_, last = sample(quadratic, x, plan, torch.Generator().manual_seed(3), PIXELS)
+    final = final_state(sample(quadratic, x, plan, torch.Generator().manual_seed(3), PIXELS))
+    assert final.step == plan.num_steps
+    assert torch.equal(final.x, last.x)
+    with pytest.raises(ValueError, match="has no state"):
+        final_state(iter(()))
 
 
 @pytest.mark.parametrize("name", ["rounds", "refinement_steps"])

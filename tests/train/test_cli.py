@@ -1,6 +1,8 @@
 """The command line from end to end on tiny files."""
 
 import json
+import subprocess
+import sys
 import zipfile
 
 import pytest
@@ -8,9 +10,9 @@ import torch
 
 from ebm_core import images
 from ebm_core.checkpoint import load_model
+from ebm_core.hub import WEIGHTS
 from ebm_core.recipe import from_png
-from train import __main__ as cli
-from train.__main__ import main
+from train.__main__ import COMMANDS, main
 
 CONFIG = """
 [data]
@@ -174,12 +176,55 @@ def test_bad_input_is_one_sentence_and_exit_code_2(arguments, message, config, d
     assert sorted(tmp_path.rglob("*")) == before
 
 
+HEAVY = ("matplotlib", "pyarrow", "scipy", "tensorboard", "torchmetrics", "bpy", "lmdb")  # seconds each, or optional
+
+
+def modules_after(program):
+    """What a program prints, and the names of the packages that it has imported."""
+    end = "\nprint(*{name.partition('.')[0] for name in sys.modules})"
+    result = subprocess.run([sys.executable, "-c", program + end], capture_output=True, text=True, check=True)
+    return result.stdout, set(result.stdout.splitlines()[-1].split())
+
+
+def test_help_lists_the_commands_and_waits_for_nothing():
+    program = """
+import sys
+from train.__main__ import main
+try:
+    main(["--help"])
+except SystemExit:
+    pass
+"""
+    text, modules = modules_after(program)
+    assert {command.name for command in COMMANDS} <= set(text.split())
+    assert not modules & {*HEAVY, "numpy", "torch"}
+
+
+def test_no_command_imports_before_it_runs_what_its_arguments_do_not_need():
+    program = """
+import argparse, importlib, sys
+from train.__main__ import COMMANDS
+waiting = [command.home for command in COMMANDS]
+while waiting:
+    home = waiting.pop()
+    if isinstance(home, str):
+        module = importlib.import_module(home)
+        module.add_arguments(argparse.ArgumentParser())
+        assert callable(module.run)
+    else:
+        waiting += [command.home for command in home]
+"""
+    _, modules = modules_after(program)
+    assert "torch" in modules
+    assert not modules & set(HEAVY)
+
+
 def test_every_shipped_config_is_valid():
     from ebm_core.config import load_toml
     from ebm_core.nets import EnergyNetwork
     from train.config import TrainConfig
 
-    configs = sorted((cli.WEIGHTS.parent / "train" / "configs").glob("*.toml"))
+    configs = sorted((WEIGHTS.parent / "train" / "configs").glob("*.toml"))
     assert configs
     for path in configs:
         EnergyNetwork(load_toml(TrainConfig, path).net)

@@ -11,7 +11,7 @@ from ebm_core.nets import EnergyNetwork
 from tests.train.conftest import CONFIG
 from train import history
 from train.export import export_run
-from train.history import HISTORY, Part, objective, parts_of, pictures_seen, told
+from train.history import HISTORY, Part, describe_training, objective, parts_of, pictures_seen
 from train.loop import fit
 from train.parallel import Processes
 from train.trainer import Trainer
@@ -82,7 +82,7 @@ def test_a_run_that_starts_from_a_model_begins_with_its_parts(data, tmp_path):
     assert [(p.run, p.iterations) for p in parts_of(info.provenance)] == [("faces", 4), ("more", 4)]
     assert info.provenance["config"]["start_from"] == "model.safetensors"
     assert "4 of this model's 8 iterations (50.0%)" in objective(info.provenance)
-    table = told(parts_of(info.provenance)).splitlines()
+    table = describe_training(parts_of(info.provenance)).splitlines()
     assert table[-1].startswith("| **all** | 8 | 4 | 48 |")
     assert "| faces | 4 | 2 | 24 |" in table[2]
 
@@ -98,7 +98,7 @@ def test_of_older_runs_and_models_little_is_known(data, tmp_path):
     run(longer, data, tmp_path / "run", resume=True)
     parts = parts_in(export_run(tmp_path / "run", tmp_path / "new.safetensors"))
     assert [(p.iterations, p.contrastive, p.pictures) for p in parts] == [(7, 2, None), (4, 2, None), (1, 1, 8)]
-    assert "| **all** | 12 | 5 | not counted | not counted |" in told(parts)
+    assert "| **all** | 12 | 5 | not counted | not counted |" in describe_training(parts)
     assert parts_of({}) == []
     assert objective({}) == ""
 

@@ -275,6 +275,7 @@ ELSEWHERE = {"data", "net", "plan", "matching", "log", "warm_start", "icd"}  # s
 ELSEWHERE |= {"family", "attribute", "balanced", "start_from"}  # test_conditional.py
 ELSEWHERE |= {"ema_widths", "compile"}  # test_averages.py, test_compiled.py
 ELSEWHERE |= {"space"}  # test_latent.py
+DIVERGES = {"diverged_at"}  # the value above ends the run
 # Only beside another one: what a field needs in order to act.
 NEEDS = {"optim.hold": {"final_lr": 0.1}, "optim.muon_decay": {"muon_lr": 1e-2}}
 
@@ -312,8 +313,13 @@ def test_every_training_field_changes_the_result(section, name, data):
     base = changed_config(base, path, NEEDS.get(key, {}))
     changed = final_parameters(changed_config(base, path, {name: OTHER[key]}), data)
     original = final_parameters(base, data)
-    assert changed is None or not torch.equal(changed, original)
     assert original is not None
+    assert (changed is None) == (key in DIVERGES)
+    assert changed is None or not torch.equal(changed, original)
+
+
+def test_the_same_config_gives_the_same_parameters(data):
+    assert torch.equal(final_parameters(CONFIG, data), final_parameters(CONFIG, data))
 
 
 def changed_config(config, path, values):

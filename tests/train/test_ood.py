@@ -22,7 +22,7 @@ from train.data import DataConfig
 from train.evaluate.detection import detect
 from train.evaluate.ood import chosen
 from train.evaluate.ood_sets import BLUR_STD, KEPT, blurred, compressed, constant, interpolated, noise
-from train.scorer import load_scorer
+from train.score.detector import load_detector
 
 
 def of(values):
@@ -191,10 +191,10 @@ def test_calibrating_changes_the_calibration_and_nothing_else(model, folder, cap
 
     assert main([*command, "--skip", "6"]) == 0
     assert read_info(model).calibration["data"] == "cifar10-test.zip, pictures 7 to 12"
-    scorer = load_scorer(str(model), "cpu")
-    measured = scorer.measure(torch.zeros(2, 3, 8, 8, dtype=torch.uint8))
-    assert list(scores(measured, scorer.calibration)) == scorer.score_names
-    assert list(scores(measured, None)) == scorer._replace(calibration=None).score_names
+    detector = load_detector(str(model), "cpu")
+    measured = detector.measure(torch.zeros(2, 3, 8, 8, dtype=torch.uint8))
+    assert list(scores(measured, detector.calibration)) == detector.score_names
+    assert list(scores(measured, None)) == detector._replace(calibration=None).score_names
 
 
 def _files(path):

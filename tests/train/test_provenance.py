@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ebm_core.arguments import COUNT, Parser
 from ebm_core.hub import WEIGHTS
 from train import provenance
 from train.__main__ import main
@@ -65,6 +66,28 @@ def test_commands_that_publish_want_a_commit(command, monkeypatch, capsys):
     assert capsys.readouterr().err.startswith("error: the code has changes that are not committed")
     assert main([*command, "--allow-dirty"]) == 2  # for what else is wrong with it
     assert "not committed" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "the code has changes that are not committed"), (["--allow-dirty"], None),
+        (["--repeats", "0"], "--repeats: must be a whole number of 1 or more, got '0'"),
+    ],
+)  # fmt: skip
+def test_a_program_that_publishes_wants_a_commit_too(words, message, monkeypatch, capsys):
+    git_says(monkeypatch, {"rev-parse": "abc", "status": "?? train/new.py"})
+    monkeypatch.setattr("sys.argv", ["benchmarks", *words])
+    parser = Parser()
+    parser.add_argument("--repeats", type=COUNT, default=3)
+    provenance.add_allow_dirty(parser)
+    if message is None:
+        assert provenance.parse_publishing(parser).repeats == 3
+        return
+    with pytest.raises(SystemExit) as end:
+        provenance.parse_publishing(parser)
+    assert end.value.code == 2
+    assert message in capsys.readouterr().err
 
 
 def test_commands_are_as_they_are_typed_on_any_machine(tmp_path, monkeypatch):

@@ -24,8 +24,8 @@ from tests.train.test_parallel import on_two
 from train.__main__ import main
 from train.data.files import open_files
 from train.parallel import Processes
-from train.score import Options, score
-from train.scorer import Scorer, load_scorer
+from train.score.detector import Detector, load_detector
+from train.score.engine import Options, score
 
 ALONE = Processes()
 SMALL = Options(batch=2, save_every=3)
@@ -45,7 +45,7 @@ def model(tmp_path, tiny_net):
     """A tiny model, calibrated on twenty pictures."""
     path = tmp_path / "tiny.safetensors"
     save_model(path, tiny_net.state_dict(), ModelInfo(TINY, SamplePlan()))
-    measured = load_scorer(str(path), "cpu").measure(torch.stack([picture(100 + i) for i in range(20)]))
+    measured = load_detector(str(path), "cpu").measure(torch.stack([picture(100 + i) for i in range(20)]))
     replace_calibration(path, calibrate(measured, "twenty").to_plain())
     return path
 
@@ -74,7 +74,7 @@ def table(path):
 
 def score_all(path, model, out, options=SMALL, processes=ALONE):
     with open_files(path, options.limits) as files:
-        return score(files, load_scorer(str(model), "cpu"), out, options, processes)
+        return score(files, load_detector(str(model), "cpu"), out, options, processes)
 
 
 def test_every_file_has_a_row_and_what_cannot_be_read_is_listed(folder, model, tmp_path, capsys):
@@ -94,10 +94,10 @@ def test_every_file_has_a_row_and_what_cannot_be_read_is_listed(folder, model, t
     names = [row["file"] for row in rows]
     assert names == sorted(names)
     assert {"0.png", "deeper/1.png"} < set(names)
-    scorer = load_scorer(str(model), "cpu")
-    assert list(rows[0]) == ["file", *scorer.score_names, "percentile", "verdict", "notes", "error"]
+    detector = load_detector(str(model), "cpu")
+    assert list(rows[0]) == ["file", *detector.score_names, "percentile", "verdict", "notes", "error"]
     net, _ = load_model(model)
-    threshold = scorer.calibration.threshold("typicality", 0.3)
+    threshold = detector.calibration.threshold("typicality", 0.3)
     for row in rows:
         if "-" in row["file"]:
             assert row["error"]
@@ -106,10 +106,10 @@ def test_every_file_has_a_row_and_what_cannot_be_read_is_listed(folder, model, t
         u8 = picture(int(Path(row["file"]).stem))[None]
         with torch.no_grad():
             assert row["energy"] == pytest.approx(float(net((u8 + 0.5) / 256)), rel=1e-4)
-        for name, value in scores(scorer.measure(u8), scorer.calibration).items():
+        for name, value in scores(detector.measure(u8), detector.calibration).items():
             assert row[name] == pytest.approx(float(value), rel=1e-4, abs=1e-6)
         assert (row["verdict"] == "out-of-distribution") == (row["typicality"] > threshold)
-        percentile = scorer.calibration.percentile("typicality", torch.tensor([row["typicality"]]))
+        percentile = detector.calibration.percentile("typicality", torch.tensor([row["typicality"]]))
         assert row["percentile"] == pytest.approx(float(percentile), abs=1e-6)
         assert (row["error"], row["notes"]) == (None, None)
     assert len({row["verdict"] for row in rows}) == 3
@@ -168,7 +168,7 @@ def test_a_calibration_that_is_damaged_or_of_other_weights_is_refused_and_made_a
         assert main(command) == 2
         assert message in capsys.readouterr().err
         assert main(again) == 0
-        assert load_scorer(str(model), "cpu").calibration.num == 3
+        assert load_detector(str(model), "cpu").calibration.num == 3
 
 
 def test_lists_name_what_they_like_in_their_own_order(model, tmp_path):
@@ -239,7 +239,7 @@ def test_all_readable_is_exit_code_0(model, tmp_path, capsys):
 def score_and_hang(folder, model, out, marker):
     """Score the first part and a batch of the second, then hang."""
     torch.set_num_threads(1)
-    measure, done = Scorer.measure, []
+    measure, done = Detector.measure, []
 
     def hanging(self, u8):
         if len(done) == 2:
@@ -248,7 +248,7 @@ def score_and_hang(folder, model, out, marker):
         done.append(len(u8))
         return measure(self, u8)
 
-    Scorer.measure = hanging
+    Detector.measure = hanging
     score_all(folder, model, out)
 
 
@@ -267,7 +267,7 @@ def test_a_killed_run_goes_on_and_scores_nothing_twice(folder, model, tmp_path):
     with open_files(folder, Limits()) as files:
         asked = []
         counting = files._replace(read=lambda name: asked.append(name) or files.read(name))
-        score(counting, load_scorer(str(model), "cpu"), out, SMALL, ALONE)
+        score(counting, load_detector(str(model), "cpu"), out, SMALL, ALONE)
     assert sorted(asked) == files.names[3:]
     score_all(folder, model, tmp_path / "whole.parquet")
     assert table(out) == table(tmp_path / "whole.parquet")
@@ -277,7 +277,7 @@ def test_a_killed_run_goes_on_and_scores_nothing_twice(folder, model, tmp_path):
 def test_ctrl_c_ends_in_a_sentence_and_the_same_command_goes_on(folder, model, tmp_path, monkeypatch, capsys):
     out = tmp_path / "scores.parquet"
     command = ["score", str(folder), "--model", str(model), "--out", str(out), "--device", "cpu", "--save-every", "3"]
-    measure, done = Scorer.measure, []
+    measure, done = Detector.measure, []
 
     def interrupted(self, u8):
         done.append(len(u8))
@@ -285,7 +285,7 @@ def test_ctrl_c_ends_in_a_sentence_and_the_same_command_goes_on(folder, model, t
             raise KeyboardInterrupt
         return measure(self, u8)
 
-    monkeypatch.setattr(Scorer, "measure", interrupted)
+    monkeypatch.setattr(Detector, "measure", interrupted)
     assert main(command) == 130
     assert capsys.readouterr().err.endswith(f"stopped; the same command goes on from {out}.parts\n")
     assert main(command) == 3
@@ -333,7 +333,7 @@ def train_on(model):
 def test_parts_of_another_run_are_not_mixed_in(folder, model, tmp_path, monkeypatch, change, message):
     out = tmp_path / "scores.parquet"
     with monkeypatch.context() as patch:
-        patch.setattr("train.score._finish", lambda *_: pytest.exit("killed"))
+        patch.setattr("train.score.engine._finish", lambda *_: pytest.exit("killed"))
         with pytest.raises(pytest.exit.Exception):
             score_all(folder, model, out)
     kept = sorted(path.name for path in (tmp_path / "scores.parquet.parts").iterdir())
@@ -346,7 +346,7 @@ def test_parts_of_another_run_are_not_mixed_in(folder, model, tmp_path, monkeypa
 
 def test_damaged_parts_and_states_are_sentences(folder, model, tmp_path, monkeypatch):
     out, parts = tmp_path / "scores.parquet", tmp_path / "scores.parquet.parts"
-    monkeypatch.setattr("train.score._score_part", lambda *_: pytest.fail("a part was scored twice"))
+    monkeypatch.setattr("train.score.engine._score_part", lambda *_: pytest.fail("a part was scored twice"))
     parts.mkdir()
     (parts / "state.json").write_text("[")
     with pytest.raises(ValueError, match=r"state.json cannot be read .* a damaged one is deleted to begin anew"):
@@ -379,7 +379,7 @@ def test_two_processes_make_the_table_of_one(folder, model, tmp_path):
 
 def test_parts_are_shared_among_processes(folder, model, tmp_path, monkeypatch):
     monkeypatch.setattr(Processes, "wait", lambda self: None)
-    monkeypatch.setattr("train.score._finish", lambda paths, *_: [path.is_file() for path in paths])
+    monkeypatch.setattr("train.score.engine._finish", lambda paths, *_: [path.is_file() for path in paths])
     there = [score_all(folder, model, tmp_path / "a.csv", SMALL, Processes(rank, 3)) for rank in range(3)]
     assert there == [[True, False, False, True], None, None]
     assert score_all(folder, model, tmp_path / "a.csv", SMALL, ALONE) == [True] * 4
@@ -426,7 +426,7 @@ def test_names_are_told_apart_by_their_digest(folder):
 
 
 def test_the_state_says_what_was_asked(folder, model, tmp_path, monkeypatch):
-    monkeypatch.setattr("train.score._finish", lambda *_: None)
+    monkeypatch.setattr("train.score.engine._finish", lambda *_: None)
     score_all(folder, model, tmp_path / "a.csv")
     state = json.loads((tmp_path / "a.csv.parts" / "state.json").read_text())
     assert state["limits"] == {"max_bytes": 20 * 2**20, "max_pixels": 50_000_000}

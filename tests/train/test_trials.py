@@ -48,7 +48,7 @@ def test_a_trial_takes_its_time_and_reports_it(data, monkeypatch):
     assert row["averages"].keys() == {"0.5", "0.1"}
     assert row["best"] in row["averages"]
     assert row["distance"] >= 0
-    text = trials.table([row | {"name": "tiny", "provenance": {"commit": "abc", "machine": "one", "date": "today"}}])
+    text = trials.report([row | {"name": "tiny", "provenance": {"commit": "abc", "machine": "one", "date": "today"}}])
     assert "| tiny |  | 0.01 | 4 | 12 | 4.0 |" in text
     assert "abc, one, today" in text
 

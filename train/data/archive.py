@@ -7,7 +7,7 @@ import torch
 from tqdm import tqdm
 
 from ebm_core.pictures import SUFFIXES, FormatError, Limits, PictureError, read_picture
-from train.data.config import DataConfig, ImageSet
+from train.data.config import DataConfig, ImageSet, Source
 from train.data.files import Files, left_out_notes, open_folder, open_zip
 from train.data.labels import read_labels
 
@@ -54,3 +54,6 @@ def _read(files: Files, size: int, channels: int, where: str) -> ImageSet:
     if not names:
         raise ValueError(f"{where}: there is no picture that can be read here; {'; '.join(left_out_notes(left_out))}")
     return ImageSet(images[: len(names)], [labels.get(name) for name in names], names, notes)
+
+
+SOURCES = (Source("zip", load_zip), Source("folder", load_folder))

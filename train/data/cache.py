@@ -18,24 +18,12 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ebm_core.files import FileError, write_atomically
-from train.data.config import DataConfig, ImageSet, Source
+from train.data.config import DataConfig, ImageSet
 from train.data.files import walk
+from train.data.sources import SOURCES
 
 CACHE_VERSION = 3  # raised whenever the same files would be decoded differently
 CACHE_VARIABLE = "EBM_STUDIO_CACHE"
-
-# Where below its path an official source keeps its files: others may share the folder.
-PATTERNS: dict[Source, str] = {
-    "cifar10": "cifar-10-batches-py/*",
-    "cifar100": "cifar-100-python/*",
-    "svhn": "*_32x32.mat",
-    "celeba": "celeba/**/*",
-    "lsun": "*_lmdb/*",
-    "mnist": "MNIST/raw/*",
-    "fashion_mnist": "FashionMNIST/raw/*",
-    "dtd": "dtd/**/*",
-    "imagenet32": "*_data*",
-}
 
 _log = logging.getLogger(__name__)
 
@@ -66,9 +54,10 @@ def entry_path(config: DataConfig, image_size: int, channels: int) -> Path:
     return base / "data" / f"{config.source}-{_digest(what)}-{_digest(files)}.safetensors"
 
 
-def _files(source: Source, path: Path) -> Iterator[tuple[str, int, int]]:
+def _files(source: str, path: Path) -> Iterator[tuple[str, int, int]]:
     """Name, size and modification time (ns) of every file that the source reads, and perhaps of some more."""
-    candidates = sorted(path.glob(PATTERNS[source])) if source in PATTERNS else [path]
+    pattern = SOURCES[source].pattern
+    candidates = sorted(path.glob(pattern)) if pattern else [path]
     if source == "folder" and path.is_dir():
         candidates = [path / name for name in walk(path)[0]]
     for candidate in candidates:
@@ -85,7 +74,7 @@ def _digest(value: object) -> str:
 
 
 def _checksum(images: Tensor) -> str:
-    return f"{zlib.crc32(images.numpy()):08x}"
+    return f"{zlib.crc32(images.numpy().data):08x}"
 
 
 def _read(path: Path, shape: tuple[int, int, int]) -> ImageSet | None:

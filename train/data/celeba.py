@@ -5,8 +5,8 @@ from torchvision.datasets import CelebA
 from tqdm import tqdm
 
 from ebm_core.images import from_pil
-from train.data.config import DataConfig, ImageSet
-from train.data.official import check_split, fetch, root_folder
+from train.data.config import DataConfig, ImageSet, Source
+from train.data.official import fetch, root_folder
 
 ALIGNED_SIZE = (178, 218)  # width and height of the official aligned images
 FACE_BOX = (15, 47, 163, 195)  # left, upper, right, lower: the square of 148 pixels around the face
@@ -17,7 +17,7 @@ def load_celeba(config: DataConfig, image_size: int, channels: int) -> ImageSet:
 
     Faces are cut out and resized. Missing files are downloaded, which needs the package ``gdown``.
     """
-    root, split = root_folder(config), check_split(config, ("train", "valid", "test", "all"))
+    root, split = root_folder(config), config.split
     data = fetch(config, lambda: CelebA(root, split=split, target_type="attr", download=True))
     images = torch.empty(len(data), channels, image_size, image_size, dtype=torch.uint8)
     for i in tqdm(range(len(data)), "celeba", leave=False):
@@ -34,3 +34,6 @@ def load_celeba(config: DataConfig, image_size: int, channels: int) -> ImageSet:
             ) from error
     names = data.attr_names[: data.attr.shape[1]]  # torchvision adds an empty one
     return ImageSet(images, [dict(zip(names, row, strict=True)) for row in data.attr.tolist()])
+
+
+SOURCES = (Source("celeba", load_celeba, "celeba/**/*", ("train", "valid", "test", "all")),)

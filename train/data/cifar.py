@@ -8,8 +8,8 @@ import numpy as np
 from torchvision.datasets import CIFAR10, CIFAR100
 
 from train.data.arrays import from_arrays
-from train.data.config import DataConfig, ImageSet
-from train.data.official import check_split, fetch, root_folder
+from train.data.config import DataConfig, ImageSet, Source
+from train.data.official import fetch, root_folder
 
 
 def load_cifar10(config: DataConfig, image_size: int, channels: int) -> ImageSet:
@@ -23,6 +23,12 @@ def load_cifar100(config: DataConfig, image_size: int, channels: int) -> ImageSe
 
 
 def _load(dataset: type[CIFAR10], config: DataConfig, image_size: int, channels: int) -> ImageSet:
-    root, train = root_folder(config), check_split(config, ("train", "test")) == "train"
+    root, train = root_folder(config), config.split == "train"
     data = fetch(config, lambda: dataset(root, train=train, download=True))
     return ImageSet(from_arrays(np.asarray(data.data), image_size, channels), [int(y) for y in data.targets])
+
+
+SOURCES = (
+    Source("cifar10", load_cifar10, "cifar-10-batches-py/*", ("train", "test")),
+    Source("cifar100", load_cifar100, "cifar-100-python/*", ("train", "test")),
+)

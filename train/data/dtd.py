@@ -6,8 +6,8 @@ from torchvision.datasets import DTD
 from tqdm import tqdm
 
 from ebm_core.images import from_pil
-from train.data.config import DataConfig, ImageSet
-from train.data.official import check_split, fetch, root_folder
+from train.data.config import DataConfig, ImageSet, Source
+from train.data.official import fetch, root_folder
 
 
 def load_dtd(config: DataConfig, image_size: int, channels: int) -> ImageSet:
@@ -15,7 +15,7 @@ def load_dtd(config: DataConfig, image_size: int, channels: int) -> ImageSet:
 
     ``config.crop`` says how an image becomes square. Downloaded (596 MiB) where the files are missing.
     """
-    root, split = root_folder(config), check_split(config, ("train", "val", "test"))
+    root, split = root_folder(config), config.split
     data = fetch(config, lambda: DTD(root, split=split, download=True))
     images = torch.empty(len(data), channels, image_size, image_size, dtype=torch.uint8)
     labels = []
@@ -37,3 +37,6 @@ def _top_left(picture: Image.Image, size: int) -> Image.Image:
     if min(picture.size) < size:
         raise ValueError(f"it has {picture.size} pixels, too few for a corner of {size}x{size}")
     return picture.crop((0, 0, size, size))
+
+
+SOURCES = (Source("dtd", load_dtd, "dtd/**/*", ("train", "val", "test")),)

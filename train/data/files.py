@@ -43,7 +43,7 @@ class Files(NamedTuple):
         return digest.hexdigest()[:16]
 
 
-def shown(name: str) -> str:
+def printable(name: str) -> str:
     """A file's name as text: bytes that are not UTF-8 become escapes such as ``\\xff``."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
@@ -52,7 +52,7 @@ def left_out_notes(left_out: LeftOut) -> list[str]:
     """What was left out, in a line for each reason: all names, or the first of many."""
     notes = []
     for reason, names in left_out.items():
-        first = ", ".join(map(shown, sorted(names)[:MAX_NAMED]))
+        first = ", ".join(map(printable, sorted(names)[:MAX_NAMED]))
         more = f" and {len(names) - MAX_NAMED:,} more" if len(names) > MAX_NAMED else ""
         notes += [f"left out: {first}{more}: {reason}"] if names else []
     return notes

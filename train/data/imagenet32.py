@@ -10,8 +10,8 @@ import numpy.typing as npt
 import torch
 
 from train.data.arrays import from_arrays
-from train.data.config import DataConfig, ImageSet
-from train.data.official import check_split, root_folder
+from train.data.config import DataConfig, ImageSet, Source
+from train.data.official import root_folder
 
 BATCHES = {"train": [f"train_data_batch_{i}" for i in range(1, 11)], "val": ["val_data"]}
 NUM_CLASSES = 1000
@@ -22,7 +22,7 @@ def load_imagenet32(config: DataConfig, image_size: int, channels: int) -> Image
 
     The files are behind a login, so there is no automatic download. The pickled variant of them is refused.
     """
-    root, split = root_folder(config), check_split(config, BATCHES)
+    root, split = root_folder(config), config.split
     tensors, labels = [], []
     for name in BATCHES[split]:
         pixels, batch_labels = _read(_find(root, name))
@@ -59,3 +59,6 @@ def _check(path: Path, data: npt.NDArray[Any], labels: npt.NDArray[Any]) -> None
     whole = labels.shape == (len(data),) and np.issubdtype(labels.dtype, np.integer)
     if not whole or (len(labels) and not 1 <= labels.min() <= labels.max() <= NUM_CLASSES):
         raise ValueError(f"{path}: 'labels' must be {len(data)} whole numbers from 1 to {NUM_CLASSES}")
+
+
+SOURCES = (Source("imagenet32", load_imagenet32, "*_data*", tuple(BATCHES)),)

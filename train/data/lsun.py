@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from ebm_core.pictures import PictureError, read_picture
 from train.data.archive import LIMITS
-from train.data.config import DataConfig, ImageSet
+from train.data.config import DataConfig, ImageSet, Source
 from train.data.official import root_folder
 
 SCENES = (
@@ -76,3 +76,6 @@ def _import_lmdb() -> Any:
     except ImportError as error:
         raise ValueError("LSUN is stored as LMDB; install its reader with: pip install lmdb") from error
     return lmdb
+
+
+SOURCES = (Source("lsun", load_lsun, "*_lmdb/*", None),)

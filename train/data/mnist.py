@@ -4,8 +4,8 @@ import numpy as np
 from torchvision.datasets import MNIST, FashionMNIST
 
 from train.data.arrays import from_arrays
-from train.data.config import DataConfig, ImageSet
-from train.data.official import check_split, fetch, root_folder
+from train.data.config import DataConfig, ImageSet, Source
+from train.data.official import fetch, root_folder
 
 PADDING = 2  # black on each side: 28 -> 32
 
@@ -21,7 +21,13 @@ def load_fashion_mnist(config: DataConfig, image_size: int, channels: int) -> Im
 
 
 def _load(dataset: type[MNIST], config: DataConfig, image_size: int, channels: int) -> ImageSet:
-    root, train = root_folder(config), check_split(config, ("train", "test")) == "train"
+    root, train = root_folder(config), config.split == "train"
     data = fetch(config, lambda: dataset(root, train=train, download=True))
     pixels = np.pad(data.data.numpy(), ((0, 0), (PADDING, PADDING), (PADDING, PADDING)))
     return ImageSet(from_arrays(pixels, image_size, channels), [int(y) for y in data.targets])
+
+
+SOURCES = (
+    Source("mnist", load_mnist, "MNIST/raw/*", ("train", "test")),
+    Source("fashion_mnist", load_fashion_mnist, "FashionMNIST/raw/*", ("train", "test")),
+)

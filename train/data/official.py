@@ -1,6 +1,6 @@
-"""What the sources with an official distribution share: their folder, their splits, errors in one sentence."""
+"""What the sources with an official distribution share: their folder, errors in one sentence."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,14 +18,6 @@ def root_folder(config: DataConfig) -> Path:
             "or make an empty one for them to be downloaded into"
         )
     return root
-
-
-def check_split(config: DataConfig, splits: Iterable[str]) -> str:
-    """``config.split``, if it is one of ``splits``. Raises ValueError otherwise."""
-    splits = list(splits)
-    if config.split not in splits:
-        raise ValueError(f"'{config.source}' has the splits {', '.join(splits)}; got '{config.split}'")
-    return config.split
 
 
 def fetch(config: DataConfig, make: Callable[[], T]) -> T:

@@ -21,7 +21,7 @@ class Asked(NamedTuple):
     words: str = ""  # the value, where it is one and the same
 
     @property
-    def told(self) -> str:
+    def phrase(self) -> str:
         return self.words or self.attribute
 
 
@@ -73,7 +73,7 @@ def or_cases(attributes: dict[str, Attribute], order: Sequence[str], test: dict[
     ]
     pairs += [[_typical(attributes[n], test, num) for n in pair] for pair in pairwise(_anywhere(attributes, order))]
     return [
-        Case(" or ".join(asked.told for asked in pair), tuple(asked._replace(operator="or") for asked in pair))
+        Case(" or ".join(asked.phrase for asked in pair), tuple(asked._replace(operator="or") for asked in pair))
         for pair in pairs
     ]
 
@@ -85,8 +85,8 @@ def not_cases(
     names = _anywhere(attributes, order)
     for wanted, unwanted in zip([*names[-1:], *names], names if len(names) > 1 else [], strict=False):
         asked, forbidden = (_typical(attributes[name], test, num) for name in (wanted, unwanted))
-        with_not = Case(f"{asked.told}, but not {forbidden.told}", (asked, forbidden._replace(operator="not")))
-        yield with_not, Case(asked.told, (asked,))
+        with_not = Case(f"{asked.phrase}, but not {forbidden.phrase}", (asked, forbidden._replace(operator="not")))
+        yield with_not, Case(asked.phrase, (asked,))
 
 
 def _anywhere(attributes: dict[str, Attribute], order: Sequence[str]) -> list[str]:

@@ -5,15 +5,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ebm_core.arguments import whole
+from ebm_core.arguments import add_device, whole
 from ebm_core.hub import WEIGHTS
 from ebm_core.recipe import SEED
+from train.markdown import table
 from train.provenance import add_allow_dirty, command_of, portable, provenance
 
 SHEET = "reconstructions-private.png"  # git ignores this name: the data sets' pictures are not this project's
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    add_device(parser)
     parser.add_argument("codec", type=Path, nargs="?", default=WEIGHTS / "codec" / "codec.safetensors")
     parser.add_argument(
         "--data", nargs=2, action="append", required=True, metavar=("TRAIN", "TEST"), help="zips; may be repeated"
@@ -72,17 +75,16 @@ def markdown(report: dict[str, Any]) -> str:
         "ratio", "test reconstructed to test", "lag-1 correlation", "not predicted by 3x3 neighbours",
         "mean picture's share",
     ]  # fmt: skip
-    lines = ["# Codec", "", f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    cells = []
     for row in rows:
         floor, train = row["floor_train_against_test"], row["train_reconstructed_against_test"]
-        cells = [
+        cells.append([
             f"{row['data']} ({row['num']})", row["coder"], f"{row['psnr']:.1f}", f"{train:.1f}", f"{floor:.1f}",
             f"{train / floor:.2f}", f"{row['test_reconstructed_against_test']:.1f}", f"{row['lag1']:.2f}",
             f"{row['unpredicted']:.2f}", f"{row['mean_picture']:.2f}",
-        ]  # fmt: skip
-        lines.append(f"| {' | '.join(cells)} |")
+        ])  # fmt: skip
     return "\n".join([
-        *lines, "",
+        "# Codec", "", table(head, cells), "",
         f"Distances are on {rows[0]['features']} features, so no FID; the codec was trained on a loss of the same "
         "features, which flatters its distances. The last three columns are of the test pictures' latents "
         "(`train/evaluate/latents.py` says how).",

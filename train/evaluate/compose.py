@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ebm_core import images
-from ebm_core.arguments import COUNT, POSITIVE, folder_name
+from ebm_core.arguments import COUNT, POSITIVE, add_device, folder_name
 from ebm_core.attribute import Attribute
 from ebm_core.checkpoint import ModelInfo, load_model
 from ebm_core.composition import energy_of_each
@@ -49,6 +49,8 @@ FEWEST = 100  # pictures with all that was asked for, below which there is no di
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    add_device(parser)
     parser.add_argument("family", type=folder_name, help="faces or objects")
     parser.add_argument("--train", required=True, help="zip of the training images (for the nearest ones)")
     add_split(parser, "for labels and distances")
@@ -61,6 +63,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="folder of the models, for baselines' too")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     add_allow_dirty(parser)
+
+
+def run(a: argparse.Namespace) -> None:
+    """The command itself. Raises ValueError as ``evaluate`` does."""
+    evaluate(
+        a.family, Split.of(a), train=a.train, num=a.num, seed=a.seed, sum_only=a.sum_only, weight=a.weight,
+        weights=a.weights, out=a.out, device=a.device,
+    )  # fmt: skip
 
 
 def draw(
@@ -89,71 +99,81 @@ def draw(
     )  # fmt: skip
 
 
-def run(a: argparse.Namespace) -> None:
-    models, attributes = load_family(a.family, a.weights, a.device)
-    reader = load_reader(a.weights / a.family / READER_FILE, a.device)
-    size, base = reader.config.image_size, models[""][1]
-    if (side := open_space(base.space, base.net, a.device).picture_shape[1]) != size:
-        raise ValueError(f"the models of '{a.family}' make pictures of {side} pixels, its reader was trained on those "
-                         f"of {size}; give it a reader of {side} pixels")  # fmt: skip
-    split = Split.of(a)
-    train, test = (load(DataConfig("zip", path), size) for path in (a.train, split.path))
-    labels = {name: label_vectors(test.labels, attribute, test.names) for name, attribute in attributes.items()}
-    order = in_order(attributes, ORDER.get(a.family, ()))
-    read_real = read_pictures(reader, test.images, a.device)
-    rows, read_nothing, started = [], {}, time.monotonic()
-    planned = cases(attributes, order, labels, a.num)
+def evaluate(
+    family: str, split: Split, *, train: str, num: int, seed: int, weight: float, weights: Path, out: Path, device: str,
+    sum_only: bool = False,
+) -> dict[str, Any]:  # fmt: skip
+    """Compose, read and compare; ``train`` is a zip. Writes ``compose.json``, ``README.md`` and sheets into ``out``.
 
-    def drawn(case: Case) -> tuple[Tensor, Tensor]:
-        samples, energies = draw(models, case, a.num, a.seed, a.device, a.sum_only, a.weight)
+    Raises ValueError where the family, its reader or the pictures cannot be used.
+    """
+    models, attributes = load_family(family, weights, device)
+    reader = load_reader(weights / family / READER_FILE, device)
+    size, base = reader.config.image_size, models[""][1]
+    if (side := open_space(base.space, base.net, device).picture_shape[1]) != size:
+        raise ValueError(f"the models of '{family}' make pictures of {side} pixels, its reader was trained on those of "
+                         f"{size}; give it a reader of {side} pixels")  # fmt: skip
+    pictures, test = (load(DataConfig("zip", path), size) for path in (train, split.path))
+    labels = {name: label_vectors(test.labels, attribute, test.names) for name, attribute in attributes.items()}
+    order = in_order(attributes, ORDER.get(family, ()))
+    read_real = read_pictures(reader, test.images, device)
+    rows: list[dict[str, Any]] = []
+    read_nothing: dict[str, Tensor] = {}
+    started = time.monotonic()
+    planned = cases(attributes, order, labels, num)
+    out.mkdir(parents=True, exist_ok=True)
+
+    def draw_sheet(case: Case) -> tuple[Tensor, Tensor]:
+        samples, energies = draw(models, case, num, seed, device, sum_only, weight)
         sheet = re.sub(r"[^\w+]+", "-", case.name.replace(" & ", "+"))
-        images.grid(samples[:32], 8, zoom=3).save(_made(a.out) / f"{sheet}.png")
+        images.grid(samples[:32], 8, zoom=3).save(out / f"{sheet}.png")
         return samples, energies
 
     for case in planned:
-        samples, energies = drawn(case)
+        samples, energies = draw_sheet(case)
         row: dict[str, Any] = {"asked": case.name, "num": len(samples), "energy": float(energies.mean())}
-        read = read_pictures(reader, samples, a.device)
+        read = read_pictures(reader, samples, device)
         read_nothing = read_nothing or read  # the first case asks for nothing
         if case.labels:
-            row |= _judged(case, attributes, read, read_nothing, read_real, labels)
-        row["nearest_training_image_mse"] = float(nearest(samples, train.images)[0].median())
-        row["frechet"] = distance_to_asked(samples, case, attributes, test.images, labels, a.device)
+            row |= _comparison(case, attributes, read, read_nothing, read_real, labels)
+        row["nearest_training_image_mse"] = float(nearest(samples, pictures.images)[0].median())
+        row["frechet"] = distance_to_asked(samples, case, attributes, test.images, labels, device)
         rows.append(row)
         print(json.dumps(row), flush=True)
-    neighbours = nearest(samples[:8], train.images)[1]
-    images.grid(torch.cat([samples[:8], train.images[neighbours]]), 8, zoom=3).save(a.out / NEAREST_SHEET)
+    neighbours = nearest(samples[:8], pictures.images)[1]
+    images.grid(torch.cat([samples[:8], pictures.images[neighbours]]), 8, zoom=3).save(out / NEAREST_SHEET)
     operators = []
     for case, without in [
-        *((case, None) for case in or_cases(attributes, order, labels, a.num)),
-        *not_cases(attributes, order, labels, a.num),
+        *((case, None) for case in or_cases(attributes, order, labels, num)),
+        *not_cases(attributes, order, labels, num),
     ]:
-        read = read_pictures(reader, drawn(case)[0], a.device)
-        beside = read_pictures(reader, drawn(without)[0], a.device) if without else read_nothing
+        read = read_pictures(reader, draw_sheet(case)[0], device)
+        beside = read_pictures(reader, draw_sheet(without)[0], device) if without else read_nothing
         row = {
-            "asked": case.name, "num": a.num, "read": shares(read, attributes, case.asked),
+            "asked": case.name, "num": num, "read": shares(read, attributes, case.asked),
             "without": without.name if without else "nothing", "read_without": shares(beside, attributes, case.asked),
         } | _terms_in_real(case, attributes, read_real, labels)  # fmt: skip
         operators.append(row)
         print(json.dumps(row), flush=True)
     options = {
-        "train": a.train, split.kind: split.path, "num": a.num, "seed": a.seed, "sum_only": a.sum_only,
-        "weight": a.weight, "weights": a.weights, "out": a.out,
+        "train": train, split.kind: split.path, "num": num, "seed": seed, "sum_only": sum_only,
+        "weight": weight, "weights": weights, "out": out,
     }  # fmt: skip
     report = {
-        "family": a.family, "sum_only": a.sum_only, "weight": a.weight, "rows": rows, "operators": operators,
+        "family": family, "sum_only": sum_only, "weight": weight, "rows": rows, "operators": operators,
         "read_on": split.to_plain(), "objective": _objectives(models),
-        "nearest_training_image_mse_of_test_images": float(nearest(test.images, train.images)[0].median()),
+        "nearest_training_image_mse_of_test_images": float(nearest(test.images, pictures.images)[0].median()),
         "choices": [n for n, t in attributes.items() if t.kind in CHOICES] + [TOGETHER],
-        "paper": PAPER.get(a.family, {}), "seed": a.seed, "seconds": round(time.monotonic() - started),
-        "provenance": provenance(command_of(["evaluate", "compose", a.family], options, a.device)),
+        "paper": PAPER.get(family, {}), "seed": seed, "seconds": round(time.monotonic() - started),
+        "provenance": provenance(command_of(["evaluate", "compose", family], options, device)),
     }  # fmt: skip
-    write_atomically(a.out / "compose.json", json.dumps(report, indent=1).encode())
-    write_atomically(a.out / "README.md", markdown(report).encode())
-    bars(a.out / "compose.png", report)
+    write_atomically(out / "compose.json", json.dumps(report, indent=1).encode())
+    write_atomically(out / "README.md", markdown(report).encode())
+    bars(out / "compose.png", report)
+    return report
 
 
-def _judged(
+def _comparison(
     case: Case, attributes: dict[str, Attribute], read: dict[str, Tensor], read_nothing: dict[str, Tensor],
     read_real: dict[str, Tensor], real: dict[str, Tensor],
 ) -> dict[str, Any]:  # fmt: skip
@@ -183,8 +203,8 @@ def _terms_in_real(
 
 def _objectives(models: dict[str, tuple[EnergyNetwork, ModelInfo]]) -> dict[str, str]:
     """By model how much of its training was contrastive divergence, where its file says so."""
-    told = {name or "unconditional": objective(info.provenance) for name, (_, info) in models.items()}
-    return {name: sentence for name, sentence in told.items() if sentence}
+    sentences = {name or "unconditional": objective(info.provenance) for name, (_, info) in models.items()}
+    return {name: sentence for name, sentence in sentences.items() if sentence}
 
 
 def load_family(
@@ -226,8 +246,3 @@ def distance_to_asked(
     floor = FrechetDistance(real[half:], device=device)(real[:half])
     return {"features": distance.name, "distance": round(distance(samples), 2), "num_real": len(real),
             f"floor_of_{half}_real_ones": round(floor, 2)}  # fmt: skip
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder

@@ -4,12 +4,8 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # after the choice of a backend that needs no display
-
 from train.evaluate.split import saying
+from train.markdown import table
 
 MARKERS: dict[str, dict[str, Any]] = {
     "read_in_real_pictures": {"marker": "o", "ms": 4, "color": "black", "linestyle": ""},
@@ -21,24 +17,24 @@ def markdown(report: dict[str, Any]) -> str:
     """The report in words and a table."""
     family, rows, choices = report["family"], report["rows"], report["choices"]
     names = list(dict.fromkeys(name for row in rows for name in row.get("read", {})))
-    told = [name if name in choices else f"{name}, mean error" for name in names]
-    head = ["asked for", "samples", *told, "Fréchet distance", "of real ones", "nearest training image"]
-    table = [head, ["---"] * len(head)]
+    titles = [name if name in choices else f"{name}, mean error" for name in names]
+    head = ["asked for", "samples", *titles, "Fréchet distance", "of real ones", "nearest training image"]
+    lines = []
     for row in rows:
         distance = row["frechet"] or {}
         floor = next((f"{v:.0f}" for k, v in distance.items() if k.startswith("floor")), "")
-        table.append([row["asked"], str(row["num"]), *_figures(row.get("read"), names, "**"),
+        lines.append([row["asked"], str(row["num"]), *_figures(row.get("read"), names, "**"),
                       f"{distance['distance']:.0f}" if distance else "", floor,
                       f"{row['nearest_training_image_mse']:.4f}"])  # fmt: skip
         if "read" in row:
             nothing, real = (row.get(key) for key in ("read_where_nothing_is_asked", "read_in_real_pictures"))
-            table.append(["· nothing asked", str(rows[0]["num"]), *_figures(nothing, names), "", "", ""])
-            table.append(["· real pictures", str(row.get("num_real", "")), *_figures(real, names), "", "", ""])
+            lines.append(["· nothing asked", str(rows[0]["num"]), *_figures(nothing, names), "", "", ""])
+            lines.append(["· real pictures", str(row.get("num_real", "")), *_figures(real, names), "", "", ""])
     nearest = f"*{report['nearest_training_image_mse_of_test_images']:.4f}*"
-    table.append(["*real pictures, all*", "", *[""] * len(names), "", "", nearest])
+    lines.append(["*real pictures, all*", "", *[""] * len(names), "", "", nearest])
     if report["paper"]:
         paper = report["paper"]
-        table.append(["*the paper's, all four at once, CelebA-HQ 128*", "",
+        lines.append(["*the paper's, all four at once, CelebA-HQ 128*", "",
                       *(f"*{paper[n]:.2f}*" if n in paper else "" for n in names), "", "", ""])  # fmt: skip
     rule = (
         "The energies are added as in the paper"
@@ -59,7 +55,7 @@ def markdown(report: dict[str, Any]) -> str:
         "pictures of which a kind is asked only those of the kind that shows it count.",
         "", saying(report["read_on"]), "",
         *(f"- *{name}*: {sentence}" for name, sentence in report["objective"].items()), "",
-        *("| " + " | ".join(line) + " |" for line in table), "",
+        table(head, lines), "",
         "The Fréchet distance is on EfficientNet-lite0 features (not an FID), to the real test pictures that have what "
         "was asked for, and depends on the number of samples; *of real ones* is that of as many such pictures to the "
         "rest of them. The last column is the median squared error to the nearest training image: far below that of "
@@ -77,23 +73,21 @@ def _operators(rows: list[dict[str, Any]]) -> list[str]:
     """OR and NOT as a table."""
     if not rows:
         return []
-    table = [
-        "| asked for | read as | share | where it was not asked or forbidden | in real pictures that fit |",
-        "|---|---|---|---|---|",
-    ]
+    head = ("asked for", "read as", "share", "where it was not asked or forbidden", "in real pictures that fit")
+    lines = []
     for row in rows:
         for name, share in row["read"].items():
             without = f"{row['read_without'][name]:.2f} ({row['without']})"
             real = row["read_in_real_pictures"]
             fit = f"{real[name]:.2f} ({row['num_real']})" if real else ""
-            table.append(f"| {row['asked']} | {name} | {share:.2f} | {without} | {fit} |")
+            lines.append((row["asked"], name, f"{share:.2f}", without, fit))
     return [
         "One or the other, and one but not the other: shares of samples that are read as each term says. An OR does "
         "what it should where each of its terms has a fair share and nearly all samples have one of them; a NOT where "
         "it lowers the share of what it forbids. A number counts as read within an eighth of its range. Real pictures "
         "are held-out ones that have one of the terms, or the one and not the other, and how many of them there are; "
         "none where many values are asked for.",
-        "", *table, "",
+        "", table(head, lines), "",
     ]  # fmt: skip
 
 
@@ -103,12 +97,15 @@ def _figures(read: dict[str, float] | None, names: list[str], mark: str = "") ->
 
 def bars(path: Path, report: dict[str, Any]) -> None:
     """Of an ``evaluate compose`` report: for each composition what share was read as asked, beside the paper's."""
+    from matplotlib.figure import Figure
+
     rows = [row for row in report["rows"] if row["asked"] != "nothing"]
     shares = [[(k, v) for k, v in row["read"].items() if 0 <= v <= 1 and k in report["choices"]] for row in rows]
     names = list(dict.fromkeys(name for row in shares for name, _ in row))
     # The paper's figures are of its four attributes together; a family may have more.
     judged = next((j for j, row in enumerate(rows) if row["asked"] == " & ".join(report["paper"])), None)
-    figure, axes = plt.subplots(figsize=(9, 3.6))
+    figure = Figure(figsize=(9, 3.6))
+    axes = figure.subplots()
     for i, name in enumerate(names):
         places = [j + (i - len(names) / 2) * 0.8 / len(names) for j, row in enumerate(shares) if name in dict(row)]
         values = [dict(row)[name] for row in shares if name in dict(row)]
@@ -126,4 +123,3 @@ def bars(path: Path, report: dict[str, Any]) -> None:
     axes.legend(fontsize=8, ncols=len(names), loc="lower right")
     figure.tight_layout()
     figure.savefig(path, dpi=110)
-    plt.close(figure)

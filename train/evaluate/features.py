@@ -7,7 +7,6 @@ from typing import cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchmetrics.image.fid import FrechetInceptionDistance
 
 EFFICIENTNET = "efficientnet-lite0"
 INCEPTION = "inception-v3"
@@ -55,6 +54,8 @@ class FrechetDistance:
     def __init__(
         self, real: Tensor, *, inception_weights: Path | None = None, batch: int = 16, device: str = "cpu"
     ) -> None:
+        from torchmetrics.image.fid import FrechetInceptionDistance  # seconds, which no --help needs
+
         self.batch, self.device = batch, device
         # Features of real images outlive a reset, so that each set of fakes costs its own passes alone.
         if inception_weights is not None:

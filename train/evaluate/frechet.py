@@ -1,5 +1,6 @@
 """``python -m train evaluate frechet``: how far a model's samples are from data, with its floor and ceiling."""
 
+import argparse
 import json
 import time
 from pathlib import Path
@@ -9,15 +10,56 @@ import torch
 from torch import Tensor
 
 from ebm_core import images
+from ebm_core.arguments import add_device, whole
+from ebm_core.checkpoint import load_model
+from ebm_core.config import override
 from ebm_core.files import write_atomically
+from ebm_core.hub import find_model, open_space
 from ebm_core.nets import EnergyNetwork
+from ebm_core.recipe import SEED
 from ebm_core.sampling import SamplePlan
 from ebm_core.space import Space
+from train.data import DataConfig, load
 from train.evaluate.features import FrechetDistance
 from train.evaluate.samples import draw_samples
-from train.provenance import provenance
+from train.evaluate.split import Split, add_split
+from train.provenance import add_allow_dirty, command_of, provenance
 
 NEAREST_SHEET = "nearest-private.png"  # git ignores this name: training pictures are not this project's to pass on
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    add_device(parser)
+    parser.add_argument("model", help="a name under weights/, a path, or hf:owner/repo")
+    parser.add_argument("--train", required=True, help="zip of the training images (for the floor)")
+    add_split(parser, "to measure the distance to")
+    parser.add_argument("--num", type=whole(2), default=1000)
+    parser.add_argument("--seed", type=SEED, default=0)
+    parser.add_argument("--inception", type=Path, help="torch-fidelity's Inception weights; then it is the FID")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override the model's plan")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    add_allow_dirty(parser)
+
+
+def run(a: argparse.Namespace) -> None:
+    """The command itself. Raises ValueError, in a sentence, for what it cannot use."""
+    if a.inception is not None and not a.inception.is_file():
+        raise ValueError(f"{a.inception} is not there; give torch-fidelity's Inception weights or no --inception")
+    path = find_model(a.model)
+    net, info = load_model(path, a.device)
+    split = Split.of(a)
+    space = open_space(info.space, info.net, a.device, path)
+    channels, size, _ = space.picture_shape
+    train, test = (load(DataConfig("zip", file), size, channels).images for file in (a.train, split.path))
+    options = {"train": a.train, split.kind: split.path, "num": a.num, "seed": a.seed, "inception": a.inception,
+               "set": a.set, "out": a.out}  # fmt: skip
+    report = evaluate(
+        net, override(info.plan, a.set), space, train, test, num=a.num, seed=a.seed, out=a.out,
+        inception_weights=a.inception, device=a.device, read_on=split.to_plain(),
+        command=command_of(["evaluate", "frechet", a.model], options, a.device),
+    )  # fmt: skip
+    print(json.dumps(report, indent=1))
 
 
 def evaluate(

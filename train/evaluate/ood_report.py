@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from train.evaluate.ood_sets import PAPER_MEAN, PIXELS
+from train.markdown import table
 
 COLUMNS = 3  # of the figure
 BINS = 60
@@ -63,7 +63,7 @@ def _has_paper(report: Mapping[str, Any]) -> bool:
 
 def _auroc_table(report: Mapping[str, Any]) -> str:
     names = report["scores"]
-    rows = [["set", "n", *names, "the paper's"]]
+    head, rows = ["set", "n", *names, "the paper's"], []
     for row in report["sets"]:
         num, figures = "not run", [""] * len(names)
         if "detection" in row:
@@ -73,37 +73,33 @@ def _auroc_table(report: Mapping[str, Any]) -> str:
         if values:
             rows.append([f"*mean of {title}*", "", *(f"*{values[name]:.3f}*" for name in names), ""])
     if not _has_paper(report):
-        return _table([cells[:-1] for cells in rows])
+        return table(head[:-1], [cells[:-1] for cells in rows])
     mean = report["mean_auroc_of_the_papers_sets"]
     figures = [f"{mean[name]:.3f}" for name in names] if mean else [""] * len(names)
     rows.append(["mean of the paper's four", "" if mean else "not all run", *figures, f"{PAPER_MEAN:.2f}"])
-    return _table(rows)
+    return table(head, rows)
 
 
 def _energy_table(report: Mapping[str, Any]) -> str:
     inside = report["in_distribution"]
-    rows = [["set", "data", "median energy", "AUROC", "AUPR-in", "AUPR-out", "FPR at 95 % TPR"]]
-    rows.append(["in-distribution", inside["data"], f"{inside['energy']['median']:.5g}", "", "", "", ""])
+    head = ["set", "data", "median energy", "AUROC", "AUPR-in", "AUPR-out", "FPR at 95 % TPR"]
+    rows = [["in-distribution", inside["data"], f"{inside['energy']['median']:.5g}", "", "", "", ""]]
     for row in report["sets"]:
         if "not_run" in row:
             continue
-        found = row["detection"]["energy"]
-        figures = [f"{found[key]:.3f}" for key in ("auroc", "aupr_in", "aupr_out", "fpr95")]
+        detection = row["detection"]["energy"]
+        figures = [f"{detection[key]:.3f}" for key in ("auroc", "aupr_in", "aupr_out", "fpr95")]
         rows.append([row["title"], row["data"], f"{row['energy']['median']:.5g}", *figures])
-    return _table(rows) + (
+    return table(head, rows) + (
         "\n\nFPR at 95 % TPR: the share of in-distribution pictures that are called out when 95 % of the others are. "
         "The areas under precision-recall curves depend on how many pictures there are of each kind."
     )
 
 
-def _table(rows: list[list[str]]) -> str:
-    head, *body = rows
-    lines = [head, ["---"] * len(head), *body]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
 def histograms(energies: Mapping[str, Tensor]) -> bytes:
     """A PNG with a panel for every set, its energies over those of the first, the in-distribution one."""
+    from matplotlib.figure import Figure
+
     (_, home), *others = energies.items()
     num_rows = max(1, -(-len(others) // COLUMNS))
     figure = Figure(figsize=(4 * COLUMNS, 2.4 * num_rows), layout="constrained")

@@ -138,4 +138,5 @@ def compressed(inside: Tensor, rng: torch.Generator) -> Tensor:
 def blurred(inside: Tensor, rng: torch.Generator) -> Tensor:
     """The pictures after a Gaussian blur."""
     size = 2 * round(3 * BLUR_STD) + 1  # three standard deviations to each side
-    return tvf.gaussian_blur(inside, [size, size], [BLUR_STD, BLUR_STD])
+    result: Tensor = tvf.gaussian_blur(inside, [size, size], [BLUR_STD, BLUR_STD])
+    return result

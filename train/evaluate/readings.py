@@ -62,7 +62,7 @@ def shares(
     Numbers and angles count as read where ``reads_as`` finds them close.
     """
     alike = [reads_as(attributes[a.attribute], outputs[a.attribute], a.labels) for a in asked]
-    figures = {a.told: one.float().mean() for a, one in zip(asked, alike, strict=True)}
+    figures = {a.phrase: one.float().mean() for a, one in zip(asked, alike, strict=True)}
     if any(a.operator == "or" for a in asked):
         figures["any of them"] = torch.stack(alike).any(dim=0).float().mean()
     return {name: round(float(value), 4) for name, value in figures.items()}

@@ -10,7 +10,7 @@ from ebm_core import images
 from ebm_core.energy import EnergyFn
 from ebm_core.nets import EnergyNetwork
 from ebm_core.precision import for_sampling
-from ebm_core.sampling import SamplePlan, sample
+from ebm_core.sampling import SamplePlan, final_state, sample
 from ebm_core.space import Space
 
 
@@ -27,8 +27,7 @@ def draw_chains(
         part = slice(start, min(start + batch, num))
         rng = torch.Generator(device).manual_seed(seed + number)
         x = space.noise(part.stop - part.start, rng)
-        for state in sample(energy_of(part), x, plan, rng, space):
-            final = state
+        final = final_state(sample(energy_of(part), x, plan, rng, space))
         drawn.append(images.quantise(space.decode(final.x)).cpu())
         energies.append(final.energy.cpu())
     return torch.cat(drawn), torch.cat(energies)

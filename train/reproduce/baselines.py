@@ -1,9 +1,9 @@
 """Beside Table 4: what the parts of the method are worth for composition, at equal compute."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +20,7 @@ from train.batch import label_vectors
 from train.config import TrainConfig
 from train.data import load
 from train.evaluate.readings import TOGETHER, has_asked, read_pictures, readings
-from train.reproduce.compute import flops
+from train.reproduce.compute import PHASES, flops, lasting, spent
 from train.reproduce.experiment import Claim, Experiment, Findings, Size
 from train.reproduce.figures import COLOURS, figure, legend, rows_of_pictures
 from train.reproduce.lab import Lab, NotRun
@@ -29,7 +29,6 @@ from train.reproduce.training import CONFIGS, NEVER, NO_KL, NO_TRANSITIONS, trai
 FAMILY, TRAIN, TEST = "faces", "celeba128-train.zip", "celeba128-test.zip"
 ATTRIBUTES = ("young", "female", "smiling", "wavy_hair")
 FULL = "all of it"
-PHASES: tuple[Literal["warm_start"], Literal["icd"]] = ("warm_start", "icd")
 # Pictures of a quarter of the pixels and a network of half the width: a variant's five runs take a few minutes.
 SMALL = [
     "net.image_size=16", "net.width=8", "net.layouts=['1 2d attn 2 4d', '1 2d', '1']", "icd.batch_size=16",
@@ -67,18 +66,21 @@ def run(lab: Lab, s: Settings) -> Findings:
     except ValueError as reason:
         raise NotRun(str(reason)) from reason
     attributes = [_attribute(name) for name in ATTRIBUTES]
-    found, compute = {}, {}
+    compositions, compute = {}, {}
     for variant, changes in _variants(s.base).items():
-        configs = {"": override(s.base, changes)}
-        # The compute of the full method: a cheaper iteration means more of them.
-        cost = {phase: flops(configs[""], phase) for phase in PHASES}
-        faster = {phase: flops(s.base, phase) / cost[phase] for phase in PHASES}
+        base = override(s.base, changes)
+        configs = {"": base}
         start = str(lab.folder(f"{variant}, base") / MODEL_FILE)
         for attribute in attributes:
             config = replace(override(s.attribute, changes), attribute=attribute, start_from=start)
             configs[attribute.name] = config
-        configs = {name: _longer(config, faster) for name, config in configs.items()}
-        compute[variant] = sum(getattr(c, phase).iterations * cost[phase] for c in configs.values() for phase in PHASES)
+        # The compute of the full method: a cheaper iteration means more of them.
+        budgets = {
+            name: {phase: getattr(config, phase).iterations * flops(s.base, phase) for phase in PHASES}
+            for name, config in configs.items()
+        }
+        configs = {name: lasting(config, budgets[name], like=base) for name, config in configs.items()}
+        compute[variant] = sum(spent(config, like=base) for config in configs.values())
         models = {}
         for name, config in configs.items():
             net = train(lab, f"{variant}, {name or 'base'}", config).net
@@ -86,14 +88,14 @@ def run(lab: Lab, s: Settings) -> Findings:
             if not name:
                 save_model(Path(start), net.state_dict(), models[name][1])
         about = [s.num, {name: to_dict(config) for name, config in configs.items()}, reader.config.provenance]
-        found[variant] = lab.piece(
-            f"{variant}, composed", about, lambda models=models: _compose(lab, models, attributes, reader, s)
+        compositions[variant] = lab.piece(
+            f"{variant}, composed", about, partial(_compose, lab, models, attributes, reader, s)
         )
     held_out = lab.piece("reader", [s.base.net.image_size, reader.config.provenance], lambda: _held_out(lab, reader, s))
-    return _findings(found, held_out, s.num, compute)
+    return _findings(compositions, held_out, s.num, compute)
 
 
-def _variants(base: TrainConfig) -> dict[str, Sequence[str]]:
+def _variants(base: TrainConfig) -> dict[str, list[str]]:
     still = [*NO_TRANSITIONS, f"matching.noise={1 - base.matching.moved_noise}", "matching.moved_data=0.0"]
     one = [f"net.layouts={list(base.net.layouts[:1])}"]
     return {FULL: [], "no KL term": NO_KL, "no transitions": still, "one scale": one}
@@ -103,15 +105,6 @@ def _attribute(name: str) -> Attribute:
     attribute = load_toml(TrainConfig, CONFIGS / f"faces-{name}.toml").attribute
     assert attribute is not None
     return attribute
-
-
-def _longer(config: TrainConfig, faster: dict[str, float]) -> TrainConfig:
-    warm, icd = config.warm_start, config.icd
-    return replace(
-        config,
-        warm_start=replace(warm, iterations=round(warm.iterations * faster["warm_start"])),
-        icd=replace(icd, iterations=round(icd.iterations * faster["icd"])),
-    )
 
 
 def _compose(
@@ -161,24 +154,24 @@ def _held_out(lab: Lab, reader: Reader, s: Settings) -> dict[str, float]:
 
 
 def _findings(
-    found: dict[str, dict[str, Any]], held_out: dict[str, float], num: int, compute: dict[str, float]
+    compositions: dict[str, dict[str, Any]], held_out: dict[str, float], num: int, compute: dict[str, float]
 ) -> Findings:
     table: list[dict[str, Any]] = [
         {"variant": variant, "asked for": case, **row["read"], "distance to such faces": row["distance"]}
-        for variant, result in found.items()
+        for variant, result in compositions.items()
         for case, row in result["rows"].items()
     ]
     table.append({"variant": "the reader on real test pictures as small", **held_out})
     plot, (axis,) = figure(1, ["Read as asked for, all at once"], width=7.0)
-    for (variant, result), colour in zip(found.items(), COLOURS, strict=False):
+    for (variant, result), colour in zip(compositions.items(), COLOURS, strict=False):
         rows = {case: row["read"][TOGETHER] for case, row in result["rows"].items()}
         cases = [case.replace(" & ", "\n& ") for case in rows]
         axis.plot(cases, list(rows.values()), "o-", color=colour, label=variant)
     axis.set_ylim(0, 1.05)
     legend(axis)
-    last = {variant: list(result["rows"].values())[-1] for variant, result in found.items()}
+    last = {variant: list(result["rows"].values())[-1] for variant, result in compositions.items()}
     together = {variant: row["read"][TOGETHER] for variant, row in last.items()}
-    nothing = next(iter(found[FULL]["rows"].values()))["read"][TOGETHER]
+    nothing = next(iter(compositions[FULL]["rows"].values()))["read"][TOGETHER]
     claims = [
         Claim(
             "all four together are there more often than where nothing is asked",
@@ -197,9 +190,8 @@ def _findings(
             if variant != FULL
         ),
     ]
-    pictures = {
-        f"All four asked for; a row each: {', '.join(found)}": rows_of_pictures([r["shown"] for r in found.values()])
-    }
+    samples = [result["shown"] for result in compositions.values()]
+    pictures = {f"All four asked for; a row each: {', '.join(compositions)}": rows_of_pictures(samples)}
     notes = [
         "Every variant has an unconditional model and four attribute models of its own, trained with the compute that "
         "the full method takes; only the last iterations of each are ICD, where the KL term is.",

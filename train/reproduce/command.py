@@ -8,7 +8,7 @@ from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ebm_core.arguments import COUNT, POSITIVE
+from ebm_core.arguments import COUNT, POSITIVE, add_device
 from ebm_core.config import override
 from ebm_core.hub import WEIGHTS
 from train.provenance import add_allow_dirty, command_of
@@ -20,6 +20,7 @@ SUMMARY = "summary"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
+    add_device(parser)
     parser.add_argument("name", help="an experiment, such as mixing or table2; 'summary' writes reports/README.md")
     parser.add_argument("--size", choices=("small", "full"), default="small", help="minutes of a CPU, or the paper's")
     parser.add_argument("--seeds", type=COUNT, default=SEEDS, help=f"how many; fewer than {SEEDS} show nothing")

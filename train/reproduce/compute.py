@@ -1,35 +1,50 @@
 """Compute as the number of floating-point operations, so that runs of different kinds can be given as much of it."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from math import gcd
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
 from train.config import TrainConfig
 from train.trainer import Trainer
+from train.work import work
+
+Phase = Literal["warm_start", "icd"]
+PHASES: tuple[Phase, ...] = ("warm_start", "icd")
+
+
+def lasting(config: TrainConfig, compute: Mapping[Phase, float], like: TrainConfig | None = None) -> TrainConfig:
+    """The run with as many iterations of each named phase as take that many floating-point operations.
+
+    ``like`` is another config whose iterations cost as much: one that needs no labels.
+    """
+
+    def iterations(phase: Phase, total: float) -> int:
+        return max(1, round(total / flops(like or config, phase))) if total else 0
+
+    return replace(config, **{
+        phase: replace(getattr(config, phase), iterations=iterations(phase, total)) for phase, total in compute.items()
+    })  # fmt: skip
 
 
 def equal_compute(configs: dict[str, TrainConfig], of: str) -> dict[str, TrainConfig]:
     """The same runs from scratch with as many iterations as take the compute of the one named ``of``."""
     budget = configs[of].icd.iterations * flops(configs[of], "icd")
-    return {
-        name: replace(c, icd=replace(c.icd, iterations=max(1, round(budget / flops(c, "icd")))))
-        for name, c in configs.items()
-    }
+    return {name: lasting(config, {"icd": budget}) for name, config in configs.items()}
 
 
-def spent(config: TrainConfig) -> float:
-    """Floating-point operations of a whole run."""
-    warm, icd = config.warm_start.iterations, config.icd.iterations
-    return (warm * flops(config, "warm_start") if warm else 0) + (icd * flops(config, "icd") if icd else 0)
+def spent(config: TrainConfig, like: TrainConfig | None = None) -> float:
+    """Floating-point operations of a whole run; ``like`` as in ``lasting``."""
+    iterations = {phase: getattr(config, phase).iterations for phase in PHASES}
+    total: float = sum(num * flops(like or config, phase) for phase, num in iterations.items() if num)
+    return total
 
 
 @cache
-def flops(config: TrainConfig, phase: Literal["warm_start", "icd"]) -> int:
+def flops(config: TrainConfig, phase: Phase) -> int:
     """Floating-point operations of one training iteration of a phase.
 
     Counted on the CPU, with the smallest batches that are in the same ratio: convolutions, matrix products and
@@ -48,20 +63,4 @@ def flops(config: TrainConfig, phase: Literal["warm_start", "icd"]) -> int:
     images = torch.zeros(1, c.channels, c.image_size, c.image_size, dtype=torch.uint8)
     trainer = Trainer(small, images, "cpu")
     trainer.step()  # the entropy has nothing to compare with yet
-    with _Counter() as counter:
-        trainer.step()
-    return times * counter.flops
-
-
-class _Counter(TorchDispatchMode):
-    """torch's FlopCounterMode hooks into modules and cannot follow a gradient with respect to the input alone."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.flops = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        if (count := flop_registry.get(func._overloadpacket)) is not None:
-            self.flops += count(*args, **(kwargs or {}), out_val=result)
-        return result
+    return times * work(trainer.step)[0]

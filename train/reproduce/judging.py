@@ -34,23 +34,23 @@ def judge(lab: Lab, name: str, trained: Trained, test: str, num: int) -> dict[st
         except NonFiniteEnergyError:
             return {"distance": None, "score": None, "shown": torch.zeros(0, 3, *[config.net.image_size] * 2)}
         distance = lab.distance_to(test, config.net.image_size)
-        found = quality(samples, distance, inception_weights=lab.inception, device=lab.device)
-        return {**found, "shown": samples[:SHOWN]}
+        figures = quality(samples, distance, inception_weights=lab.inception, device=lab.device)
+        return {**figures, "shown": samples[:SHOWN]}
 
     about = [to_dict(config), test, num, str(lab.inception)]
-    found: dict[str, Any] = lab.piece(f"{name}, samples", about, compute)
-    return found
+    piece: dict[str, Any] = lab.piece(f"{name}, samples", about, compute)
+    return piece
 
 
 def train_and_judge(
     lab: Lab, configs: dict[str, TrainConfig], test: str, num: int
 ) -> dict[str, tuple[Trained, dict[str, Any]]]:
     """Each variant trained and judged, one after the other."""
-    found = {}
+    runs = {}
     for name, config in configs.items():
         trained = train(lab, name, config)
-        found[name] = (trained, judge(lab, name, trained, test, num))
-    return found
+        runs[name] = (trained, judge(lab, name, trained, test, num))
+    return runs
 
 
 def reference(
@@ -68,10 +68,10 @@ def reference(
             for name, x in (("training images", chosen), ("noise", noise))
         }
 
-    found: dict[str, Any] = lab.piece(f"{name}, reference", [train_files, test, size, num, str(lab.inception)], compute)
-    return found
+    piece: dict[str, Any] = lab.piece(f"{name}, reference", [train_files, test, size, num, str(lab.inception)], compute)
+    return piece
 
 
-def shown(found: dict[str, tuple[Trained, dict[str, Any]]]) -> list[Tensor]:
+def sample_rows(runs: dict[str, tuple[Trained, dict[str, Any]]]) -> list[Tensor]:
     """A row of samples for each variant that has any."""
-    return [judged["shown"] for _, judged in found.values() if len(judged["shown"])]
+    return [quality["shown"] for _, quality in runs.values() if len(quality["shown"])]

@@ -1,6 +1,7 @@
 """Figures 5 and 6: chains that all start as one picture, with and without transitions."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from ebm_core.diversity import mean_pairwise_distance
 from ebm_core.images import quantise
 from ebm_core.nets import EnergyNetwork
 from ebm_core.precision import for_sampling
-from ebm_core.sampling import SamplePlan, sample
+from ebm_core.sampling import SamplePlan, final_state, sample
 from ebm_core.space import pixels
 from ebm_core.transitions import scaled
 from train.history import objective
@@ -49,11 +50,11 @@ def run(lab: Lab, s: Settings) -> Findings:
         except NotRun as reason:
             notes.append(f"{name}: not run: {reason}.")
             continue
-        notes += [f"{name}: {told}" for told in [objective(info.provenance)] if told]
+        notes += [f"{name}: {sentence}" for sentence in [objective(info.provenance)] if sentence]
         walks[name] = {
             arm: lab.piece(
                 f"{name}, {arm}", [to_dict(info.plan), to_dict(s), info.provenance],
-                lambda net=net, plan=info.plan, strength=strength: _walk(lab, net, plan, strength, s),
+                partial(_walk, lab, net, info.plan, strength, s),
             )
             for arm, strength in ARMS.items()
         }  # fmt: skip
@@ -69,8 +70,7 @@ def _walk(lab: Lab, net: EnergyNetwork, own: SamplePlan, strength: float | None,
     noise = space.noise(s.chains, rng)
     start, plan = noise, own
     if strength is not None:
-        for state in sample(net, noise[:1], own, rng, space):
-            start = state.x.expand_as(noise)
+        start = final_state(sample(net, noise[:1], own, rng, space)).x.expand_as(noise)
         # The first round, too, begins with a transition.
         plan = replace(own, rounds=s.rounds, move_noise=True, transition=scaled(own.transition, strength))
     # The state with the number of a round's first step has had its transition already.

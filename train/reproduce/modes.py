@@ -60,7 +60,7 @@ def run(lab: Lab, s: Settings) -> Findings:
         try:
             net, info = lab.pixel_model(name)
             plunges[name] = _plunge(lab, name, net, info.plan, DATA[name], [to_dict(s), info.provenance], s)
-            notes += [f"{name}: {told}" for told in [objective(info.provenance)] if told]
+            notes += [f"{name}: {sentence}" for sentence in [objective(info.provenance)] if sentence]
         except NotRun as reason:
             notes.append(f"{name}: not run: {reason}.")
     configs = equal_compute(variants_of(s.config, SCRATCH), of=FULL)
@@ -98,7 +98,8 @@ def _plunge(
             }
         return result
 
-    return lab.piece(f"{name}, downhill", about, compute)
+    piece: dict[str, Any] = lab.piece(f"{name}, downhill", about, compute)
+    return piece
 
 
 def _findings(
@@ -120,10 +121,10 @@ def _findings(
         pictures[f"{name}: lowest energies from noise"] = rows_of_pictures([plunge["noise"]["lowest"]])
         curves[name] = {start: plunge[start]["energy"] for start in ("noise", "data")}
         if name not in SCRATCH:
-            found = plunge["noise"]["error"]
+            ratio = plunge["noise"]["error"]
             claims.append(Claim(
                 f"the lowest-energy pictures of `{name}` are as close to data as data are, within a factor {CLOSE:g}",
-                CLOSE - found, f"From noise they are {found:.2f} times as far from the nearest training picture as "
+                CLOSE - ratio, f"From noise they are {ratio:.2f} times as far from the nearest training picture as "
                 f"test pictures are; {plunge['noise']['saturated']:.0%} of their pixels are saturated, of data's "
                 f"{plunge['data_saturated']:.0%}.",
                 one_model=True,

@@ -7,7 +7,7 @@ from train.config import TrainConfig
 from train.reproduce.compute import equal_compute, spent
 from train.reproduce.experiment import Claim, Experiment, Findings, Size
 from train.reproduce.figures import COLOURS, bars, figure, legend, rows_of_pictures
-from train.reproduce.judging import reference, shown, train_and_judge
+from train.reproduce.judging import reference, sample_rows, train_and_judge
 from train.reproduce.lab import Lab
 from train.reproduce.measures import lower_by
 from train.reproduce.training import TEST, Trained, from_scratch, variants_of
@@ -39,28 +39,28 @@ def run(lab: Lab, s: Settings) -> Findings:
     layouts = s.config.net.layouts
     changes = {_name(n): [f"net.layouts={list(layouts[:n])}"] for n in range(1, len(layouts) + 1)}
     configs = equal_compute(variants_of(s.config, changes), of=_name(len(layouts)))
-    found = train_and_judge(lab, configs, s.test, s.num_samples)
+    runs = train_and_judge(lab, configs, s.test, s.num_samples)
     ends = reference(lab, s.config.data.path, s.test, s.config.net.image_size, s.num_samples)
-    return _findings(found, ends)
+    return _findings(runs, ends)
 
 
 def _name(scales: int) -> str:
     return f"{scales} scale" + ("s" if scales > 1 else "")
 
 
-def _findings(found: dict[str, tuple[Trained, dict[str, Any]]], ends: dict[str, dict[str, Any]]) -> Findings:
+def _findings(runs: dict[str, tuple[Trained, dict[str, Any]]], ends: dict[str, dict[str, Any]]) -> Findings:
     features = ends["noise"]["features"]
     plot, (axis,) = figure(1, [f"Fréchet distance ({features} features) at equal compute"])
-    distances = {name: judged["distance"] for name, (_, judged) in found.items()}
+    distances = {name: quality["distance"] for name, (_, quality) in runs.items()}
     bars(axis, distances, COLOURS[0])
     axis.axhline(ends["training images"]["distance"], color="#9ca3af", linestyle="--", label="training images")
     legend(axis)
     table: list[dict[str, Any]] = [
         {
-            "scales": name, "score": judged["score"], "distance": judged["distance"],
+            "scales": name, "score": quality["score"], "distance": quality["distance"],
             "iterations": trained.config.icd.iterations, "parameters": sum(p.numel() for p in trained.net.parameters()),
         }
-        for name, (trained, judged) in found.items()
+        for name, (trained, quality) in runs.items()
     ]  # fmt: skip
     table += [{"scales": name, "score": end["score"], "distance": end["distance"]} for name, end in ends.items()]
     one, *more = distances.values()
@@ -70,9 +70,10 @@ def _findings(found: dict[str, tuple[Trained, dict[str, Any]]], ends: dict[str, 
         lower_by(min(several) if several else None, one),
         "; ".join(f"{name} {'–' if value is None else f'{value:.1f}'}" for name, value in distances.items())
         + f" (Fréchet distance, {features} features).",
-        tuple(spent(trained.config) for trained, _ in found.values()),
+        tuple(spent(trained.config) for trained, _ in runs.values()),
     )
-    pictures = {"A row of samples for one, two, three scales": rows_of_pictures(shown(found))} if shown(found) else {}
+    samples = sample_rows(runs)
+    pictures = {"A row of samples for one, two, three scales": rows_of_pictures(samples)} if samples else {}
     return Findings(table, [claim], plot, pictures)
 
 

@@ -32,6 +32,7 @@ def class_score(
     2016); with EfficientNet-lite0's classes it compares only with itself. In one split, so that it depends less on the
     number of images.
     """
+    classes: nn.Module
     if inception_weights is not None:
         name, weights = INCEPTION, str(inception_weights)
         classes = NoTrainInceptionV3("inception-v3-compat", ["logits_unbiased"], feature_extractor_weights_path=weights)

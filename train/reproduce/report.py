@@ -8,6 +8,7 @@ from typing import Any
 from ebm_core.config import to_dict
 from ebm_core.files import write_atomically
 from ebm_core.images import encode
+from train.markdown import table
 from train.provenance import portable
 from train.reproduce.experiment import Experiment, Findings
 from train.reproduce.lab import Lab
@@ -29,7 +30,8 @@ def write_report(
     for number, (caption, picture) in enumerate(first.pictures.items(), 1):
         pictures[f"pictures-{number}.png"] = caption
         write_atomically(lab.out / f"pictures-{number}.png", encode(picture, "PNG", optimize=True))
-    first.figure.savefig(_made(lab.out) / FIGURE, dpi=DPI, bbox_inches="tight")
+    lab.out.mkdir(parents=True, exist_ok=True)
+    first.figure.savefig(lab.out / FIGURE, dpi=DPI, bbox_inches="tight")
     pieces = {f"seed {seed}: {name}": piece for seed, each in labs.items() for name, piece in each.pieces.items()}
     seconds = sum(piece["seconds"] for piece in pieces.values())
     report = {
@@ -43,7 +45,7 @@ def write_report(
         "settings": to_dict(settings),
         "table": first.table,
         "tables_of_other_seeds": {str(seed): each.table for seed, each in findings.items() if each is not first},
-        "claims": _judged(list(findings.values())),
+        "claims": _judgements(list(findings.values())),
         "notes": first.notes,
         "pictures": pictures,
         "curves": first.curves,
@@ -66,20 +68,20 @@ def _about(experiment: Experiment) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _judged(findings: list[Findings]) -> list[dict[str, Any]]:
+def _judgements(findings: list[Findings]) -> list[dict[str, Any]]:
     """The claims of the first seed, each with its margins in all seeds and what they show together."""
     by_effect = [{claim.effect: claim for claim in each.claims} for each in findings]
-    judged = []
+    judgements = []
     for effect, claim in by_effect[0].items():
         # A seed that lacks the claim, for its run ended early, counts as one without numbers.
         margins = [claims[effect].margin if effect in claims else -math.inf for claims in by_effect]
-        found = verdict(margins, claim.compute, claim.one_model)
-        judged.append({
-            "effect": effect, "shown": found.shown, "verdict": found.words, "margins": margins,
-            "interval": found.interval, "compute": claim.compute,
+        judgement = verdict(margins, claim.compute, claim.one_model)
+        judgements.append({
+            "effect": effect, "shown": judgement.shown, "verdict": judgement.words, "margins": margins,
+            "interval": judgement.interval, "compute": claim.compute,
             "measured": [claims[effect].measured for claims in by_effect if effect in claims],
         })  # fmt: skip
-    return judged
+    return judgements
 
 
 def _all_of(pieces: dict[str, dict[str, Any]], key: str) -> str:
@@ -92,11 +94,6 @@ def _write(out: Path, report: dict[str, Any]) -> None:
     text = json.dumps(report, indent=1, allow_nan=False)
     write_atomically(out / REPORT, (text + "\n").encode())
     write_atomically(out / README, readme(report).encode())
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def finite(value: Any) -> Any:
@@ -115,7 +112,7 @@ def readme(report: dict[str, Any]) -> str:
         return "\n".join([*lines, "", f"**Here**: not run: {report['not_run']}", ""])
     lines += ["", f"**Here**, at the size *{report['size']}*:", ""]
     lines += [f"- **{c['verdict']}**: {c['effect']}. {' / '.join(c['measured'])}" for c in report["claims"]]
-    lines += ["", *table(report["table"]), "", f"![{report['question']}]({FIGURE})", ""]
+    lines += ["", table_of(report["table"]), "", f"![{report['question']}]({FIGURE})", ""]
     for file, caption in report["pictures"].items():
         lines += [f"![{caption}]({file})", "", f"*{caption}*", ""]
     if report["notes"]:
@@ -138,11 +135,10 @@ def minutes(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
-def table(rows: list[dict[str, Any]]) -> list[str]:
+def table_of(rows: list[dict[str, Any]]) -> str:
     """Rows as Markdown; a row without one of the columns has a dash there."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-    return lines + ["| " + " | ".join(_cell(row.get(column)) for column in columns) + " |" for row in rows]
+    return table(columns, ([_cell(row.get(column)) for column in columns] for row in rows))
 
 
 def _cell(value: Any) -> str:

@@ -69,15 +69,15 @@ def largest_gap(run: Trained) -> float:
 def _findings(runs: dict[tuple[str, str], Trained], s: Settings) -> Findings:
     plot, axes = figure(2, list(ATTENTION))
     table, claims, times = [], [], {}
-    for (means, attention), found in runs.items():
-        iterations, gaps = found.curve("energy_gap")
-        time = times[means, attention] = time_to_divergence(found, s.limit)
+    for (means, attention), trained in runs.items():
+        iterations, gaps = trained.curve("energy_gap")
+        time = times[means, attention] = time_to_divergence(trained, s.limit)
         axis = axes[list(ATTENTION).index(attention)]
         axis.plot(iterations, gaps, color=COLOURS[list(MEANS).index(means)], label=means, linewidth=1)
         table.append({
             "kept stable by": means, "network": attention, f"gap beyond {s.limit:g} at iteration": time,
             "median |gap|": median([abs(gap) for gap in gaps]), "largest |gap|": max(map(abs, gaps)),
-            "iterations": found.config.icd.iterations if found.diverged is None else found.diverged,
+            "iterations": trained.config.icd.iterations if trained.diverged is None else trained.diverged,
         })  # fmt: skip
     for axis in axes:
         axis.axhline(s.limit, color="#9ca3af", linestyle="--")

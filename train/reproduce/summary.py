@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ebm_core.files import write_atomically
+from train.markdown import table
 from train.reproduce.experiment import Experiment
 from train.reproduce.report import README, REPORT, minutes
 
@@ -18,16 +19,15 @@ and the runs that it compares took equal compute; of a shipped model, which was 
 weights* at best. With fewer seeds what was measured stands beside *not shown*. This page is written by
 `python -m train reproduce summary` from the JSON in each folder.
 
-| experiment | the paper | here | run |
-|---|---|---|---|
 """
+COLUMNS = ("experiment", "the paper", "here", "run")
 
 
 def summarise(experiments: dict[str, Experiment], reports: Path) -> Path:
     """Write ``README.md`` into the folder of reports. Raises ValueError for a report that cannot be read."""
-    lines = [_line(experiment, _load(reports / name)) for name, experiment in experiments.items()]
+    rows = [_row(experiment, _load(reports / name)) for name, experiment in experiments.items()]
     path = reports / README
-    write_atomically(path, (HEAD + "\n".join(lines) + "\n").encode())
+    write_atomically(path, f"{HEAD}{table(COLUMNS, rows)}\n".encode())
     return path
 
 
@@ -42,7 +42,7 @@ def _load(folder: Path) -> dict[str, Any]:
     return report
 
 
-def _line(experiment: Experiment, report: dict[str, Any]) -> str:
+def _row(experiment: Experiment, report: dict[str, Any]) -> tuple[str, ...]:
     if "not_run" in report:
         here, run = f"not run: {report['not_run']}", "–"
         name = experiment.name
@@ -50,4 +50,4 @@ def _line(experiment: Experiment, report: dict[str, Any]) -> str:
         here = "<br>".join(f"**{c['verdict']}**: {c['measured'][0]}" for c in report["claims"])
         run = f"{report['size']}, {minutes(report['wall_seconds'])}, {report['machine']}, {report['date']}"
         name = f"[{experiment.name}]({experiment.name}/{README})"
-    return f"| {name}: {experiment.question} | {experiment.place}: {experiment.paper} | {here} | {run} |"
+    return f"{name}: {experiment.question}", f"{experiment.place}: {experiment.paper}", here, run

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -103,20 +104,14 @@ def run(lab: Lab, s: Settings) -> Findings:
                 raise NotRun("its test pictures are not among the zips")
             lab.data_config(test)
             about = [to_dict(s), info.provenance, str(lab.inception)]
-            drawn = lab.piece(f"{model}, samples", about, lambda net=net, plan=info.plan: _draw(lab, net, plan, s))
-            judged = lab.piece(
-                f"{model}, quality",
-                about,
-                lambda drawn=drawn, test=test: quality(
-                    drawn, lab.distance_to(test, drawn.shape[2]), inception_weights=lab.inception, device=lab.device
-                ),
-            )
+            drawn = lab.piece(f"{model}, samples", about, partial(_draw, lab, net, info.plan, s))
+            figures = lab.piece(f"{model}, quality", about, partial(_quality, lab, test, drawn))
             ends = reference(lab, train_files, test, info.net.image_size, s.num_samples, model)
             test_images = lab.images(test, info.net.image_size)
             saturated = {"pool": saturated_share(drawn), "data": saturated_share(test_images)}
             rows[name] = {
                 "samples": drawn[:SHOWN], "ends": ends, "saturated": saturated,
-                "objective": objective(info.provenance), **judged,
+                "objective": objective(info.provenance), **figures,
             }  # fmt: skip
         except NotRun as reason:
             rows[name] = {"not run": str(reason)}
@@ -133,6 +128,12 @@ def _draw(lab: Lab, net: Any, plan: SamplePlan, s: Settings) -> Tensor:
         rng = torch.Generator(lab.device).manual_seed(s.seed + number)
         pools.append(replay_pool(fast, space, plan, s.protocol, rng, lab.seconds_left).cpu())
     return torch.cat(pools)[: s.num_samples]
+
+
+def _quality(lab: Lab, test: str, samples: Tensor) -> dict[str, Any]:
+    distance = lab.distance_to(test, samples.shape[2])
+    figures: dict[str, Any] = quality(samples, distance, inception_weights=lab.inception, device=lab.device)
+    return figures
 
 
 def _findings(rows: dict[str, dict[str, Any]], s: Settings) -> Findings:

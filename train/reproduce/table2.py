@@ -8,7 +8,7 @@ from train.config import TrainConfig
 from train.reproduce.compute import equal_compute, spent
 from train.reproduce.experiment import Claim, Experiment, Findings, Size
 from train.reproduce.figures import COLOURS, bars, figure, legend, rows_of_pictures
-from train.reproduce.judging import reference, shown, train_and_judge
+from train.reproduce.judging import reference, sample_rows, train_and_judge
 from train.reproduce.lab import Lab
 from train.reproduce.measures import lower_by
 from train.reproduce.stability import LIMIT, largest_gap, time_to_divergence
@@ -55,42 +55,42 @@ def run(lab: Lab, s: Settings) -> Findings:
         for name, (opt, entropy, moves, scales) in PARTS.items()
     }  # fmt: skip
     configs = equal_compute(variants_of(s.config, changes), of=FULL)
-    found = train_and_judge(lab, configs, s.test, s.num_samples)
+    runs = train_and_judge(lab, configs, s.test, s.num_samples)
     ends = reference(lab, s.config.data.path, s.test, s.config.net.image_size, s.num_samples)
-    return _findings(found, ends)
+    return _findings(runs, ends)
 
 
-def _findings(found: dict[str, tuple[Trained, dict[str, Any]]], ends: dict[str, dict[str, Any]]) -> Findings:
+def _findings(runs: dict[str, tuple[Trained, dict[str, Any]]], ends: dict[str, dict[str, Any]]) -> Findings:
     features = ends["noise"]["features"]
     plot, (axis,) = figure(1, [f"Fréchet distance ({features} features) at equal compute"])
-    distances = {name: judged["distance"] for name, (_, judged) in found.items()}
+    distances = {name: quality["distance"] for name, (_, quality) in runs.items()}
     bars(axis, distances, COLOURS[0])
     axis.axhline(ends["training images"]["distance"], color="#9ca3af", linestyle="--", label="training images")
     legend(axis)
     table: list[dict[str, Any]] = []
-    for name, (trained, judged) in found.items():
+    for name, (trained, quality) in runs.items():
         time = time_to_divergence(trained, LIMIT)
         table.append({
-            "variant": name, **dict(zip(COLUMNS, PARTS[name], strict=True)), "score": judged["score"],
-            "distance": judged["distance"], "stable": time is None, f"gap beyond {LIMIT:g} at iteration": time,
+            "variant": name, **dict(zip(COLUMNS, PARTS[name], strict=True)), "score": quality["score"],
+            "distance": quality["distance"], "stable": time is None, f"gap beyond {LIMIT:g} at iteration": time,
             "iterations": trained.config.icd.iterations,
         })  # fmt: skip
     table += [{"variant": name, "score": end["score"], "distance": end["distance"]} for name, end in ends.items()]
-    compute = tuple(spent(trained.config) for trained, _ in found.values())
-    largest = {name: largest_gap(trained) for name, (trained, _) in found.items()}
+    compute = tuple(spent(trained.config) for trained, _ in runs.values())
+    largest = {name: largest_gap(trained) for name, (trained, _) in runs.items()}
     plain, full = distances["plain CD"], distances[FULL]
     claims = [
         Claim(
             "at equal compute the full method is better than plain contrastive divergence",
             lower_by(full, plain),
-            f"Fréchet distance ({features}) {_told(full)} against {_told(plain)}; training images have "
+            f"Fréchet distance ({features}) {_text(full)} against {_text(plain)}; training images have "
             f"{ends['training images']['distance']:.1f}, noise {ends['noise']['distance']:.1f}.",
             compute,
         ),
         Claim(
             "every part lowers the distance, in the paper's order",
             min(lower_by(b, a) for a, b in pairwise(distances.values())),
-            "; ".join(f"'{name}' {_told(distance)}" for name, distance in distances.items()) + ".",
+            "; ".join(f"'{name}' {_text(distance)}" for name, distance in distances.items()) + ".",
             compute,
         ),
         Claim(
@@ -99,9 +99,8 @@ def _findings(found: dict[str, tuple[Trained, dict[str, Any]]], ends: dict[str, 
             "Stable: " + (", ".join(f"'{row['variant']}'" for row in table if row.get("stable")) or "none") + ".",
         ),
     ]
-    pictures = {
-        "A row of samples for each variant, in the table's order": rows_of_pictures(shown(found))
-    } if shown(found) else {}  # fmt: skip
+    samples = sample_rows(runs)
+    pictures = {"A row of samples for each variant, in the table's order": rows_of_pictures(samples)} if samples else {}
     notes = [
         f"Score: exp of the mean KL between the classes that {features} sees in one sample and in all; the Inception "
         "score where it is Inception's. Both figures depend on the number of samples: compare within the table only.",
@@ -115,7 +114,7 @@ def _findings(found: dict[str, tuple[Trained, dict[str, Any]]], ends: dict[str, 
     return Findings(table, claims, plot, pictures, notes)
 
 
-def _told(distance: float | None) -> str:
+def _text(distance: float | None) -> str:
     return "of no samples (their energies are not finite)" if distance is None else f"{distance:.1f}"
 
 

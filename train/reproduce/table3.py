@@ -30,7 +30,7 @@ def settings(size: Size) -> Settings:
 def run(lab: Lab, s: Settings) -> Findings:
     """The rows of ``evaluate ood``; sets that cannot be had say why."""
     from train.evaluate.ood import evaluate, prepare
-    from train.scorer import load_scorer
+    from train.score.detector import load_detector
 
     _, info = lab.model(MODEL)
     lab.data_config("cifar10-test.zip")
@@ -38,11 +38,11 @@ def run(lab: Lab, s: Settings) -> Findings:
     folder = lab.data
 
     def compute() -> dict[str, Any]:
-        scorer = load_scorer(str(lab.weights / MODEL / MODEL_FILE), lab.device)
-        setting = prepare(scorer, folder, MODEL, None)
+        detector = load_detector(str(lab.weights / MODEL / MODEL_FILE), lab.device)
+        setting = prepare(detector, folder, MODEL, None)
         num, out = s.num or None, lab.folder("ood")
         command = command_of(["evaluate", "ood", MODEL], {"data": folder, "num": num, "seed": s.seed, "out": out})
-        return evaluate(scorer, setting, num=num, seed=s.seed, batch=s.batch, out=out, model=MODEL, command=command)
+        return evaluate(detector, setting, num=num, seed=s.seed, batch=s.batch, out=out, model=MODEL, command=command)
 
     return _findings(lab.piece("ood", [s.num, s.seed, info.provenance, info.calibration], compute))
 
@@ -50,10 +50,10 @@ def run(lab: Lab, s: Settings) -> Findings:
 def _findings(report: dict[str, Any]) -> Findings:
     table = []
     for row in report["sets"]:
-        found = row.get("detection", {})
+        detection = row.get("detection", {})
         table.append({
             "told from": row["title"], "AUROC in the paper": row["paper_auroc"],
-            **{f"AUROC by {name}": found[name]["auroc"] if found else None for name in report["scores"]},
+            **{f"AUROC by {name}": detection[name]["auroc"] if detection else None for name in report["scores"]},
             "not run": row.get("not_run"),
         })  # fmt: skip
     energy = {row["told from"]: row["AUROC by energy"] for row in table if row["AUROC by energy"] is not None}

@@ -1,11 +1,9 @@
 """Table 4: do composed faces have all that was asked for? ``evaluate compose`` does the work."""
 
-import argparse
-import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from train.evaluate.split import saying
+from train.evaluate.split import Split, saying
 from train.reproduce.experiment import Claim, Experiment, Findings, Size
 from train.reproduce.figures import COLOURS, figure
 from train.reproduce.lab import Lab, NotRun
@@ -35,26 +33,21 @@ def settings(size: Size) -> Settings:
 
 def run(lab: Lab, s: Settings) -> Findings:
     """Attributes alone, then one added after the other."""
-    from train.evaluate.compose import load_family
-    from train.evaluate.compose import run as evaluate
+    from train.evaluate.compose import evaluate, load_family
 
     lab.model(FAMILY)
     train, held_out = (lab.data_config(name).path for name in (TRAIN, HELD_OUT[s.split]))
-    paths = {"train": train, "test": None, "validation": None, s.split: held_out}
     try:
         models, _ = load_family(FAMILY, lab.weights, lab.device)
     except ValueError as reason:
         raise NotRun(str(reason)) from reason
-    about = [s.num, s.seed, s.weight, s.split, {name: found.provenance for name, (_, found) in models.items()}]
+    about = [s.num, s.seed, s.weight, s.split, {name: info.provenance for name, (_, info) in models.items()}]
 
     def compute() -> dict[str, Any]:
-        out = lab.folder("compose")
-        evaluate(argparse.Namespace(
-            family=FAMILY, **paths, num=s.num, seed=s.seed, sum_only=False, weight=s.weight, weights=lab.weights,
-            out=out, device=lab.device,
-        ))  # fmt: skip
-        report: dict[str, Any] = json.loads((out / "compose.json").read_text())
-        return report
+        return evaluate(
+            FAMILY, Split(s.split, held_out), train=train, num=s.num, seed=s.seed, weight=s.weight,
+            weights=lab.weights, out=lab.folder("compose"), device=lab.device,
+        )  # fmt: skip
 
     return _findings(lab.piece("compose", about, compute))
 

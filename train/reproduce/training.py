@@ -74,11 +74,11 @@ def train(lab: Lab, name: str, config: TrainConfig) -> Trained:
 
     Divergence is a result here, not an error. Raises OutOfTime with a checkpoint when the lab's time is over.
     """
-    found = lab.piece(name, to_dict(config), lambda: _fit(lab, lab.folder(name), config))
+    outcome = lab.piece(name, to_dict(config), lambda: _fit(lab, lab.folder(name), config))
     net = EnergyNetwork(config.net)
-    net.load_state_dict(found["net"])
+    net.load_state_dict(outcome["net"])
     net = net.requires_grad_(False).eval().to(lab.device)
-    return Trained(config, net, found["log"], found["diverged"])
+    return Trained(config, net, outcome["log"], outcome["diverged"])
 
 
 def _fit(lab: Lab, run: Path, config: TrainConfig) -> dict[str, Any]:

@@ -34,12 +34,12 @@ def verdict(margins: Sequence[float], compute: Sequence[float] = (), one_model: 
     interval = interval_of(margins)
     if interval is None:
         return Verdict(False, "not shown: a seed ended without numbers")
-    told = f"margin {sum(interval) / 2:+.3g}, 95 % interval {interval[0]:+.3g} to {interval[1]:+.3g} over {num} seeds"
+    margin = f"margin {sum(interval) / 2:+.3g}, 95 % interval {interval[0]:+.3g} to {interval[1]:+.3g} over {num} seeds"
     if compute and max(compute) > ALIKE * min(compute):
-        return Verdict(False, f"not shown: the runs compared did not take equal compute ({told})", interval)
+        return Verdict(False, f"not shown: the runs compared did not take equal compute ({margin})", interval)
     if interval[0] <= 0:
-        return Verdict(False, f"not shown ({told})", interval)
-    return Verdict(True, f"shown{' of these weights' if one_model else ''} ({told})", interval)
+        return Verdict(False, f"not shown ({margin})", interval)
+    return Verdict(True, f"shown{' of these weights' if one_model else ''} ({margin})", interval)
 
 
 def interval_of(margins: Sequence[float]) -> tuple[float, float] | None:

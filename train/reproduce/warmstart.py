@@ -1,10 +1,10 @@
 """Beyond the paper: quality against compute, from scratch, with the warm start alone, and with both."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from train.config import TrainConfig
-from train.reproduce.compute import flops, spent
+from train.reproduce.compute import flops, lasting, spent
 from train.reproduce.experiment import Claim, Experiment, Findings, Size
 from train.reproduce.figures import COLOURS, figure, legend, rows_of_pictures
 from train.reproduce.judging import judge, reference
@@ -53,42 +53,33 @@ def settings(size: Size) -> Settings:
 
 def run(lab: Lab, s: Settings) -> Findings:
     """Nine runs; each has its own schedule, so that none is judged in the middle."""
-    per_scratch, per_warm, per_icd = flops(s.scratch, "icd"), flops(s.warm, "warm_start"), flops(s.warm, "icd")
-    budget = s.scratch.icd.iterations * per_scratch
-    found: dict[tuple[str, float], tuple[Trained, dict[str, Any]]] = {}
+    budget = s.scratch.icd.iterations * flops(s.scratch, "icd")
+    runs: dict[tuple[str, float], tuple[Trained, dict[str, Any]]] = {}
     for share in s.shares:
         compute = share * budget
         configs = {
-            SCRATCH: _lasting(s.scratch, 0, compute / per_scratch),
-            WARM: _lasting(s.warm, compute / per_warm, 0),
-            BOTH: _lasting(s.warm, (1 - s.icd_share) * compute / per_warm, s.icd_share * compute / per_icd),
+            SCRATCH: lasting(s.scratch, {"warm_start": 0, "icd": compute}),
+            WARM: lasting(s.warm, {"warm_start": compute, "icd": 0}),
+            BOTH: lasting(s.warm, {"warm_start": (1 - s.icd_share) * compute, "icd": s.icd_share * compute}),
         }
         for kind, config in configs.items():
             name = f"{kind}, {share:g}"
             trained = train(lab, name, config)
-            found[kind, share] = (trained, judge(lab, name, trained, s.test, s.num_samples))
+            runs[kind, share] = (trained, judge(lab, name, trained, s.test, s.num_samples))
     ends = reference(lab, s.scratch.data.path, s.test, s.scratch.net.image_size, s.num_samples)
-    return _findings(found, ends, budget, s)
-
-
-def _lasting(config: TrainConfig, warm: float, icd: float) -> TrainConfig:
-    return replace(
-        config,
-        warm_start=replace(config.warm_start, iterations=round(warm)),
-        icd=replace(config.icd, iterations=round(icd)),
-    )
+    return _findings(runs, ends, budget, s)
 
 
 def _findings(
-    found: dict[tuple[str, float], tuple[Trained, dict[str, Any]]], ends: dict[str, Any], budget: float, s: Settings
+    runs: dict[tuple[str, float], tuple[Trained, dict[str, Any]]], ends: dict[str, Any], budget: float, s: Settings
 ) -> Findings:
     features = ends["noise"]["features"]
     plot, (axis,) = figure(1, [f"Fréchet distance ({features} features)"])
     table: list[dict[str, Any]] = []
-    for (kind, share), (trained, judged) in found.items():
+    for (kind, share), (trained, quality) in runs.items():
         config = trained.config
         table.append({
-            "run": kind, "TFLOP": share * budget / 1e12, "distance": judged["distance"], "score": judged["score"],
+            "run": kind, "TFLOP": share * budget / 1e12, "distance": quality["distance"], "score": quality["score"],
             "warm-start iterations": config.warm_start.iterations, "ICD iterations": config.icd.iterations,
         })  # fmt: skip
     for kind, colour in zip((SCRATCH, WARM, BOTH), COLOURS, strict=False):
@@ -99,21 +90,21 @@ def _findings(
     axis.set_xlabel("compute, TFLOP")
     legend(axis)
     table += [{"run": name, "distance": end["distance"], "score": end["score"]} for name, end in ends.items()]
-    last = {kind: found[kind, max(s.shares)][1]["distance"] for kind in (SCRATCH, WARM, BOTH)}
-    compute = tuple(spent(found[kind, max(s.shares)][0].config) for kind in last)
-    told = "; ".join(f"{kind} {'–' if d is None else f'{d:.1f}'}" for kind, d in last.items())
+    last = {kind: runs[kind, max(s.shares)][1]["distance"] for kind in (SCRATCH, WARM, BOTH)}
+    compute = tuple(spent(runs[kind, max(s.shares)][0].config) for kind in last)
+    text = "; ".join(f"{kind} {'–' if d is None else f'{d:.1f}'}" for kind, d in last.items())
     claims = [
         Claim("the warm start is worth its compute: at the longest it is better than training from scratch",
-              lower_by(last[WARM], last[SCRATCH]), f"Fréchet distance {told}.", compute),
+              lower_by(last[WARM], last[SCRATCH]), f"Fréchet distance {text}.", compute),
         Claim("improved contrastive divergence after the warm start is better than more of the warm start",
-              lower_by(last[BOTH], last[WARM]), f"{told}, all at {budget / 1e12:.3g} TFLOP.", compute),
+              lower_by(last[BOTH], last[WARM]), f"{text}, all at {budget / 1e12:.3g} TFLOP.", compute),
     ]  # fmt: skip
-    samples = [found[kind, max(s.shares)][1]["shown"] for kind in last]
+    samples = [runs[kind, max(s.shares)][1]["shown"] for kind in last]
     pictures = {f"Samples at the longest: {SCRATCH}; {WARM}; {BOTH}": rows_of_pictures([x for x in samples if len(x)])}
-    warm = [found[WARM, share][1]["distance"] for share in sorted(s.shares)]
+    warm = [runs[WARM, share][1]["distance"] for share in sorted(s.shares)]
     notes = []
     if claims[1].margin <= 0 and None not in warm and len(warm) > 1 and warm[-1] < warm[-2]:
-        without, both = (found[kind, max(s.shares)][1]["score"] for kind in (WARM, BOTH))
+        without, both = (runs[kind, max(s.shares)][1]["score"] for kind in (WARM, BOTH))
         notes.append(
             "The warm start alone has not converged: with the last step in compute its distance fell from "
             f"{warm[-2]:.1f} to {warm[-1]:.1f}, so what ICD takes of the compute is missed. The score, which counts "

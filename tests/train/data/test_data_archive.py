@@ -164,13 +164,13 @@ def test_channels_and_options_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="1 or 3 channels"):
         load(DataConfig(path=str(make_zip(tmp_path / "d.zip", {"0.png": png(picture())}))), 8, 2)
     with pytest.raises(ValueError, match="has no splits"):
-        DataConfig(split="test")
+        load(DataConfig(path="x.zip", split="test"), 8)
     with pytest.raises(ValueError, match="for source 'dtd' only"):
         DataConfig(source="folder", crop="top_left")
     with pytest.raises(ValueError, match="crop must be"):
         DataConfig(source="dtd", crop="middle")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="source must be one of zip, folder"):
-        DataConfig(source="tar")  # type: ignore[arg-type]
+        load(DataConfig(source="tar", path="x"), 8)
 
 
 def encoded(image: Image.Image, format: str, **options: Any) -> bytes:

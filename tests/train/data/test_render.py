@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from train import render
 from train.data import DataConfig, load
-from train.render_objects import OBJECT_TYPES, ObjectRenderer
+from train.objects import render
+from train.objects.blender import OBJECT_TYPES, ObjectRenderer
 
 
 def rng(seed: int = 0) -> np.random.Generator:

@@ -119,7 +119,7 @@ class Brightness(torch.nn.Module):
         return torch.where(bright[:, None], torch.tensor([0.0, 100.0]), torch.tensor([100.0, 0.0]))
 
 
-def composed(a):
+def composed(family, split, *, train, num, out, **settings):
     """Stands in for ``evaluate compose``, whose own tests are elsewhere: its report of two attributes."""
     rows = [{"asked": "nothing"}, {
         "asked": "all", "read": {"young": 0.7, "female": 0.5},
@@ -128,9 +128,8 @@ def composed(a):
     }]  # fmt: skip
     report = {"rows": rows, "paper": {"young": 0.92, "female": 0.63}, "objective": {"young": "None of it."},
               "read_on": {"kind": "test", "file": "celeba128-test.zip"}}  # fmt: skip
-    a.out.mkdir(parents=True, exist_ok=True)
-    (a.out / "compose.json").write_text(json.dumps(report))
-    assert (Path(a.train).name, Path(a.test).name, a.num) == ("celeba128-train.zip", "celeba128-test.zip", 2)
+    assert (Path(train).name, Path(split.path).name, num) == ("celeba128-train.zip", "celeba128-test.zip", 2)
+    return report
 
 
 @pytest.fixture(autouse=True)
@@ -143,7 +142,7 @@ def no_network(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def no_other_evaluation(monkeypatch):
-    monkeypatch.setattr("train.evaluate.compose.run", composed)
+    monkeypatch.setattr("train.evaluate.compose.evaluate", composed)
     monkeypatch.setattr("train.evaluate.compose.load_family", lambda family, weights, device: ({}, {}))
 
 

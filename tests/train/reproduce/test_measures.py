@@ -9,7 +9,7 @@ import torch
 from ebm_core.space import pixels
 from tests.conftest import Quadratic
 from tests.train.conftest import CONFIG
-from train.reproduce.compute import equal_compute, flops
+from train.reproduce.compute import equal_compute, flops, lasting, spent
 from train.reproduce.measures import divergence_time, median, saturated_share
 from train.reproduce.quality import class_score
 from train.reproduce.table1 import Protocol, replay_pool
@@ -75,6 +75,19 @@ def test_equal_compute_gives_cheaper_runs_more_iterations():
     assert runs["bare"].icd.iterations > 1000
     spent = {name: run.icd.iterations * flops(run, "icd") for name, run in runs.items()}
     assert spent["bare"] == pytest.approx(spent["full"], rel=1e-3)
+
+
+def test_a_run_lasts_as_long_as_its_compute():
+    config = from_scratch(opt_weight=0.0, entropy_weight=0.0)
+    warm, icd = flops(config, "warm_start"), flops(config, "icd")
+    both = lasting(config, {"warm_start": 3.4 * warm, "icd": 2.6 * icd})
+    assert (both.warm_start.iterations, both.icd.iterations) == (3, 3)
+    assert spent(both) == 3 * warm + 3 * icd
+    assert spent(lasting(config, {"warm_start": 0, "icd": 1.0})) == icd  # some compute is one iteration at least
+    assert lasting(config, {"icd": icd}).warm_start == config.warm_start
+    dear = from_scratch()
+    assert lasting(config, {"icd": 2 * flops(dear, "icd")}, like=dear).icd.iterations == 2
+    assert spent(lasting(config, {"warm_start": 0, "icd": 1.0}), like=dear) == flops(dear, "icd")
 
 
 def test_the_score_is_the_number_of_classes_seen_equally_often():

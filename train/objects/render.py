@@ -22,7 +22,7 @@ from ebm_core.arguments import COUNT, whole
 from ebm_core.files import check_new, replacing
 from ebm_core.recipe import SEED
 from train.data.labels import LABEL_FILE
-from train.render_objects import OBJECT_TYPES, ObjectRenderer
+from train.objects.blender import OBJECT_TYPES, ObjectRenderer
 
 # Smallest and largest value of every continuous part of a label.
 RANGES = {"size": (0.45, 1.15), "x": (-1.5, 1.5), "y": (-0.8, 0.8), "theta": (0.0, 2 * math.pi), "hue": (0.0, 1.0)}

@@ -14,7 +14,7 @@ import pyarrow.parquet
 from torch import Tensor
 
 from ebm_core.files import replacing, spreadsheet_text, write_atomically
-from train.data.files import shown
+from train.data.files import printable
 
 IN, OUT = "in-distribution", "out-of-distribution"
 SUFFIXES = (".parquet", ".csv")
@@ -41,7 +41,7 @@ def rows(names: Sequence[str], columns: Mapping[str, Tensor], notes: Sequence[tu
     if "verdict" in values:
         values["verdict"] = [OUT if is_out else IN for is_out in values["verdict"]]
     return [
-        {"file": shown(name), "notes": "; ".join(said) or None} | {key: column[i] for key, column in values.items()}
+        {"file": printable(name), "notes": "; ".join(said) or None} | {key: column[i] for key, column in values.items()}
         for i, (name, said) in enumerate(zip(names, notes, strict=True))
     ]
 

@@ -18,7 +18,7 @@ class CapturedEnergy:
     def __init__(self, energy: EnergyFn, example: Tensor) -> None:
         self.energy = energy
         self._x = example.detach().clone()
-        side = torch.cuda.Stream(example.device)  # type: ignore[no-untyped-call]
+        side = torch.cuda.Stream(example.device)
         side.wait_stream(torch.cuda.current_stream(example.device))
         with torch.cuda.stream(side):
             for _ in range(WARM_UPS):

@@ -18,7 +18,7 @@ from ebm_core.recipe import fingerprint
 from ebm_core.space import Space
 
 
-class Scorer(NamedTuple):
+class Detector(NamedTuple):
     """An unconditional model: its energy in float32 on its device, and what its file says."""
 
     energy: EnergyFn
@@ -65,7 +65,7 @@ class Scorer(NamedTuple):
         return joined(parts)
 
 
-def load_scorer(model: str, device: str, *, calibrated: bool = True) -> Scorer:
+def load_detector(model: str, device: str, *, calibrated: bool = True) -> Detector:
     """The model of a name or path; without ``calibrated`` what its calibration says does not matter.
 
     Raises ValueError when there is none, when it needs labels, or when its calibration cannot be used.
@@ -79,4 +79,4 @@ def load_scorer(model: str, device: str, *, calibrated: bool = True) -> Scorer:
         )
     calibration = Calibration.from_plain(info.calibration, info.weights) if calibrated else None
     space = open_space(info.space, info.net, device, path)
-    return Scorer(folded(net), info.net, space, calibration, path, fingerprint(path), device, info.provenance)
+    return Detector(folded(net), info.net, space, calibration, path, fingerprint(path), device, info.provenance)

@@ -46,7 +46,7 @@ LIFT = {"cube": CUBE_EDGE / 2, "sphere": SPHERE_RADIUS, "cylinder": CYLINDER_HEI
 
 
 class ObjectRenderer:
-    """Draws labels of ``train.render.draw_labels`` as uint8 arrays ``(size, size, 3)``.
+    """Draws labels of ``train.objects.render.draw_labels`` as uint8 arrays ``(size, size, 3)``.
 
     The path tracer's own seed is fixed, so the grain of the plane is the same in every picture.
     Raises ValueError when ``bpy`` is not installed. Blender has one global scene: use one renderer at a time.

@@ -20,10 +20,10 @@ from ebm_core import ood
 from ebm_core.config import to_dict
 from ebm_core.files import check_new, write_atomically
 from ebm_core.pictures import Limits, Picture, PictureError, read_picture
-from train.data.files import Files, shown
+from train.data.files import Files, printable
 from train.parallel import Processes
-from train.score_table import SUFFIXES, assemble, rows, schema, write_part
-from train.scorer import Scorer
+from train.score.detector import Detector
+from train.score.table import SUFFIXES, assemble, rows, schema, write_part
 
 STATE = "state.json"
 DECODERS = 4  # threads; the decoders of Pillow run beside each other and beside the network
@@ -49,7 +49,7 @@ class Tally(NamedTuple):
     unreadable: list[tuple[str, str]]
 
 
-def score(files: Files, scorer: Scorer, out: Path, options: Options, processes: Processes) -> Tally | None:
+def score(files: Files, detector: Detector, out: Path, options: Options, processes: Processes) -> Tally | None:
     """Score every file into the table ``out``; the same call after a kill goes on with the parts that are missing.
 
     The first process puts the parts together and returns the tally, the others None. Raises ValueError, in a
@@ -59,10 +59,10 @@ def score(files: Files, scorer: Scorer, out: Path, options: Options, processes: 
     if out.suffix not in SUFFIXES:
         raise ValueError(f"the output must be the name of a .parquet or .csv file, got {out}")
     check_new(out)
-    threshold = scorer.calibration.threshold(options.by, options.false_alarm_rate) if scorer.calibration else None
-    columns = schema(scorer.score_names, scorer.calibration is not None)
+    threshold = detector.calibration.threshold(options.by, options.false_alarm_rate) if detector.calibration else None
+    columns = schema(detector.score_names, detector.calibration is not None)
     folder = out.with_name(out.name + ".parts")
-    _agree(folder, files, scorer, options, processes)
+    _agree(folder, files, detector, options, processes)
 
     starts = range(0, len(files.names), options.save_every)
     paths = [folder / f"{number:07d}.parquet" for number in range(len(starts))]
@@ -76,18 +76,18 @@ def score(files: Files, scorer: Scorer, out: Path, options: Options, processes: 
     ):
         for number in missing:
             names = files.names[starts[number] : starts[number] + options.save_every]
-            write_part(paths[number], list(_score_part(files, names, scorer, threshold, options, pool, bar)), columns)
+            write_part(paths[number], list(_score_part(files, names, detector, threshold, options, pool, bar)), columns)
     processes.wait()
     tally = _finish(paths, out, columns, folder) if processes.is_first else None
     processes.wait()  # torchrun ends all when one ends, so none ends before the table is there
     return tally
 
 
-def _agree(folder: Path, files: Files, scorer: Scorer, options: Options, processes: Processes) -> None:
+def _agree(folder: Path, files: Files, detector: Detector, options: Options, processes: Processes) -> None:
     """Note what the parts are of, or compare it with the note that is there: first the first process, then all."""
     path = folder / STATE
     state: dict[str, Any] = {
-        "model": scorer.fingerprint, "calibration": scorer.calibration_digest,
+        "model": detector.fingerprint, "calibration": detector.calibration_digest,
         "number of files": len(files.names), "names of files": files.digest(),
     } | to_dict(options)  # fmt: skip
     if processes.is_first and not path.is_file():
@@ -112,37 +112,37 @@ def _agree(folder: Path, files: Files, scorer: Scorer, options: Options, process
 
 
 def _score_part(
-    files: Files, names: list[str], scorer: Scorer, threshold: float | None, options: Options,
+    files: Files, names: list[str], detector: Detector, threshold: float | None, options: Options,
     pool: ThreadPoolExecutor, bar: tqdm,
 ) -> Iterator[dict[str, Any]]:
     """Rows of one part, in the order of the names."""
 
     def read(name: str) -> Picture | PictureError:
         try:
-            return read_picture(files.read(name), *scorer.size_and_channels, options.limits)
+            return read_picture(files.read(name), *detector.size_and_channels, options.limits)
         except PictureError as error:
             return error
 
     decoded = pool.map(read, names)  # goes on while the network works; a part of small pictures fits in memory
     for start in range(0, len(names), options.batch):
         batch = [(name, next(decoded)) for name in names[start : start + options.batch]]
-        good = [(name, found) for name, found in batch if isinstance(found, Picture)]
-        scored = iter(_score_batch(good, scorer, threshold, options.by))
-        for name, found in batch:
-            yield next(scored) if isinstance(found, Picture) else {"file": shown(name), "error": str(found)}
+        good = [(name, result) for name, result in batch if isinstance(result, Picture)]
+        scored = iter(_score_batch(good, detector, threshold, options.by))
+        for name, result in batch:
+            yield next(scored) if isinstance(result, Picture) else {"file": printable(name), "error": str(result)}
         bar.update(len(batch))
 
 
 def _score_batch(
-    batch: list[tuple[str, Picture]], scorer: Scorer, threshold: float | None, by: str
+    batch: list[tuple[str, Picture]], detector: Detector, threshold: float | None, by: str
 ) -> list[dict[str, Any]]:
     if not batch:
         return []
-    measured = scorer.measure(torch.stack([picture.u8 for _, picture in batch]))
-    columns = ood.scores(measured, scorer.calibration)
-    if scorer.calibration is not None and threshold is not None:
+    measured = detector.measure(torch.stack([picture.u8 for _, picture in batch]))
+    columns = ood.scores(measured, detector.calibration)
+    if detector.calibration is not None and threshold is not None:
         values = columns[by]
-        columns |= {"percentile": scorer.calibration.percentile(by, values), "verdict": values > threshold}
+        columns |= {"percentile": detector.calibration.percentile(by, values), "verdict": values > threshold}
     return rows([name for name, _ in batch], columns, [picture.notes for _, picture in batch])
 
 

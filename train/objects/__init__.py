@@ -1,0 +1,1 @@
+"""Rendered pictures of objects whose labels are known."""
