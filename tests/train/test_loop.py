@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import fields, is_dataclass, replace
+from itertools import pairwise
 from threading import Event
 
 import pytest
@@ -242,6 +243,27 @@ def test_a_held_schedule_falls_late():
     assert schedule(60, 0.6, optim) == 1.0
     assert schedule(80, 0.8, optim) == pytest.approx(0.55)
     assert schedule(100, 1, optim) == pytest.approx(0.1)
+
+
+def test_a_run_that_fills_its_minutes_falls_by_the_clock(data, tmp_path, monkeypatch):
+    now = iter(range(0, 10**6, 15))  # a quarter of a minute at each look
+    monkeypatch.setattr(loop.time, "monotonic", lambda: next(now))
+    rates = []
+    step = trainer_module.Optimiser.step
+    monkeypatch.setattr(trainer_module.Optimiser, "step", lambda self, share: (rates.append(share), step(self, share)))
+    warm = replace(CONFIG.warm_start, optim=OptimConfig(final_lr=0.1))
+    config = replace(CONFIG, warm_start=warm, icd=replace(CONFIG.icd, iterations=0))
+    trainer = run(config, data, tmp_path / "run", minutes=5, fill=True)
+    assert len(rates) == trainer.iteration > config.warm_start.iterations
+    assert all(later < earlier for earlier, later in pairwise(rates))
+    assert rates[0] > 0.9
+    assert rates[-1] < 0.2
+    assert load_config(tmp_path / "run").warm_start.iterations == trainer.iteration
+
+
+def test_only_a_run_of_one_phase_fills_a_time(data, tmp_path):
+    with pytest.raises(ValueError, match="a run of two phases cannot fill a time"):
+        run(CONFIG, data, tmp_path / "run", minutes=1, fill=True)
 
 
 def test_moving_average_starts_fast_and_ends_at_its_decay():

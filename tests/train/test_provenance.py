@@ -39,6 +39,12 @@ def test_a_commit_is_marked_where_the_code_has_changed(answers, expected, monkey
     assert commit() == expected
 
 
+def test_a_copy_outside_a_checkout_says_its_commit(monkeypatch):
+    git_says(monkeypatch, {})
+    monkeypatch.setenv("EBM_STUDIO_COMMIT", "abc")
+    assert commit() == "abc"
+
+
 def test_a_commit_is_that_of_the_start(monkeypatch):
     git_says(monkeypatch, {"rev-parse": "abc", "status": ""})
     assert commit() == "abc"
