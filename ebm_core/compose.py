@@ -12,12 +12,12 @@ al., 2022, arXiv:2206.01714, have this rule for diffusion models; ICD only multi
 All of them nest, and any callable from images ``(B, C, H, W)`` to energies ``(B,)`` can be a term.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from ebm_core.energy import EnergyFn
+from ebm_core.energy import EnergyFn, scale_energies
 from ebm_core.nets import EnergyNetwork
 
 LEAST_SHARE = 1 / 16  # of the positive weights that must be left over by the negative ones
@@ -40,6 +40,25 @@ class Conditioned:
 def conditioned(net: EnergyNetwork, y: Tensor | None) -> EnergyFn:
     """The network as an energy of pictures alone: for labels ``y`` if it is conditional, itself if not."""
     return net if y is None else Conditioned(net, y)
+
+
+class Through:
+    """An energy of what a map makes of the points: ``E(g(x))``.
+
+    So an energy of frozen features scores pictures, and one of pixels steers the latents that decode to them. Its
+    gradient goes through ``g``, whose parameters should be frozen. As a density it is one of ``g(x)``: no Jacobian is
+    taken, so two maps of one picture do not compare.
+    """
+
+    def __init__(self, energy: EnergyFn, g: Callable[[Tensor], Tensor]) -> None:
+        self.energy, self.map = energy, g
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.energy(self.map(x))
+
+    def scale_energies(self, x: Tensor) -> Tensor:
+        """The terms of the energy, ``(B, S)``."""
+        return scale_energies(self.energy, self.map(x))
 
 
 class Product:

@@ -3,12 +3,13 @@
 import pytest
 import torch
 
-from ebm_core.compose import Conditioned, Mixture, Product, conditioned, product_weights
+from ebm_core.compose import Conditioned, Mixture, Product, Through, conditioned, product_weights
 from ebm_core.energy import energy_and_grad
 from ebm_core.langevin import LangevinConfig, drain, langevin_chain
 from ebm_core.nets import EnergyNetwork
 from ebm_core.space import free, pixels
 from tests.conftest import Quadratic, conditional_tiny
+from tests.latents import random_codec
 
 X = torch.rand(5, 1, 2, 2, generator=torch.Generator().manual_seed(1))
 
@@ -22,6 +23,24 @@ def test_a_product_of_gaussians_is_their_product():
     difference = product(X) - expected(X)
     torch.testing.assert_close(difference, difference[:1].expand(5))  # equal up to a constant
     torch.testing.assert_close(energy_and_grad(product, X).grad, energy_and_grad(expected, X).grad)
+
+
+def test_an_energy_through_a_linear_map_is_the_gaussian_of_its_preimage():
+    """x -> 2 x + 1 under precision 3 and centre c: precision 12, centre (c - 1) / 2."""
+    mapped, expected = Through(Quadratic(3.0, 1.5), lambda x: 2 * x + 1), Quadratic(12.0, 0.25)
+    torch.testing.assert_close(mapped(X), expected(X))
+    torch.testing.assert_close(energy_and_grad(mapped, X).grad, energy_and_grad(expected, X).grad)
+    both = Product([mapped, expected], [0.5, 0.5])  # as a term beside others
+    torch.testing.assert_close(energy_and_grad(both, X).grad, energy_and_grad(expected, X).grad)
+
+
+def test_an_energy_of_pixels_steers_latents_through_a_codec():
+    codec = random_codec()
+    z = torch.randn(2, *codec.config.latent_shape, generator=torch.Generator().manual_seed(0))
+    result = energy_and_grad(Through(Quadratic(1.0, 0.5), codec.decode), z)
+    assert result.grad.shape == z.shape
+    lower = z - 1e-2 * result.grad
+    assert bool((Quadratic(1.0, 0.5)(codec.decode(lower)) < result.energy).all())
 
 
 def test_the_product_rule_gives_the_posterior_of_two_observations():
