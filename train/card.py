@@ -33,12 +33,19 @@ PICTURES = 32  # of the sheet, in which a scale that is alive shows some spread
 METRICS = "metrics.json"
 FRECHET = "Fréchet distance"
 DATA = {
+    "cats128": "cats (AFHQ)",
+    "faces128": "CelebA faces (a subset of 493 people)",
+    "objects64": "pictures rendered with Blender for this project",
     "faces": "CelebA faces (a subset of 493 people)",
     "objects": "pictures rendered with Blender for this project",
     "cifar10": "CIFAR-10",
 }
+_CELEBA = "Trained on CelebA, whose terms allow non-commercial research only: use these weights for that alone."
 TERMS = {
-    "faces": "Trained on CelebA, whose terms allow non-commercial research only: use these weights for that alone.",
+    "cats128": "Trained on AFHQ, whose licence is CC BY-NC 4.0: use these weights for no commercial purpose.",
+    "faces128": _CELEBA,
+    "objects64": "Made from scratch by this project, data and all. MIT, like the code.",
+    "faces": _CELEBA,
     "objects": "Made from scratch by this project, data and all. MIT, like the code.",
     "cifar10": "Trained on CIFAR-10, which has no licence of its own: use these weights for research.",
 }
@@ -157,7 +164,7 @@ def write_card(
     lines = [
         f"# {name}", "",
         f"An energy of {DATA.get(family, family)}, {size}x{size}, {what}. {num / 1e6:.2f} million "
-        f"parameters, {mebibytes:.1f} MiB in float16.", "", TERMS.get(family, ""), "",
+        f"parameters, {mebibytes:.1f} MiB in float16." + _latents(info, space), "", TERMS.get(family, ""), "",
         "![Samples, seed 0, nothing chosen](samples.png)", "",
         f"*Uncurated: seed 0, the model's own plan ({info.plan.num_steps} Langevin steps)."
         + (f" Rows, from the same noise: {'; '.join(rows)}.*" if rows else "*"),
@@ -218,6 +225,18 @@ def write_card(
         "## What is poor", "", *([f"T{metrics['dead'][1:]}.", ""] if metrics["dead"] else []), metrics["poor"], "",
     ]  # fmt: skip
     return "\n".join(lines)
+
+
+def _latents(info: ModelInfo, space: Space) -> str:
+    """A sentence on where a latent model's chains walk; nothing for pixels."""
+    if not info.space.is_latent:
+        return ""
+    c, h, w = space.shape
+    return (
+        f" Its chains walk in the latents of [{info.space.codec}](../{info.space.codec}/README.md), {h}x{w} points of "
+        f"{c} numbers, and are decoded at the end; the codec's weights must be those with the digest "
+        f"`{info.space.weights}`."
+    )
 
 
 def _number(value: float | None) -> str:
