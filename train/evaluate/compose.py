@@ -42,8 +42,10 @@ from train.history import objective
 from train.provenance import add_allow_dirty, command_of, provenance
 
 # The order in which attributes are added to each other; Table 4 of ICD has that of the faces.
-ORDER = {"faces": ("young", "female", "smiling", "wavy hair"), "objects": ("type", "size", "position", "rotation")}
-PAPER = {"faces": {"young": 0.92, "female": 0.63, "smiling": 0.84, "wavy hair": 0.91}}  # ICD Table 4, all four at once
+_FACES, _OBJECTS = ("young", "female", "smiling", "wavy hair"), ("type", "size", "position", "rotation")
+ORDER = {"faces": _FACES, "faces128": _FACES, "objects": _OBJECTS, "objects64": _OBJECTS}
+TABLE4 = dict(zip(_FACES, (0.92, 0.63, 0.84, 0.91), strict=True))  # of ICD, all four at once
+PAPER = {"faces": TABLE4, "faces128": TABLE4}
 BATCH = 32
 FEWEST = 100  # pictures with all that was asked for, below which there is no distance to them
 
@@ -126,7 +128,7 @@ def evaluate(
     def draw_sheet(case: Case) -> tuple[Tensor, Tensor]:
         samples, energies = draw(models, case, num, seed, device, sum_only, weight)
         sheet = re.sub(r"[^\w+]+", "-", case.name.replace(" & ", "+"))
-        images.grid(samples[:32], 8, zoom=3).save(out / f"{sheet}.png")
+        images.grid(samples[:32], 8, zoom=_zoom(samples)).save(out / f"{sheet}.png")
         return samples, energies
 
     for case in planned:
@@ -141,7 +143,8 @@ def evaluate(
         rows.append(row)
         print(json.dumps(row), flush=True)
     neighbours = nearest(samples[:8], pictures.images)[1]
-    images.grid(torch.cat([samples[:8], pictures.images[neighbours]]), 8, zoom=3).save(out / NEAREST_SHEET)
+    nearest_pairs = torch.cat([samples[:8], pictures.images[neighbours]])
+    images.grid(nearest_pairs, 8, zoom=_zoom(samples)).save(out / NEAREST_SHEET)
     operators = []
     for case, without in [
         *((case, None) for case in or_cases(attributes, order, labels, num)),
@@ -246,3 +249,8 @@ def distance_to_asked(
     floor = FrechetDistance(real[half:], device=device)(real[:half])
     return {"features": distance.name, "distance": round(distance(samples), 2), "num_real": len(real),
             f"floor_of_{half}_real_ones": round(floor, 2)}  # fmt: skip
+
+
+def _zoom(pictures: Tensor) -> int:
+    """Pixels of a sheet for each of the pictures': small ones are enlarged to about 96."""
+    return max(1, 96 // pictures.shape[3])

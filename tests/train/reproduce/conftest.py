@@ -79,7 +79,7 @@ def data(tmp_path):
 @pytest.fixture
 def weights(tmp_path):
     plan = SamplePlan(1, 2, False, LangevinConfig(steps=2, step_size=5.0, noise_std=0.01))
-    for seed, name in enumerate(("objects", "faces", "cifar10")):
+    for seed, name in enumerate(("objects", "faces", "cifar10", "faces128")):
         torch.manual_seed(seed)
         net = EnergyNetwork(replace(TINY, energy_scale=1.0))
         save_model(tmp_path / "weights" / name / "model.safetensors", net.state_dict(), ModelInfo(net.config, plan))

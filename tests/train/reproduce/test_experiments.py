@@ -90,9 +90,9 @@ def test_faces_of_table_4_are_beside_the_papers(reproduce, tmp_path, weights, ca
     assert [claim["margins"] for claim in report["claims"]] == [[pytest.approx(0.3)], [0.0]]
     assert any("None of it." in note for note in report["notes"])
     assert any("Read on the test file" in note for note in report["notes"])
-    (weights / "faces" / "model.safetensors").unlink()
+    (weights / "faces128" / "model.safetensors").unlink()
     assert reproduce("table4", out=tmp_path / "without") == 2
-    assert "not run: the model 'faces' cannot be used" in capsys.readouterr().err
+    assert "not run: the model 'faces128' cannot be used" in capsys.readouterr().err
 
 
 def test_real_faces_are_in_no_picture(reproduce, tmp_path):
