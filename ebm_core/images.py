@@ -16,6 +16,7 @@ from torchvision.utils import make_grid
 from ebm_core.files import HEAD, kind_of, one_line
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+SHEET_SIDE = 96  # pixels at least that a picture is looked at with
 RECIPE_KEY = "ebm-studio"  # name of the PNG text chunk that says how a picture was made
 
 
@@ -53,6 +54,11 @@ def grid(x: Tensor, columns: int | None = None, *, zoom: int = 1, padding: int =
     columns = columns or math.ceil(math.sqrt(len(x)))
     x = x.repeat_interleave(zoom, dim=2).repeat_interleave(zoom, dim=3)
     return to_pil(make_grid(x, nrow=columns, padding=padding, pad_value=1.0))
+
+
+def sheet(x: Tensor, columns: int = 8) -> Image.Image:
+    """``grid`` of pictures to look at: small ones are enlarged to about ``SHEET_SIDE`` pixels."""
+    return grid(x, columns, zoom=max(1, SHEET_SIDE // x.shape[3]))
 
 
 def encode(image: Image.Image, format: str, **options: Any) -> bytes:

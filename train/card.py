@@ -28,7 +28,6 @@ from train.markdown import table
 from train.provenance import add_allow_dirty, command_of, portable, provenance
 
 COLUMNS = 8
-SHEET_SIDE = 96  # pixels at least that a picture is shown with
 PICTURES = 32  # of the sheet, in which a scale that is alive shows some spread
 METRICS = "metrics.json"
 FRECHET = "Fréchet distance"
@@ -70,7 +69,7 @@ def run(a: argparse.Namespace) -> None:
     space = open_space(info.space, info.net, a.device, folder / MODEL_FILE)
     sheet, rows = draw_sheet(net, info, space, a.device)
     pictures = space.decode(sheet.to(a.device)).cpu()
-    images.grid(pictures, COLUMNS, zoom=max(1, SHEET_SIDE // pictures.shape[3])).save(folder / "samples.png")
+    images.sheet(pictures, COLUMNS).save(folder / "samples.png")
     figures = collect(info, a.compose, a.frechet, a.ood)
     dead = dead_parts(net, info, sheet[:PICTURES].to(a.device))
     options = {"compose": a.compose, "frechet": a.frechet, "ood": a.ood, "poor": a.poor, "weights": a.weights}

@@ -128,7 +128,7 @@ def evaluate(
     def draw_sheet(case: Case) -> tuple[Tensor, Tensor]:
         samples, energies = draw(models, case, num, seed, device, sum_only, weight)
         sheet = re.sub(r"[^\w+]+", "-", case.name.replace(" & ", "+"))
-        images.grid(samples[:32], 8, zoom=_zoom(samples)).save(out / f"{sheet}.png")
+        images.sheet(samples[:32]).save(out / f"{sheet}.png")
         return samples, energies
 
     for case in planned:
@@ -143,8 +143,7 @@ def evaluate(
         rows.append(row)
         print(json.dumps(row), flush=True)
     neighbours = nearest(samples[:8], pictures.images)[1]
-    nearest_pairs = torch.cat([samples[:8], pictures.images[neighbours]])
-    images.grid(nearest_pairs, 8, zoom=_zoom(samples)).save(out / NEAREST_SHEET)
+    images.sheet(torch.cat([samples[:8], pictures.images[neighbours]])).save(out / NEAREST_SHEET)
     operators = []
     for case, without in [
         *((case, None) for case in or_cases(attributes, order, labels, num)),
@@ -249,8 +248,3 @@ def distance_to_asked(
     floor = FrechetDistance(real[half:], device=device)(real[:half])
     return {"features": distance.name, "distance": round(distance(samples), 2), "num_real": len(real),
             f"floor_of_{half}_real_ones": round(floor, 2)}  # fmt: skip
-
-
-def _zoom(pictures: Tensor) -> int:
-    """Pixels of a sheet for each of the pictures': small ones are enlarged to about 96."""
-    return max(1, 96 // pictures.shape[3])

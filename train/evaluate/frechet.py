@@ -112,9 +112,9 @@ def evaluate(
         **provenance(command),
     }
     write_atomically(out / "frechet.json", json.dumps(report, indent=1).encode())
-    images.grid(samples[:64], 8, zoom=3).save(out / "samples.png")
+    images.sheet(samples[:64]).save(out / "samples.png")
     pairs = torch.cat([samples[:8], train[neighbours[:8]]])
-    images.grid(pairs, 8, zoom=3).save(out / NEAREST_SHEET)
+    images.sheet(pairs).save(out / NEAREST_SHEET)
     return report
 
 
