@@ -84,7 +84,8 @@ class TrainingData:
         """Labels for ``num`` samples to look at: of few different ones each equally often, else those of the data."""
         if self.labels is None:
             return None
-        kinds = self.labels[:1000].unique(dim=0).flip(0)
+        kinds: Tensor = self.labels[:1000].unique(dim=0).flip(0)
         if len(kinds) > num:
             kinds = self.labels[:num]
-        return kinds[torch.arange(num, device=kinds.device) * len(kinds) // num]
+        chosen: Tensor = kinds[torch.arange(num, device=kinds.device) * len(kinds) // num]
+        return chosen

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from ebm_core.hub import open_space
 from ebm_core.nets import EnergyNetwork
 from ebm_core.nets.blocks import shared_weights
 from ebm_core.nets.folding import folded, refold
+from ebm_core.nets.network import Encoder
 from ebm_core.nets.scales import dead_scales, scale_spreads
 from ebm_core.sampling import sample
 from ebm_core.space import Space
@@ -189,7 +190,7 @@ class Trainer:
     @torch.no_grad()
     def _set_level(self) -> None:
         """Shift the energy so that it is 0 on data: matching leaves the constant free, the penalty on E^2 does not."""
-        head = self.net.scales[0].head
+        head = cast(Encoder, self.net.scales[0]).head
         head.bias -= self.net(*self.data.first(LEVEL_IMAGES)).mean() / self.config.net.energy_scale
 
     def _batch(self, num: int) -> Batch:
@@ -233,7 +234,8 @@ class Trainer:
 
 
 def _norm(gradients: list[Tensor | None]) -> Tensor:
-    return torch.stack([g.norm() for g in gradients if g is not None] or [torch.zeros(())]).norm()
+    norm: Tensor = torch.stack([g.norm() for g in gradients if g is not None] or [torch.zeros(())]).norm()
+    return norm
 
 
 def schedule(iteration: int, progress: float, optim: OptimConfig) -> float:
