@@ -191,7 +191,7 @@ class Trainer:
     def _set_level(self) -> None:
         """Shift the energy so that it is 0 on data: matching leaves the constant free, the penalty on E^2 does not."""
         head = cast(Encoder, self.net.scales[0]).head
-        head.bias -= self.net(*self.data.first(LEVEL_IMAGES)).mean() / self.config.net.energy_scale
+        head.bias.sub_(self.net(*self.data.first(LEVEL_IMAGES)).mean() / self.config.net.energy_scale)
 
     def _batch(self, num: int) -> Batch:
         return self.data.draw(self.processes.share(num, "batch size"), self.rng)
