@@ -15,12 +15,11 @@ about ``|noise - data|^2 / (step_size * chain_steps)`` above data, 0.05 to 0.08 
   ``label_contrast`` trains. It is no density of pictures and much warmer: at T any trace of a label would be certain.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 EnergyFn = Callable[[Tensor], Tensor]
 
@@ -75,15 +74,3 @@ def energy_and_grad(energy: EnergyFn, x: Tensor, *, create_graph: bool = False) 
     if create_graph:
         return EnergyGradient(total, grad, terms)
     return EnergyGradient(total.detach(), grad, terms.detach())
-
-
-@contextmanager
-def frozen(module: nn.Module) -> Iterator[None]:
-    """Parameters need no gradient inside, so that a chain builds no graph to them; restored on leaving."""
-    flags = [(p, p.requires_grad) for p in module.parameters()]
-    module.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter, flag in flags:
-            parameter.requires_grad_(flag)

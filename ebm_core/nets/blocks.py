@@ -12,11 +12,9 @@ from torch.nn.utils.parametrizations import spectral_norm
 from ebm_core.nets.conv import conv2d
 
 ConvKind = Literal["standardised", "spectral", "plain"]
-NormKind = Literal["reference", "group", "none"]
+NormKind = Literal["reference", "none"]
 TrunkKind = Literal["paper", "linear"]
 PoolingKind = Literal["average", "blur"]
-
-GROUP_WIDTH = 8  # channels in a group of norm "group"
 
 
 class StandardisedConv2d(nn.Conv2d):
@@ -74,14 +72,8 @@ def conv3x3(kind: ConvKind, channels_in: int, channels_out: int) -> nn.Module:
 
 
 def make_norm(kind: NormKind, channels: int) -> nn.Module:
-    """``reference``: one group per channel up to 128 channels, else 32 groups; ``group``: groups of 8 channels."""
-    if kind == "none":
-        return nn.Identity()
-    if kind == "reference":
-        return nn.GroupNorm(channels if channels <= 128 else 32, channels)
-    if channels % GROUP_WIDTH:
-        raise ValueError(f"norm 'group' needs channel counts that {GROUP_WIDTH} divides, got {channels}")
-    return nn.GroupNorm(channels // GROUP_WIDTH, channels)
+    """``reference``: one group per channel up to 128 channels, else 32 groups."""
+    return nn.Identity() if kind == "none" else nn.GroupNorm(channels if channels <= 128 else 32, channels)
 
 
 class ResidualBlock(nn.Module):
