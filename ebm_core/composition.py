@@ -273,7 +273,7 @@ def _energy(
         if not first.label:
             return net
         labels = torch.tensor([node.label for node in nodes if isinstance(node, Term)])
-        return Levelled(net, labels.to(next(net.parameters()).device), reference, space, stretched=inside_or)
+        return Levelled(net, labels.to(next(net.parameters()).device), reference, space, follows=inside_or)
     inside_or = inside_or or isinstance(first, Or)
     parts = [node.terms for node in nodes if not isinstance(node, Term)]
     energies = [_energy(terms, nets, reference, space, inside_or) for terms in zip(*parts, strict=True)]

@@ -5,12 +5,13 @@ of the shipped models are up to 0.3 apart, where a cube is told from a sphere by
 noise, where chains start and no label can be told: ``E(x, y) - c(y)``, ``c(y)`` the mean over fixed noise of
 ``E(noise, y) - E_any(noise)``.
 
-That levels one end of the chain. The slopes of the attribute models are also too gentle, by 2 to 6 % of the whole way
-from noise to data and by another share in each model, so that at the other end they are apart again: on pictures of
-faces *smiling* lies 0.0006 below *old*, more than what tells a smile. Inside an OR every label's energy is therefore
-stretched until it falls as far as the family's own does. How far it falls is its free energy at the temperature of
-labels, since ``p(x | y) / p(x)`` averages to one over the family's pictures; the pictures are chains of the
-unconditional model, so nothing but the models is needed.
+That levels one end of the chain. On the way down labels part again by what is no matter of theirs: attribute models
+are a few per cent too steep or too gentle, each in another place, and halfway to a face *smiling* lies 0.0005 above
+*old*, more than what tells a smile. Inside an OR the lower term rules, so there ``c(y)`` follows the way: at several
+heights of the unconditional model's own chain the label's free energy over its pictures is brought to the family's,
+since ``p(x | y) / p(x)`` averages to one over the family's pictures; between these heights ``c`` is linear in the
+energy.
+The pictures are chains of the unconditional model, so nothing but the models is needed.
 """
 
 import math
@@ -21,13 +22,13 @@ from torch import Tensor
 
 from ebm_core.compose import Conditioned
 from ebm_core.energy import LABEL_TEMPERATURE, EnergyFn
-from ebm_core.langevin import LangevinConfig, drain, langevin_chain
+from ebm_core.langevin import LangevinConfig, langevin_chain
 from ebm_core.nets import EnergyNetwork
 from ebm_core.space import Space
 
 NUM_PICTURES, SEED = 16, 0  # energies of noise differ by some 1e-4: the mean of so many is exact to 3e-5
-
-MOST_STRETCHED = 1.25  # shipped ones need 1.06; an energy that would need more is no better known where it ends
+HEIGHTS = 4  # after noise, evenly spaced in the steps of one round of the plan
+MOST_BENT = 0.25  # share of the family's fall that a label is moved by; shipped ones need 0.06
 
 
 def fixed_noise(space: Space, net: EnergyNetwork) -> Tensor:
@@ -36,7 +37,7 @@ def fixed_noise(space: Space, net: EnergyNetwork) -> Tensor:
 
 
 class Reference:
-    """A family's unconditional energy at both ends of its chain: on fixed noise and where that noise arrives.
+    """A family's unconditional energy on its own way down, from fixed noise to where that noise arrives.
 
     All is computed when it is first asked for: in the thread and the precision of the chain that needs it, so that
     bfloat16's own shift of a level (up to 0.004) drops out.
@@ -51,51 +52,72 @@ class Reference:
         return _energy(self.net, fixed_noise(self.space, self.net)).mean()
 
     @cached_property
-    def pictures(self) -> Tensor:
-        """What the noise becomes within one round of the plan, ``(NUM_PICTURES, *space.shape)``."""
-        noise = fixed_noise(self.space, self.net)
-        rng = torch.Generator(noise.device).manual_seed(SEED)
-        return drain(langevin_chain(self.net, noise, self.config, rng, self.space.keep))
-
-    @cached_property
-    def falls(self) -> Tensor:
-        """How far below noise each of the pictures lies, ``(NUM_PICTURES,)``."""
-        return self.noise_energy - _energy(self.net, self.pictures)
+    def way(self) -> list[tuple[Tensor, Tensor]]:
+        """Points ``(NUM_PICTURES, ...)`` and their energies: noise, then what it becomes within a round of the plan."""
+        x = fixed_noise(self.space, self.net)
+        rng = torch.Generator(x.device).manual_seed(SEED)
+        wanted = {round(self.config.steps * (number + 1) / HEIGHTS) for number in range(HEIGHTS)}
+        # One step more than the last that is wanted: a chain shows its points before it moves them.
+        longer = LangevinConfig(self.config.steps + 1, self.config.step_size, self.config.noise_std,
+                                self.config.noise_before_gradient)  # fmt: skip
+        states = langevin_chain(self.net, x, longer, rng, self.space.keep)
+        return [(x, _energy(self.net, x))] + [(s.x, s.energy) for s in states if s.step in wanted and s.step]
 
 
 class Levelled:
     """A conditional energy for labels ``y``, ``(L,)`` for all or one for each picture ``(B, L)``, less ``c(y)``.
 
-    With ``stretched`` it also falls as far as the ``reference`` does. Without a reference all labels are 0 on noise,
-    and nothing is stretched.
+    Where it ``follows`` the way, ``c(y)`` depends on the height; else it is that of noise. Without a reference all
+    labels are 0 on noise, and nothing is followed.
     """
 
     def __init__(
-        self, net: EnergyNetwork, y: Tensor, reference: Reference | None, space: Space, *, stretched: bool
+        self, net: EnergyNetwork, y: Tensor, reference: Reference | None, space: Space, *, follows: bool
     ) -> None:
-        self.energy, self.reference, self.space, self.stretched = Conditioned(net, y), reference, space, stretched
+        self.energy, self.reference, self.space, self.follows = Conditioned(net, y), reference, space, follows
 
     def __call__(self, x: Tensor) -> Tensor:
-        start, stretch = self._line
-        height = stretch * (self.energy(x) - start)
-        return height if self.reference is None else height + self.reference.noise_energy
+        energy = self.energy(x)
+        heights, shifts = (rows.unbind(1) for rows in self.curve)
+        shift = shifts[0]
+        for number in range(len(heights) - 1):
+            fall = (heights[number + 1] - heights[number]).clamp(max=-1e-12)
+            slope = (shifts[number + 1] - shifts[number]) / fall
+            # Each piece adds what it shifts by within its own heights; the outermost ones go on beyond them.
+            piece = energy if not number else torch.minimum(energy, heights[number])
+            if number < len(heights) - 2:
+                piece = torch.maximum(piece, heights[number + 1])
+            shift = shift + slope * (piece - heights[number])
+        return energy + shift
 
     @cached_property
-    def _line(self) -> tuple[Tensor, Tensor]:
-        """For each label its mean energy on noise and the factor of its stretching."""
+    def curve(self) -> tuple[Tensor, Tensor]:
+        """Heights of the label's energy, falling, and how much it is shifted there: ``(1 or B, 1 or HEIGHTS + 1)``."""
         net, y = self.energy.net, self.energy.y
         labels, kind = torch.unique(y.reshape(-1, y.shape[-1]), dim=0, return_inverse=True)
-        noise = fixed_noise(self.space, net)
-        starts = torch.stack([_energy(Conditioned(net, label), noise).mean() for label in labels])
-        stretches = torch.ones_like(starts)
-        if self.stretched and (reference := self.reference) is not None:
-            whole = reference.falls.mean()
-            for i, (label, start) in enumerate(zip(labels, starts, strict=True)):
-                # What is left of the way when the family's energy has gone it all: minus log mean p(x | y) / p(x).
-                left = _energy(Conditioned(net, label), reference.pictures) - start + reference.falls
-                free = -LABEL_TEMPERATURE * (torch.logsumexp(-left / LABEL_TEMPERATURE, 0) - math.log(len(left)))
-                stretches[i] = (whole / (whole - free)).clamp(1 / MOST_STRETCHED, MOST_STRETCHED)
-        return starts[kind], stretches[kind]
+        curves = [self._curve(Conditioned(net, label)) for label in labels]
+        return torch.stack([heights for heights, _ in curves])[kind], torch.stack([s for _, s in curves])[kind]
+
+    def _curve(self, energy: EnergyFn) -> tuple[Tensor, Tensor]:
+        if self.reference is None:
+            height = _energy(energy, fixed_noise(self.space, self.energy.net)).mean()
+            return height[None], -height[None]
+        levels: list[Tensor] = []  # of the family, to which the heights are brought
+        heights: list[Tensor] = []
+        shifts: list[Tensor] = []
+        for points, family in self.reference.way if self.follows else self.reference.way[:1]:
+            own = _energy(energy, points)
+            left = own - family
+            # Minus log mean p(x | y) / p(x); on noise, where no label can be told, the mean is the same and exacter.
+            free = -LABEL_TEMPERATURE * (torch.logsumexp(-left / LABEL_TEMPERATURE, 0) - math.log(len(left)))
+            shift = -(free if heights else left.mean())
+            if heights:
+                fall = MOST_BENT * (levels[-1] - family.mean()).clamp(min=0)
+                shift = shifts[-1] + (shift - shifts[-1]).clamp(-fall, fall)
+            levels.append(family.mean())
+            heights.append(family.mean() - shift)
+            shifts.append(shift)
+        return torch.stack(heights), torch.stack(shifts)
 
 
 @torch.no_grad()

@@ -1,12 +1,15 @@
 """Labels on one level: where chains start, and inside an OR where they end."""
 
+import math
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
 from ebm_core import level
 from ebm_core.composition import And, Composition, CompositionError, Or, Term, energy_of_each
-from ebm_core.energy import LABEL_TEMPERATURE
+from ebm_core.energy import LABEL_TEMPERATURE, energy_and_grad
 from ebm_core.langevin import LangevinConfig
 from ebm_core.level import Levelled, Reference, fixed_noise
 from ebm_core.nets import NetConfig
@@ -38,16 +41,16 @@ DOWN = LangevinConfig(steps=50, step_size=5.0, noise_std=0.0)
 def test_constants_of_labels_are_taken_away():
     base, net, x = Wells(), Wells((0.3, -0.2), (1.0, 1.0)), torch.rand(3, 3, 8, 8)
     for label in (A, B):
-        levelled = Levelled(net, torch.tensor(label), Reference(base, DOWN, PIXELS), PIXELS, stretched=False)
+        levelled = Levelled(net, torch.tensor(label), Reference(base, DOWN, PIXELS), PIXELS, follows=False)
         torch.testing.assert_close(levelled(x), base(x))
-        alone = Levelled(net, torch.tensor(label), None, PIXELS, stretched=False)
+        alone = Levelled(net, torch.tensor(label), None, PIXELS, follows=False)
         torch.testing.assert_close(alone(fixed_noise(PIXELS, net)).mean(), torch.zeros(()), atol=1e-6, rtol=0)
 
 
 def test_in_an_or_a_shallow_valley_is_as_deep_as_the_familys():
     base, net, x = Wells(), Wells((0.3, -0.2), (0.9, 0.95)), torch.rand(3, 3, 8, 8)
     for label in (A, B):
-        levelled = Levelled(net, torch.tensor(label), Reference(base, DOWN, PIXELS), PIXELS, stretched=True)
+        levelled = Levelled(net, torch.tensor(label), Reference(base, DOWN, PIXELS), PIXELS, follows=True)
         torch.testing.assert_close(levelled(x), base(x), atol=1e-4, rtol=0)
         torch.testing.assert_close(levelled(fixed_noise(PIXELS, net)).mean(), base(fixed_noise(PIXELS, net)).mean())
 
@@ -59,14 +62,36 @@ def test_what_is_left_of_the_way_is_a_free_energy(monkeypatch):
     plain = net.scale_energies
 
     def other(x, y=None):
-        unfit = half if bool((x.flatten(1).std(1) < 0.01).all()) else torch.zeros_like(half)
+        unfit = half if bool((x.flatten(1).std(1) < 0.1).all()) else torch.zeros_like(half)
         return plain(x, y) + torch.where(unfit, 100 * LABEL_TEMPERATURE, 0.0)[:, None]
 
     monkeypatch.setattr(net, "scale_energies", other)
-    levelled = Levelled(net, torch.ones(1), Reference(base, DOWN, PIXELS), PIXELS, stretched=True)
-    way = float(levelled.reference.falls.mean())
-    left = LABEL_TEMPERATURE * torch.log(torch.tensor(2.0))
-    assert float(levelled._line[1]) == pytest.approx(float(way / (way - left)), rel=1e-5)
+    reference = Reference(base, replace(DOWN, steps=12), PIXELS)  # at the last height alone pictures are that even
+    levelled = Levelled(net, torch.ones(1), reference, PIXELS, follows=True)
+    shifts = levelled.curve[1][0]
+    torch.testing.assert_close(shifts[:-1], torch.zeros(level.HEIGHTS), atol=1e-6, rtol=0)
+    assert float(shifts[-1]) == pytest.approx(-LABEL_TEMPERATURE * math.log(2), rel=1e-3)
+
+
+class Bent(Wells):
+    """Labels whose valley is 5 % too gentle above half of the way and 5 % too steep below."""
+
+    def scale_energies(self, x, y=None):
+        way = super().scale_energies(x)
+        return way if y is None else way + 0.05 * torch.where(way > 0.3, 0.3 - way, way - 0.3)
+
+
+def test_a_label_that_parts_from_its_family_on_the_way_is_followed():
+    base, bent = Wells(), Bent((0.0,), (1.0,))
+    reference = Reference(base, LangevinConfig(steps=80, step_size=0.5, noise_std=0.0), PIXELS)
+    straight, follows = (Levelled(bent, torch.ones(1), reference, PIXELS, follows=f) for f in (False, True))
+    errors = [max(float((e(x) - family).abs().max()) for x, family in reference.way) for e in (straight, follows)]
+    assert errors[0] > 0.01
+    assert errors[1] < errors[0] / 5  # its bend lies between two heights
+    x = reference.way[2][0].requires_grad_()  # the level acts on gradients too
+    assert float((energy_and_grad(follows, x).grad - energy_and_grad(base, x).grad).norm()) < 0.06 * float(
+        energy_and_grad(base, x).grad.norm()
+    )
 
 
 def test_an_or_of_terms_that_differ_by_a_constant_is_fair():
