@@ -18,7 +18,7 @@ class Scored:
     picture: Picture
     scores: dict[str, float]
     percentiles: dict[str, float]
-    shown: tuple[bytes, bytes] | None  # the picture and its heat map as image files; only for those shown large
+    shown: dict[str, bytes]  # by what they are the picture and what belongs to it; only for those shown large
 
 
 @dataclass

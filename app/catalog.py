@@ -24,7 +24,7 @@ from ebm_core.reader import READER_FILE, Reader, load_reader
 from ebm_core.recipe import fingerprint
 from ebm_core.space import Space
 
-WARM_CHAINS = 16  # what the slider for the number of chains stands at
+WARM_CHAINS = 12  # what the slider for the number of chains stands at
 
 
 @dataclass(frozen=True)
@@ -81,14 +81,14 @@ class Catalog:
     def captions(self, family: str) -> Callable[[Tensor], list[str]] | None:
         """What a classifier reads in pictures of a family, one caption for each; None when there is no reader.
 
-        Raises CheckpointError, in a sentence, for a reader that cannot be used.
+        Raises CheckpointError, in a sentence, for a reader that cannot be used, one of larger pictures too.
         """
         path = self.weights / family / READER_FILE
         if not path.is_file():
             return None
         with self._lock:
             if family not in self._readers:
-                self._readers[family] = load_reader(path, self.device)
+                self._readers[family] = self._load_reader(path)
             reader = self._readers[family]
         return lambda x: COMPUTE.submit(reader.captions, x.to(self.device)).result()
 
@@ -97,7 +97,7 @@ class Catalog:
         found = [str(found) for found in check_models(self.weights).values() if not isinstance(found, ModelInfo)]
         for path in sorted(self.weights.glob(f"*/{READER_FILE}")):
             try:
-                load_reader(path)
+                self._load_reader(path)
             except CheckpointError as error:
                 found.append(str(error))
         return found
@@ -120,6 +120,17 @@ class Catalog:
         with self._lock:
             key = (base, model.fingerprint, model.precision)
             return self._references.setdefault(key, Reference(model.net, model.info.plan.langevin, model.space))
+
+    def _load_reader(self, path: Path) -> Reader:
+        reader, family = load_reader(path, self.device), path.parent.name
+        for name, info in shipped_infos(self.weights).items():
+            _, size, _ = open_space(info.space, info.net, model=find_model(name, self.weights)).picture_shape
+            if info.family == family and size < reader.config.image_size:
+                raise CheckpointError(
+                    f"{path} reads pictures of {reader.config.image_size} pixels, and those of '{name}' have {size}; "
+                    "train a classifier of theirs"
+                )
+        return reader
 
     def _load(self, name: str) -> Model:
         path = find_model(name, self.weights)

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
 from app import present
-from app.handlers import Session, View, scrub
+from app.session import Session, View, scrub
 
 CSS = """
 .chain-view { width: 100%; max-width: 640px; image-rendering: pixelated; border-radius: 8px; display: block;
@@ -14,22 +15,19 @@ CSS = """
 .chain-empty { aspect-ratio: 5 / 4; max-width: 640px; margin: auto; border-radius: 8px; display: grid;
   place-content: center; color: #6b7280; background: #f3f4f6; text-align: center; padding: 1em; }
 .pixelated img { image-rendering: pixelated; }
-.pixelated .grid-container .thumbnail-item { aspect-ratio: auto; height: auto; }
-.pixelated .grid-container .thumbnail-item img { height: auto; aspect-ratio: 1; }
-.pixelated .grid-container .caption-label { position: static; max-width: none; padding: 2px 4px; font-size: 11px;
+.smooth { image-rendering: auto !important; }
+.chain-gallery .grid-container .thumbnail-item { aspect-ratio: auto; height: auto; }
+.chain-gallery .grid-container .thumbnail-item img { height: auto; aspect-ratio: 1; }
+.chain-gallery .grid-container .caption-label { position: static; max-width: none; padding: 2px 4px; font-size: 11px;
   line-height: 1.3; white-space: normal; text-align: left; }
 """
-# How Gradio treats events that show a walk: four at once on all tabs together, the others wait.
-CHAIN_EVENTS: dict[str, Any] = {"show_progress": "hidden", "concurrency_id": "chains", "concurrency_limit": 4}
-# A press while a walk is on begins another one, whose view takes the place of the first.
-RESTARTING_EVENTS = CHAIN_EVENTS | {"trigger_mode": "multiple"}
 EMPTY = '<div class="chain-empty"><p>Press <b>{button}</b> and watch {what}.</p></div>'
 ALT = "grid of Langevin chains"
 
 
 @dataclass
 class ChainView:
-    """The components, in the order in which ``updates`` gives their values."""
+    """The components."""
 
     picture: gr.HTML
     status: gr.Markdown
@@ -43,24 +41,24 @@ class ChainView:
     def outputs(self) -> list[Any]:
         return [self.picture, self.status, self.plot, self.scrubber, self.gallery, self.png, self.film]
 
-    def updates(self, view: View) -> list[Any]:
-        """Gradio updates for one ``View``."""
-        running = view.phase == "running"
-        updates: list[Any] = [
-            gr.skip() if view.frame is None else present.image_tag(view.frame, ALT),
-            view.status,
-            gr.skip() if view.plot is None else view.plot,
-        ]
+    def updates(self, view: View) -> dict[Component, Any]:
+        """Gradio updates for one ``View``; what it leaves as it is, is not among them."""
+        updates: dict[Component, Any] = {self.status: view.status}
+        if view.frame is not None:
+            updates[self.picture] = present.image_tag(view.frame, ALT, smooth=view.smooth)
+        if view.plot is not None:
+            updates[self.plot] = view.plot
+        if view.phase == "running":
+            updates |= dict.fromkeys((self.scrubber, self.png, self.film), gr.update(interactive=False))
         if view.result is not None:
             last = max(1, view.num_frames - 1)
-            return updates + [
-                gr.Slider(maximum=last, value=last, interactive=True),
-                view.result.gallery,
-                gr.DownloadButton(value=view.result.grid, interactive=True),
-                gr.DownloadButton(value=view.result.film, interactive=True),
-            ]
-        off = gr.update(interactive=False) if running else gr.skip()
-        return updates + [off, gr.skip(), off, off]
+            look = ["chain-gallery"] if view.smooth else ["chain-gallery", "pixelated"]
+            updates[self.scrubber] = gr.Slider(maximum=last, value=last, interactive=True)
+            updates[self.gallery] = gr.Gallery(view.result.gallery, elem_classes=look)
+            updates[self.png] = gr.DownloadButton(value=view.result.grid, interactive=True)
+            if view.result.film:
+                updates[self.film] = gr.DownloadButton(value=view.result.film, interactive=True)
+        return updates
 
 
 def build_chain_view(
@@ -83,19 +81,21 @@ def build_chain_view(
     )
     gr.Markdown("Pictures by energy, lowest first. Each downloads as a PNG that remembers its settings.")
     gallery = gr.Gallery(
-        show_label=False, columns=6, height="auto", object_fit="contain", format="png", elem_classes="pixelated",
+        show_label=False, columns=6, height="auto", object_fit="contain", format="png",
+        elem_classes=["chain-gallery", "pixelated"],
         elem_id=f"{page}gallery", interactive=False,
     )  # fmt: skip
     with gr.Row():
         png = gr.DownloadButton("Grid as PNG, with its settings", interactive=False, elem_id=f"{page}download-png")
         film = gr.DownloadButton("The walk as GIF", interactive=False, elem_id=f"{page}download-film")
 
-    def show(current: Session, position: float) -> tuple[str, str]:
-        frame, caption = scrub(current, int(position))
-        return present.image_tag(frame, ALT), f"**Looking back** · {caption}"
+    view = ChainView(picture, status, plot, scrubber, gallery, png, film)
+
+    def show(current: Session, position: float) -> dict[Component, Any]:
+        return view.updates(scrub(current, int(position)))
 
     scrubber.input(
         show, [session, scrubber], [picture, status], show_progress="hidden", trigger_mode="always_last",
         concurrency_limit=None,
     )  # fmt: skip
-    return ChainView(picture, status, plot, scrubber, gallery, png, film)
+    return view

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
@@ -16,6 +17,7 @@ from ebm_core.langevin import ChainState
 from ebm_core.sampling import SamplePlan
 
 GRID_WIDTH = 640  # pixels that the grid of chains is enlarged to, about
+FILM_WIDTH, MIN_FILM_SIDE = 300, 48  # of a film, and of each picture in it
 LINE_COLOURS = ("#4f46e5", "#db2777", "#059669", "#d97706", "#0891b2", "#7c3aed", "#65a30d", "#dc2626")
 MAX_POINTS = 160  # of a line in the energy plot
 
@@ -26,24 +28,36 @@ def columns_for(num: int) -> int:
 
 
 def draw_grid(x: Tensor, width: int = GRID_WIDTH) -> Image.Image:
-    """Chains ``(B, C, H, W)`` as one picture about ``width`` pixels wide, with visible pixels."""
+    """Chains ``(B, C, H, W)`` as one picture about ``width`` pixels wide, with visible pixels where they are few."""
     columns = columns_for(len(x))
     zoom = max(1, min(8, width // (columns * x.shape[3])))
     return images.grid(x, columns, zoom=zoom, padding=3)
 
 
-def image_tag(jpeg: bytes, caption: str, css: str = "chain-view") -> str:
-    """The live picture as HTML; the bytes travel in the page, so that no file is left behind."""
+def draw_film_frame(x: Tensor) -> Image.Image:
+    """Chains as one picture of a film, no wider than about ``FILM_WIDTH``."""
+    side = min(x.shape[3], max(MIN_FILM_SIDE, FILM_WIDTH // columns_for(len(x))))
+    return draw_grid(x if side == x.shape[3] else F.interpolate(x, size=(side, side), mode="area"), FILM_WIDTH)
+
+
+def image_tag(jpeg: bytes, caption: str, css: str = "chain-view", *, smooth: bool = False) -> str:
+    """The live picture as HTML; the bytes travel in the page, so that no file is left behind.
+
+    Pictures of few pixels show them; larger ones are to be ``smooth``.
+    """
     data = base64.b64encode(jpeg).decode()
+    css += " smooth" if smooth else ""
     return f'<img class="{css}" alt="{html.escape(caption)}" src="data:image/jpeg;base64,{data}">'
 
 
-def matrix_table(cells: Sequence[Sequence[bytes | None]], rows: Sequence[str], columns: Sequence[str]) -> str:
+def matrix_table(
+    cells: Sequence[Sequence[bytes | None]], rows: Sequence[str], columns: Sequence[str], *, smooth: bool = False
+) -> str:
     """A table of pictures as HTML, one of them in each cell that has been made so far."""
     lines = ["<tr><th></th>" + "".join(f"<th>{html.escape(name)}</th>" for name in columns) + "</tr>"]
     for row, pictures in zip(rows, cells, strict=True):
         tags = [
-            "" if picture is None else image_tag(picture, f"{row}, {column}", "matrix-cell")
+            "" if picture is None else image_tag(picture, f"{row}, {column}", "matrix-cell", smooth=smooth)
             for column, picture in zip(columns, pictures, strict=True)
         ]
         lines.append(f"<tr><th>{html.escape(row)}</th>" + "".join(f"<td>{tag}</td>" for tag in tags) + "</tr>")
@@ -56,8 +70,12 @@ def encode_row(x: Tensor) -> bytes:
 
 
 def encode_frame(x: Tensor) -> bytes:
-    """A frame of the live view, a pixel for each pixel: the browser enlarges it, for which the chain need not wait."""
-    return images.encode(images.grid(x, columns_for(len(x)), padding=1), "JPEG", quality=95, subsampling=0)
+    """A frame of the live view, a pixel for each pixel: the browser enlarges it, for which the chain need not wait.
+
+    Gaps are a share of the pictures, so that frames of any size lie on each other once they are enlarged.
+    """
+    gap = max(1, x.shape[3] // 16)
+    return images.encode(images.grid(x, columns_for(len(x)), padding=gap), "JPEG", quality=95, subsampling=0)
 
 
 def status(plan: SamplePlan, state: ChainState, seconds_left: float | None, phase: str) -> str:

@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 import plotly.graph_objects as go
 import torch
+import torch.nn.functional as F
 from plotly.colors import sample_colorscale, unlabel_rgb
 from torch import Tensor
 
@@ -113,12 +114,13 @@ def _text(mark: Mark, low: float, high: float) -> str:
     return html.escape(mark.label if mark.score >= low else f"◀ ({mark.score:.4g}) {mark.label}")
 
 
-def heat_map(heat: Tensor) -> bytes:
-    """The size of the energy's gradient at each pixel ``(H, W)`` as a JPEG, black to bright yellow.
+def heat_map(heat: Tensor, size: int) -> bytes:
+    """The size of the energy's gradient at each place ``(h, w)`` as a JPEG ``size`` pixels wide, black to yellow.
 
-    The brightest hundredth of the pixels is as bright as can be: each map has a scale of its own.
+    The brightest hundredth of the places is as bright as can be: each map has a scale of its own. That of latents,
+    which have fewer places than the picture has pixels, is enlarged smoothly.
     """
-    heat = heat.double()
+    heat = F.interpolate(heat.double()[None, None], size=(size, size), mode="bilinear")[0, 0]
     level = (heat / torch.quantile(heat, 0.99).clamp(min=1e-300)).clamp(0, 1).mul(255).round().long()
     picture = torch.from_numpy(_inferno())[level].permute(2, 0, 1)
     return images.encode(images.to_pil(picture), "JPEG", quality=95, subsampling=0)

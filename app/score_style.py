@@ -5,6 +5,7 @@ from app.limits import PICTURES
 CSS = """
 .score-limits { font-size: .85em; color: #6b7280; margin: 0; }
 .score-cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(250px, 1fr)); gap: 12px; }
+.score-wide { grid-template-columns: repeat(auto-fill, minmax(min(100%, 340px), 1fr)); }
 .score-card { border: 1px solid #e5e7eb; border-top: 4px solid #a5b4fc; border-radius: 8px; padding: 10px;
   background: white; display: flex; flex-direction: column; gap: 6px; min-width: 0; }
 .score-card.score-unusual { border-top-color: #db2777; }

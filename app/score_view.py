@@ -16,10 +16,16 @@ from app.score_plots import Mark, score_plot
 from app.verdicts import Verdict, judge_of, judges_of, threshold_of, verdict_of
 from ebm_core.files import spreadsheet_text
 
+TERMS = ("energy", "scale_", "reconstruction", "typicality")  # beginnings of the scores that every card has
 MAX_NAME = 60  # characters of a file's name that are shown
 LEGEND = (
     "Left, the picture as the model sees it. Right, its energy's gradient: where it is bright, a change of the pixels "
     "changes the energy most."
+)
+CODED_LEGEND = (
+    "Left, the picture. In the middle, what is left of it in the short code that the model works on: it sees no more "
+    "than that. Right, the energy's gradient: where it is bright, a change of the code changes the energy most. The "
+    "code has {side} by {side} places, so the map is coarse."
 )
 
 
@@ -107,7 +113,13 @@ def cards(board: Board) -> str:
     shown = [_card(board, number, entry) for number, entry in enumerate(board.entries[:MAX_CARDS], 1)]
     more = len(board.entries) - MAX_CARDS
     rest = f"<p>The other {_count(more)} are in the table below.</p>" if more > 0 else ""
-    return f'<p class="score-legend">{LEGEND}</p><div class="score-cards">{"".join(shown)}</div>{rest}' if shown else ""
+    if not shown:
+        return ""
+    assert board.model is not None
+    space = board.model.space
+    legend = CODED_LEGEND.format(side=space.shape[1]) if space.is_coded else LEGEND
+    wide = " score-wide" if space.is_coded else ""
+    return f'<p class="score-legend">{legend}</p><div class="score-cards{wide}">{"".join(shown)}</div>{rest}'
 
 
 def _card(board: Board, number: int, entry: Entry) -> str:
@@ -117,10 +129,11 @@ def _card(board: Board, number: int, entry: Entry) -> str:
         return f'<div class="score-card">{title}<p class="score-verdict">{words}</p></div>'
     scored = entry.scored
     verdict = verdict_of(board, scored)
-    pictures = ""
-    if scored.shown is not None:
-        for data, what in zip(scored.shown, ("as the model sees it", "gradient of its energy"), strict=True):
-            pictures += image_tag(data, f"{entry.name}, {what}", "score-picture")
+    assert board.model is not None
+    smooth = board.model.space.is_coded
+    pictures = "".join(
+        image_tag(data, f"{entry.name}, {what}", "score-picture", smooth=smooth) for what, data in scored.shown.items()
+    )
     notes = f'<p class="score-notes">{html.escape("; ".join(scored.picture.notes))}</p>' if scored.picture.notes else ""
     button = f'<button class="score-pull" data-number="{number}">Pull it back</button>'
     return (
@@ -134,12 +147,12 @@ def _emphasised(verdict: Verdict) -> str:
 
 
 def _terms(board: Board, scored: Scored) -> str:
-    """The energy, its terms, its typicality and the judging score with their percentiles, as HTML."""
+    """The energy, its terms, a few other scores and the judging one with their percentiles, as HTML."""
     assert board.model is not None
     chosen = judge_of(board).name
     lines = []
     for name, judge in judges_of(board.model, board.calibration).items():
-        if name == chosen or name.startswith(("energy", "scale_", "typicality")):
+        if name == chosen or name.startswith(TERMS):
             share = ""
             if name in scored.percentiles:
                 share = f"<td>{100 * scored.percentiles[name]:.1f} %</td>"

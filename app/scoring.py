@@ -13,10 +13,10 @@ from app.board import Board, Entry, Scored
 from app.catalog import Catalog, Model
 from app.compute import COMPUTE
 from app.examples import EXAMPLES, SAMPLE, draw
-from app.handlers import Session, View, resume
 from app.limits import MAX_CARDS, MAX_PICTURES, PICTURES
 from app.score_plots import heat_map
 from app.score_view import Shown, show
+from app.session import Session, View, resume
 from app.verdicts import is_constant, judges_of
 from app.walk import Walk
 from ebm_core.arguments import Bounds, whole
@@ -121,9 +121,23 @@ def _score_batch(
         if calibration is not None:
             telling = [name for name in calibration.quantiles if name in values and not is_constant(calibration, name)]
             shares = {name: calibration.percentile(name, values[name]) for name in telling}
-        shown = (present.encode_row(picture.u8[None]), heat_map(measured.heat[0])) if id(entry) in large else None
+        shown = _shown(model, picture.u8, measured.heat[0]) if id(entry) in large else {}
         found.append((entry, Scored(picture, _floats(values), _floats(shares), shown)))
     return found
+
+
+def _shown(model: Model, u8: Tensor, heat: Tensor) -> dict[str, bytes]:
+    """A picture as image files: itself, as its code gives it back where there is one, and its heat map."""
+    space = model.space
+
+    def coded() -> Tensor:
+        return space.decode(space.encode(u8[None].to(model.device))).cpu()
+
+    images = {"as the model sees it": present.encode_row(u8[None])}
+    if space.is_coded:
+        decoded = present.encode_row(COMPUTE.submit(coded).result())
+        images = {"itself": images["as the model sees it"], "as its code gives it back": decoded}
+    return images | {"gradient of its energy": heat_map(heat, space.picture_shape[1])}
 
 
 def _floats(values: dict[str, Tensor]) -> dict[str, float]:
@@ -154,7 +168,7 @@ def _measure(model: Model, pictures: Sequence[Tensor]) -> list[Measured | str]:
         if len(pictures) == 1:
             return [str(error)]
         return [one for picture in pictures for one in _measure(model, [picture])]
-    return [Measured(*(column[i : i + 1] for column in whole)) for i in range(len(pictures))]
+    return [whole.part(i) for i in range(len(pictures))]
 
 
 def judge(session: Session, name: str, percent: float) -> Shown:

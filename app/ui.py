@@ -1,22 +1,17 @@
 """Layout of the page."""
 
 import html
-from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
 
 from app.catalog import Catalog
 from app.chain_view import CSS
-from app.handlers import Session
-from app.score_style import CSS as SCORE_CSS
-from app.tabs.composing import CSS as COMPOSING_CSS
-from app.tabs.composing import build_composing_tab
-from app.tabs.sampling import build_sampling_tab
-from app.tabs.scoring import build_scoring_tab
-from app.tabs.understanding import build_understanding_tab
+from app.session import Session
+from app.tabs import composing, sampling, scoring, understanding
 from ebm_core.files import one_line
 
+TABS = (sampling.TAB, composing.TAB, scoring.TAB, understanding.TAB)
 TELL_SECONDS = 15
 FILE_SECONDS = 3600  # files in Gradio's own cache are dropped after so long
 
@@ -26,7 +21,8 @@ THEME = gr.themes.Soft(
     font=["ui-sans-serif", "system-ui", "sans-serif"],
     font_mono=["ui-monospace", "monospace"],
 )
-PAGE_CSS = CSS + COMPOSING_CSS + SCORE_CSS + ".gradio-container { max-width: 1180px !important; margin: auto; }"
+WIDTH_CSS = ".gradio-container { max-width: 1180px !important; margin: auto; }"
+PAGE_CSS = CSS + "".join(tab.css for tab in TABS) + WIDTH_CSS
 
 
 class Page(gr.Blocks):
@@ -56,24 +52,13 @@ def build_ui(catalog: Catalog) -> gr.Blocks:
         gr.Markdown("# EBM Studio")
         for problem in catalog.problems():
             gr.Markdown(f"⚠️ {problem}")
-        tabs: list[tuple[str, Callable[[Catalog, gr.State], None]]] = []
-        if catalog.names():
-            tabs.append(("Sample", build_sampling_tab))
-        if catalog.families():
-            tabs.append(("Compose", build_composing_tab))
-        if catalog.names():
-            tabs.append(("Score", build_scoring_tab))
-        sessions = []  # a walk of its own for every tab of the page
-        for name, build in tabs:
-            session = _new_session()
-            with gr.Tab(name):
-                build(catalog, session)
-            sessions.append(session)
-        if catalog.names():
-            walks = [_new_session() for _ in range(3)]  # with jolts, without, and downhill
-            with gr.Tab("Understand"):
-                build_understanding_tab(catalog, *walks)
-            sessions += walks
+        sessions = []
+        for tab in TABS:
+            if tab.wanted(catalog):
+                own = [_new_session() for _ in range(tab.sessions)]
+                with gr.Tab(tab.name):
+                    tab.build(catalog, *own)
+                sessions += own
         open_sessions: dict[str | None, list[Session]] = {}
 
         def open_session(request: gr.Request) -> dict[gr.State, Session]:

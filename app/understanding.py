@@ -3,6 +3,7 @@
 No Gradio here.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
@@ -11,7 +12,8 @@ import plotly.graph_objects as go
 
 from app import present
 from app.catalog import Catalog, Model
-from app.handlers import FRAME_INTERVAL, Session, View, resume, stop
+from app.live import Live
+from app.session import DRAWING_SHARE, FRAME_INTERVAL, Session, View, resume, stop
 from app.settings import controls_of, make_recipe
 from app.walk import Walk
 from ebm_core.arguments import COUNT, whole
@@ -61,9 +63,10 @@ def part(
     pair[1].close()
     pair[0].begin(first)
     first.go_on()
+    live = Live(first)
     while first.wait(FRAME_INTERVAL) and pair[0].walk is first:
         if first.state is not None:
-            view = _beginning(first)
+            view = _beginning(first, live)
             yield Comparison((view, view), distance_plot([]))
     if pair[0].walk is not first:
         return  # another comparison began, or the tab was closed
@@ -120,10 +123,13 @@ def plunge(
     yield from resume(session)
 
 
-def _beginning(walk: Walk) -> View:
+def _beginning(walk: Walk, live: Live) -> View:
     assert walk.state is not None
     told = f"**Making the picture that all chains start from** · step {walk.state.step} of {walk.recipe.plan.num_steps}"
-    return View("running", told, present.encode_frame(walk.glimpse()))
+    started = time.monotonic()
+    frame = live.frame(DRAWING_SHARE)
+    live.spent += time.monotonic() - started - live.decoding
+    return View("running", told, frame, smooth=walk.is_coded)
 
 
 def distance_plot(walks: Sequence[Walk]) -> go.Figure:

@@ -47,13 +47,23 @@ class Verdict:
         return {"unusual": "unusual", "raw": "no verdict"}.get(self.kind, "not unusual")
 
 
+RECONSTRUCTION = Judge(
+    "reconstruction", "Reconstruction error",
+    "What the model cannot see: it works on a short code of the picture, and this is the mean squared difference "
+    "between the picture (pixels from 0 to 1) and what its code gives back. It is large where there is detail that "
+    "the code was not made for, such as writing or noise.",
+    "are given back better by their code", low_is_odd=False,
+)  # fmt: skip
+
+
 def judges_of(model: Model, calibration: Calibration | None) -> dict[str, Judge]:
     """The scores by name: those that are calibrated, or without a calibration those that a model gives by itself."""
-    c = model.info.net
-    sizes = [c.image_size >> scale for scale in range(len(c.layouts))]
+    c, coded = model.info.net, model.space.is_coded
+    sizes = [c.image_size >> scale for scale in range(len(c.layouts))] if len(c.layouts) > 1 else []
+    what, unit = ("the picture's code", "places") if coded else ("the picture", "pixels")
     scales = [
         Judge(f"scale_{i}", f"Energy at {size}x{size}", "One of the terms that the energy is the sum of: what the "
-              f"model thinks of the picture at {size}x{size} pixels.", f"have a lower energy at {size}x{size}")
+              f"model thinks of {what} at {size}x{size} {unit}.", f"have a lower energy at {size}x{size}")
         for i, size in enumerate(sizes)
     ]  # fmt: skip
     known = [
@@ -62,6 +72,7 @@ def judges_of(model: Model, calibration: Calibration | None) -> dict[str, Judge]
         *scales,
         Judge("grad_norm", "Gradient norm", "How steep the energy is at the picture (“approximate mass”): training "
               "pictures lie where it is flat.", "lie where it is flatter", low_is_odd=False),
+        *([RECONSTRUCTION] if coded else []),
         Judge("typicality", "Typicality", "How far the energy is from the median of held-out pictures, on either "
               "side: a picture can also be too likely.", "are nearer to the median energy", low_is_odd=False),
         Judge("complexity", "Complexity-corrected energy", "The energy less what the picture's complexity, in bits "

@@ -16,7 +16,8 @@ from ebm_core.recipe import Recipe
 from ebm_core.sampling import sample
 from ebm_core.space import Space
 
-MAX_FRAMES = 120  # recorded states; 64 chains of 32x32 pixels take 24 MB
+MAX_FRAMES = 120  # recorded states; 64 chains of 32x32 pixels take 24 MB ...
+MAX_BYTES = 32 * 2**20  # ... and 64 chains of latents would take five times as much
 
 
 @dataclass(frozen=True)
@@ -109,15 +110,19 @@ class Walk:
         """Until there is a first state, or an end without one."""
         self._begun.wait()
 
-    def glimpse(self) -> Tensor:
-        """The present state as pictures ``(B, C, H, W)`` in [0, 1], perhaps coarse ones. It must have begun."""
-        assert self.state is not None
-        return self.landscape.space.preview(self.state.x).cpu()
+    @property
+    def is_coded(self) -> bool:
+        """Whether its points are no pictures, so that seeing them as they are takes a decoder."""
+        return self.landscape.space.is_coded
+
+    def glimpse(self, state: ChainState) -> Tensor:
+        """A state as pictures ``(B, C, H, W)`` in [0, 1], perhaps coarse ones."""
+        return self.landscape.space.preview(state.x).cpu()
 
     def pictures(self) -> Tensor:
         """The present state as pictures ``(B, C, H, W)`` in [0, 1]. It must have begun."""
         assert self.state is not None
-        return self.landscape.space.decode(self.state.x).cpu()
+        return self._decode(self.state.x)
 
     def frames(self) -> list[tuple[int, Tensor]]:
         """Recorded ``(step, packed points (B, ...))``, evenly thinned, the present state last."""
@@ -132,7 +137,10 @@ class Walk:
 
     def pictures_of(self, packed: Tensor) -> Tensor:
         """A recorded frame as pictures ``(B, C, H, W)`` in [0, 1]."""
-        return self.landscape.space.decode(self.points(packed)).cpu()
+        return self._decode(self.points(packed))
+
+    def _decode(self, x: Tensor) -> Tensor:
+        return (COMPUTE.submit(self.landscape.space.decode, x).result() if self.is_coded else x).cpu()
 
     def _run(self) -> None:
         started, before = time.monotonic(), self.seconds
@@ -167,7 +175,7 @@ class Walk:
             self.lines.setdefault(name, {})[state.step] = float(values.mean())
         if state.step % self._stride == 0 and not (self._frames and self._frames[-1][0] == state.step):
             self._frames.append((state.step, self.landscape.space.pack(state.x).cpu()))
-        if len(self._frames) > MAX_FRAMES:
+        if len(self._frames) > min(MAX_FRAMES, MAX_BYTES // self._frames[-1][1].nbytes):
             self._stride *= 2
             self._frames = [f for f in self._frames if f[0] % self._stride == 0]
         self.state = state

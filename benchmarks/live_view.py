@@ -8,7 +8,8 @@ from typing import Any
 
 from app.catalog import WARM_CHAINS, Catalog
 from app.compute import give_cores_to_compute
-from app.handlers import Session, start
+from app.sampling import start
+from app.session import Session
 from app.settings import controls_of
 from app.walk import Walk
 from ebm_core.hub import WEIGHTS

@@ -1,14 +1,16 @@
 """How unlike the training data a picture is: scores, and what they mean beside held-out data.
 
-A higher score means more out-of-distribution. Every score is computed from one pass of the energy and its gradient.
-Pictures are scored as files hold them: uint8, at the middle of their dequantisation, so that a score is no matter
-of luck.
+A higher score means more out-of-distribution. All but the reconstruction are computed from one pass of the energy and
+its gradient. Pictures are scored as files hold them: uint8, at the middle of their dequantisation, so that a score is
+no matter of luck.
 
 ============== ========================================================================================================
 score          what it is
 ============== ========================================================================================================
 energy         ``E(x)``: minus log p up to a constant (ICD section 4.3)
 scale_0, ...   the term of each resolution, full first
+reconstruction mean squared error of ``decode(encode(picture))``, pixels in [0, 1]: what the codec of a model of latents
+               cannot keep, so that the energy never sees it
 grad_norm      ``|grad E(x)|``, "approximate mass" (Grathwohl et al., 2020, arXiv:1912.03263, there with a minus)
 typicality     ``|E(x) - median|``: far from the held-out energies, on either side (after Nalisnick et al., 2019)
 complexity     ``E(x) - slope * bits``: the energy less what the picture's complexity explains of it, in bits per pixel
@@ -40,8 +42,8 @@ class Measured(NamedTuple):
     """What one pass says of ``B`` pictures, on the CPU.
 
     ``energy (B,)``, ``scale_energies (B, S)``, ``grad_norm (B,)``, ``heat (B, h, w)``: for each pixel, or each position
-    of the latents, the norm over channels of the energy's gradient, and ``bits (B,)``: bits per pixel of the picture as
-    a PNG.
+    of the latents, the norm over channels of the energy's gradient, ``bits (B,)``: bits per pixel of the picture as a
+    PNG, and ``lost (B,)``: the mean squared error of the picture once it is coded and decoded; None for pixels.
     """
 
     energy: Tensor
@@ -49,6 +51,11 @@ class Measured(NamedTuple):
     grad_norm: Tensor
     heat: Tensor
     bits: Tensor
+    lost: Tensor | None = None
+
+    def part(self, index: int) -> "Measured":
+        """What it says of one picture, ``B = 1``."""
+        return Measured(*(None if column is None else column[index : index + 1] for column in self))
 
 
 def measure(energy: EnergyFn, u8: Tensor, space: Space, device: str = "cpu") -> Measured:
@@ -58,13 +65,17 @@ def measure(energy: EnergyFn, u8: Tensor, space: Space, device: str = "cpu") -> 
     """
     if u8.dtype != torch.uint8 or u8.dim() != 4:
         raise ValueError(f"pictures to score are uint8 (B, C, H, W), got {u8.dtype} of shape {tuple(u8.shape)}")
-    result = energy_and_grad(energy, space.encode(u8.to(device)))
+    x = space.encode(u8.to(device))
+    result = energy_and_grad(energy, x)
     grad_norm = torch.linalg.vector_norm(result.grad.flatten(1), dim=1)
     if not bool(torch.isfinite(result.energy + grad_norm).all()):
         raise ValueError("the model gives a picture an energy that is not a finite number; use another checkpoint")
     heat = torch.linalg.vector_norm(result.grad, dim=1)
     bits = torch.tensor([complexity(picture) for picture in u8])
-    return Measured(result.energy.cpu(), result.scale_energies.cpu(), grad_norm.cpu(), heat.cpu(), bits)
+    lost = None
+    if space.is_coded:
+        lost = ((u8.float() + 0.5) / 256 - space.decode(x).cpu()).square().flatten(1).mean(dim=1)
+    return Measured(result.energy.cpu(), result.scale_energies.cpu(), grad_norm.cpu(), heat.cpu(), bits, lost)
 
 
 def complexity(picture: Tensor) -> float:
@@ -150,6 +161,8 @@ def scores(measured: Measured, calibration: Calibration | None) -> dict[str, Ten
     found = {"energy": measured.energy}
     found |= {f"scale_{i}": terms for i, terms in enumerate(measured.scale_energies.unbind(1))}
     found["grad_norm"] = measured.grad_norm
+    if measured.lost is not None:
+        found["reconstruction"] = measured.lost
     if calibration is not None:
         found["typicality"] = (measured.energy - calibration.energy_median).abs()
         found["complexity"] = measured.energy - calibration.bits_slope * measured.bits
@@ -175,4 +188,5 @@ def calibrate(measured: Measured, data: str) -> Calibration:
 
 def joined(parts: list[Measured]) -> Measured:
     """Several batches as one."""
-    return Measured(*(torch.cat(column) for column in zip(*parts, strict=True)))
+    columns = zip(*parts, strict=True)
+    return Measured(*(None if column[0] is None else torch.cat(column) for column in columns))

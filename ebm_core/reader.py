@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from safetensors.torch import save
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
@@ -73,10 +74,20 @@ class Reader(nn.Module):
         parts = torch.split(outputs, [a.label_dim for a in self.config.attributes], dim=1)
         return {a.name: part for a, part in zip(self.config.attributes, parts, strict=True)}
 
+    def fitted(self, x: Tensor) -> Tensor:
+        """Pictures ``(B, 3, H, W)`` in the size that it was trained on. Raises ValueError for smaller ones."""
+        size = self.config.image_size
+        if min(x.shape[2:]) < size:
+            raise ValueError(f"this classifier reads pictures of {size} pixels or more, got {min(x.shape[2:])}")
+        return x if x.shape[2:] == (size, size) else F.interpolate(x, size=(size, size), mode="area")
+
     @torch.no_grad()
     def captions(self, x: Tensor) -> list[str]:
-        """What is read in pictures ``(B, 3, H, W)`` in [0, 1], one line for each: "young, female, smiling?"."""
-        read = self.by_attribute(self(x))
+        """What is read in pictures ``(B, 3, H, W)`` in [0, 1], one line for each: "young, female, smiling?".
+
+        Pictures larger than those it was trained on are reduced. Raises ValueError for smaller ones.
+        """
+        read = self.by_attribute(self(self.fitted(x)))
         return [", ".join(_told(a, read[a.name][i]) for a in self.config.attributes) for i in range(len(x))]
 
 

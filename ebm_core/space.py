@@ -62,6 +62,11 @@ class Space:
     decode: Callable[[Tensor], Tensor]  # points -> pictures in [0, 1]
     preview: Callable[[Tensor], Tensor]
 
+    @property
+    def is_coded(self) -> bool:
+        """Whether a point is not the picture itself, so that it takes a decoder to see one."""
+        return self.shape != self.picture_shape
+
     def keep(self, x: Tensor) -> Tensor:
         """Points after a step, back within the limits."""
         return x.clamp(*self.limits)

@@ -5,12 +5,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
-from app import composing, handlers
+from app import asks, composing
 from app.catalog import WARM_CHAINS, Catalog
-from app.chain_view import RESTARTING_EVENTS, build_chain_view
-from app.handlers import Session, View
+from app.chain_buttons import RESTARTING_EVENTS, build_buttons, wire
+from app.chain_view import build_chain_view
 from app.presets import COMPOSITIONS
+from app.session import Session, View, new_seed
+from app.tab import Tab
 from ebm_core.attribute import Attribute
 from ebm_core.family import OPERATORS, Ask, Family, compose
 from ebm_core.recipe import MAX_CHAINS
@@ -18,6 +21,7 @@ from ebm_core.recipe import MAX_CHAINS
 INTRO = """Each slider is a model of its own, trained apart from the others. Their **energies are added**, and the walk
 goes down the sum: where all of them agree. What they have in common, the energy of *any* picture of the family, counts
 once. Move a slider while the chains walk, and they follow. 0 is off; the further from 0, the more it counts."""
+SHOWN_FIRST = "faces128"  # of the families
 CSS = """
 .formula { font-size: 1.1em; }
 .matrix { border-collapse: separate; border-spacing: 6px; margin: auto; }
@@ -45,17 +49,17 @@ class _Controls:
     def asks(self, values: list[Any]) -> list[Ask]:
         """What is asked for. Raises CompositionError, in a sentence, for values that mean nothing."""
         found = [
-            composing.read_ask(model, attribute, values[self.parts[model]])
+            asks.read_ask(model, attribute, values[self.parts[model]])
             for model, attribute in self.family.attributes.items()
         ]
         return [ask for ask in found if ask is not None]
 
-    def values(self, asked: dict[str, list[Any]]) -> list[Any]:
+    def values(self, asked: dict[str, list[Any]]) -> dict[Component, Any]:
         """The inputs' values for some attributes; the others are off."""
         values = list(self.off)
         for model, part in asked.items():
             values[self.parts[model]] = part
-        return values
+        return dict(zip(self.inputs, values, strict=True))
 
 
 def _inputs_of(model: str, attribute: Attribute) -> list[Any]:
@@ -89,9 +93,9 @@ def _inputs_of(model: str, attribute: Attribute) -> list[Any]:
 
 
 def build_composing_tab(catalog: Catalog, session: gr.State) -> None:
-    """Place the tab's components and wire them to the handlers."""
+    """Place the tab's components and wire them."""
     families = catalog.families()
-    names = list(families)
+    names = sorted(families, key=lambda name: (name != SHOWN_FIRST, name))
     gr.Markdown(INTRO)
     with gr.Row():
         with gr.Column(scale=2, min_width=320):
@@ -106,12 +110,9 @@ def build_composing_tab(catalog: Catalog, session: gr.State) -> None:
                 label="Restore a recipe from a saved PNG", file_types=[".png"], height=130, elem_id="compose-restore"
             )
         with gr.Column(scale=3, min_width=340):
-            with gr.Row():
-                sample = gr.Button("Compose", variant="primary", min_width=90, elem_id="compose")
-                stop = gr.Button("Stop", interactive=False, min_width=90, elem_id="compose-stop")
-                resume = gr.Button("Continue", interactive=False, min_width=90, elem_id="compose-continue")
-            words = gr.Markdown(f"**{composing.in_words(families[names[0]], [])}**", elem_id="words")
-            formula = gr.Markdown(composing.formula(families[names[0]], []), elem_id="formula", elem_classes="formula")
+            buttons = build_buttons("Compose", "compose", "compose-")
+            words = gr.Markdown(f"**{asks.in_words(families[names[0]], [])}**", elem_id="words")
+            formula = gr.Markdown(asks.formula(families[names[0]], []), elem_id="formula", elem_classes="formula")
             view = build_chain_view(session, "compose-", "Compose")
     with gr.Accordion("Two attributes against each other", open=False, elem_id="matrix-section"):
         gr.Markdown("Every cell starts from the same noise; what the other sliders ask for stays.")
@@ -126,107 +127,79 @@ def build_composing_tab(catalog: Catalog, session: gr.State) -> None:
         table = gr.HTML(elem_id="matrix")
 
     inputs = [component for one in controls.values() for component in one.inputs]
-    places: dict[str, slice] = {}
-    for name, one in controls.items():
-        first = sum(len(other.inputs) for other in list(controls.values())[: len(places)])
-        places[name] = slice(first, first + len(one.inputs))
 
-    def asks(name: str, values: tuple[Any, ...]) -> list[Ask]:
-        return controls[name].asks(list(values[places[name]]))
+    def asked_of(name: str, values: tuple[Any, ...]) -> list[Ask]:
+        of = dict(zip(inputs, values, strict=True))
+        return controls[name].asks([of[component] for component in controls[name].inputs])
 
-    def describe(name: str, values: tuple[Any, ...]) -> list[str]:
+    def describe(name: str, values: tuple[Any, ...]) -> dict[Component, Any]:
         """The recipe in words and as a formula, or the reason why there is none."""
         try:
-            asked = asks(name, values)
+            asked = asked_of(name, values)
             compose(families[name], asked)
         except ValueError as error:
-            return [f"⚠️ {error}", ""]
-        return [f"**{composing.in_words(families[name], asked)}**", composing.formula(families[name], asked)]
+            return {words: f"⚠️ {error}", formula: ""}
+        family = families[name]
+        return {words: f"**{asks.in_words(family, asked)}**", formula: asks.formula(family, asked)}
 
-    buttons = [sample, stop, resume]
+    def on_sample(current: Session, name: str, num: float, seed: float, *values: Any) -> Iterator[View]:
+        yield from composing.start(current, catalog, families[name], asked_of(name, values), num, seed)
 
-    def show(views: Iterator[View]) -> Iterator[list[Any]]:
-        for item in views:
-            running = item.phase == "running"
-            yield view.updates(item) + [
-                gr.Button(interactive=True),
-                gr.Button(interactive=running),
-                gr.Button(interactive=item.phase == "stopped"),
-            ]
+    wire(buttons, view, session, on_sample, [family, num, seed, *inputs])
 
-    def on_sample(current: Session, name: str, num: float, seed: float, *values: Any) -> Iterator[list[Any]]:
-        yield from show(composing.start(current, catalog, families[name], asks(name, values), num, seed))
-
-    def on_continue(current: Session) -> Iterator[list[Any]]:
-        yield from show(handlers.resume(current))
-
-    outputs = [*view.outputs, *buttons]
-    sample.click(on_sample, [session, family, num, seed, *inputs], outputs, **RESTARTING_EVENTS)
-    resume.click(on_continue, [session], outputs, **RESTARTING_EVENTS)
-    stop.click(handlers.stop, [session], None, queue=False, show_progress="hidden")
-
-    def on_move(current: Session, name: str, *values: Any) -> list[str]:
+    def on_move(current: Session, name: str, *values: Any) -> dict[Component, Any]:
         told = describe(name, values)
-        if told[1]:
+        if told[formula]:
             try:
-                composing.follow(current, catalog, families[name], asks(name, values))
+                composing.follow(current, catalog, families[name], asked_of(name, values))
             except ValueError as error:
-                return [f"⚠️ {error}", ""]
+                return {words: f"⚠️ {error}", formula: ""}
         return told
 
     moved: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", "concurrency_limit": None}
+    move: dict[str, Any] = {
+        "fn": on_move, "inputs": [session, family, *inputs], "outputs": [words, formula], **moved,
+    }  # fmt: skip
     for component in inputs:
-        component.input(on_move, [session, family, *inputs], [words, formula], **moved)
+        component.input(**move)
 
-    def on_family(name: str, *values: Any) -> list[Any]:
+    def on_family(name: str, *values: Any) -> dict[Component, Any]:
         offered, second = _attributes(families[name]), _second(families[name])
-        return [
-            *(gr.Column(visible=other == name) for other in names),
-            gr.Dropdown(_preset_names(families[name]), value=None), gr.Dropdown(offered, value=offered[0][1]),
-            gr.Dropdown(offered, value=second), *describe(name, values),
-        ]  # fmt: skip
+        return {one.group: gr.Column(visible=other == name) for other, one in controls.items()} | {
+            preset: gr.Dropdown(_preset_names(families[name]), value=None),
+            rows: gr.Dropdown(offered, value=offered[0][1]), columns: gr.Dropdown(offered, value=second),
+        } | describe(name, values)  # fmt: skip
 
     groups = [one.group for one in controls.values()]
     family.change(on_family, [family, *inputs], [*groups, preset, rows, columns, words, formula],
                   show_progress="hidden")  # fmt: skip
 
-    def placed(name: str, own: list[Any]) -> list[Any]:
-        """Values for all inputs of which a family's own change."""
-        updates: list[Any] = [gr.skip()] * len(inputs)
-        updates[places[name]] = own
-        return updates
+    def on_preset(name: str, chosen: str | None) -> dict[Component, Any]:
+        return {} if chosen is None else controls[name].values(COMPOSITIONS[name][chosen])
 
-    def on_preset(name: str, chosen: str | None) -> list[Any]:
-        if chosen is None:
-            return placed(name, [gr.skip()] * len(controls[name].inputs))
-        return placed(name, controls[name].values(COMPOSITIONS[name][chosen]))
-
-    preset.input(on_preset, [family, preset], inputs, show_progress="hidden").then(
-        on_move, [session, family, *inputs], [words, formula], **moved
-    )
-    dice.click(handlers.new_seed, None, seed, show_progress="hidden")
+    preset.input(on_preset, [family, preset], inputs, show_progress="hidden").then(**move)
+    dice.click(new_seed, None, seed, show_progress="hidden")
 
     def on_compare(current: Session, name: str, down: str, across: str, seed: float, *values: Any) -> Iterator[Any]:
-        yield from composing.matrix(current, catalog, families[name], asks(name, values), down, across, seed)
+        yield from composing.matrix(current, catalog, families[name], asked_of(name, values), down, across, seed)
 
     compare.click(on_compare, [session, family, rows, columns, seed, *inputs], [table, told], **RESTARTING_EVENTS)
 
-    def on_drop(current: Session, path: str | None) -> list[Any]:
-        nothing = [gr.skip()] * (3 + len(inputs))
+    def on_drop(current: Session, path: str | None) -> dict[Component, Any]:
         if path is None:
-            return [gr.skip(), *nothing]
+            return {}
         try:
             found, asked, recipe, sentence = composing.read_composition(current, catalog, path)
         except ValueError as error:
             gr.Warning(html.escape(str(error), quote=False), duration=15)
-            return [None, *nothing]
+            return {dropped: None}
         gr.Info(sentence)
-        values = placed(found.name, controls[found.name].values(asked))
-        return [None, found.name, recipe.num, recipe.seed, *values]
+        values = controls[found.name].values(asked)
+        return values | {dropped: None, family: found.name, num: recipe.num, seed: recipe.seed}
 
-    dropped.upload(on_drop, [session, dropped], [dropped, family, num, seed, *inputs], show_progress="hidden").then(
-        on_move, [session, family, *inputs], [words, formula], **moved
-    )
+    dropped.upload(
+        on_drop, [session, dropped], [dropped, family, num, seed, *inputs], show_progress="hidden"
+    ).then(**move)  # fmt: skip
 
 
 def _preset_names(family: Family) -> list[str]:
@@ -243,3 +216,5 @@ def _attributes(family: Family) -> list[tuple[str, str]]:
 def _second(family: Family) -> str:
     return list(family.attributes)[min(1, len(family.attributes) - 1)]
 
+
+TAB = Tab("Compose", build_composing_tab, CSS, wanted=lambda catalog: bool(catalog.families()))

@@ -6,22 +6,27 @@ from dataclasses import astuple
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
-from app import handlers
 from app.catalog import WARM_CHAINS, Catalog
-from app.chain_view import RESTARTING_EVENTS, build_chain_view
-from app.handlers import Session, View
+from app.chain_buttons import build_buttons, wire
+from app.chain_view import build_chain_view
+from app.sampling import read_settings, start
+from app.session import Session, View, new_seed
 from app.settings import INPUTS, PRESET_NAMES, PRESETS, Controls, apply_preset, controls_of, controls_of_recipe
+from app.tab import Tab
 from ebm_core.recipe import MAX_CHAINS
 
-SHOWN_FIRST = "objects"  # of the shipped models the one whose pictures are the clearest
+SHOWN_FIRST = "cats128"  # of the shipped models the one whose pictures are the clearest
 INTRO = """An energy-based model gives every picture one number, its energy: **low
 means "this looks like what I was trained on"**.
-*Sample* starts from pure noise and takes many small steps downhill. Nothing is drawn; the noise *becomes* a picture."""
+*Sample* starts from pure noise and takes many small steps downhill. Nothing is drawn; the noise *becomes* a picture.
+The models of 128 pixels walk in a short code of the picture: meanwhile you see a preview, and when they are done the
+picture that the code stands for."""
 
 
 def build_sampling_tab(catalog: Catalog, session: gr.State) -> None:
-    """Place the tab's components and wire them to the handlers."""
+    """Place the tab's components and wire them."""
     names = catalog.names()
     first = SHOWN_FIRST if SHOWN_FIRST in names else names[0]
     own = controls_of(catalog.get(first))
@@ -32,10 +37,7 @@ def build_sampling_tab(catalog: Catalog, session: gr.State) -> None:
             preset = gr.Radio(PRESET_NAMES, value=PRESET_NAMES[0], label="Preset", elem_id="preset")
             purpose = gr.Markdown(PRESETS[0].purpose)
             num = gr.Slider(1, MAX_CHAINS, WARM_CHAINS, step=1, label="Chains", elem_id="num")
-            with gr.Row():
-                sample = gr.Button("Sample", variant="primary", min_width=90, elem_id="sample")
-                stop = gr.Button("Stop", interactive=False, min_width=90, elem_id="stop")
-                resume = gr.Button("Continue", interactive=False, min_width=90, elem_id="continue")
+            buttons = build_buttons("Sample", "sample")
             with gr.Row(equal_height=True):
                 seed = gr.Number(0, label="Seed", min_width=120, elem_id="seed")
                 dice = gr.Button("⚄ New", min_width=80, elem_id="dice")
@@ -49,48 +51,34 @@ def build_sampling_tab(catalog: Catalog, session: gr.State) -> None:
         with gr.Column(scale=3, min_width=340):
             view = build_chain_view(session)
 
-    buttons = [sample, stop, resume]
+    def on_sample(current: Session, name: str, num: float, seed: float, *values: float) -> Iterator[View]:
+        yield from start(current, catalog, name, Controls(*values), num, seed)
 
-    def show(views: Iterator[View]) -> Iterator[list[Any]]:
-        """Views as updates of the chain view and the buttons."""
-        for item in views:
-            running = item.phase == "running"
-            yield view.updates(item) + [
-                gr.Button(interactive=True),
-                gr.Button(interactive=running),
-                gr.Button(interactive=item.phase == "stopped"),
-            ]
+    wire(buttons, view, session, on_sample, [model, num, seed, *controls])
 
-    def on_sample(current: Session, model: str, num: float, seed: float, *values: float) -> Iterator[list[Any]]:
-        yield from show(_start(current, catalog, model, num, seed, values))
+    def setting(values: Controls) -> dict[Component, Any]:
+        return dict(zip(controls, astuple(values), strict=True))
 
-    def on_continue(current: Session) -> Iterator[list[Any]]:
-        yield from show(handlers.resume(current))
-
-    outputs = [*view.outputs, *buttons]
-    sample.click(on_sample, [session, model, num, seed, *controls], outputs, **RESTARTING_EVENTS)
-    resume.click(on_continue, [session], outputs, **RESTARTING_EVENTS)
-    stop.click(handlers.stop, [session], None, queue=False, show_progress="hidden")
-
-    def on_preset(model: str, name: str) -> list[Any]:
-        values, sentence = apply_preset(catalog.get(model), name)
-        return [sentence, *astuple(values)]
+    def on_preset(name: str, chosen: str) -> dict[Component, Any]:
+        values, sentence = apply_preset(catalog.get(name), chosen)
+        return {purpose: sentence} | setting(values)
 
     for trigger in (preset.input, model.input):
         trigger(on_preset, [model, preset], [purpose, *controls], show_progress="hidden")
-    dice.click(handlers.new_seed, None, seed, show_progress="hidden")
+    dice.click(new_seed, None, seed, show_progress="hidden")
     again.click(lambda current: gr.skip() if current.last_seed is None else current.last_seed, session, seed)
 
-    def on_drop(current: Session, path: str | None) -> list[Any]:
+    def on_drop(current: Session, path: str | None) -> dict[Component, Any]:
         if path is None:
-            return [gr.skip()] * (5 + len(controls))
+            return {}
         try:
-            recipe, sentence = handlers.read_settings(current, catalog, path)
+            recipe, sentence = read_settings(current, catalog, path)
         except ValueError as error:
             gr.Warning(html.escape(str(error), quote=False), duration=15)
-            return [None, *[gr.skip()] * (4 + len(controls))]
+            return {dropped: None}
         gr.Info(sentence)
-        return [None, recipe.model, recipe.num, recipe.seed, sentence, *astuple(controls_of_recipe(recipe))]
+        values = {dropped: None, model: recipe.model, num: recipe.num, seed: recipe.seed, purpose: sentence}
+        return values | setting(controls_of_recipe(recipe))
 
     dropped.upload(on_drop, [session, dropped], [dropped, model, num, seed, purpose, *controls], show_progress="hidden")
 
@@ -113,7 +101,4 @@ def _build_controls(own: Controls) -> list[Any]:
     ]  # fmt: skip
 
 
-def _start(
-    current: Session, catalog: Catalog, model: str, num: float | None, seed: float | None, values: tuple[Any, ...]
-) -> Iterator[View]:
-    yield from handlers.start(current, catalog, model, Controls(*values), num, seed)
+TAB = Tab("Sample", build_sampling_tab)

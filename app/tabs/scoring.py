@@ -4,15 +4,18 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
-from app import handlers, scoring
+from app import scoring
 from app.board import Board
 from app.catalog import Catalog
-from app.chain_view import CHAIN_EVENTS, RESTARTING_EVENTS, build_chain_view
-from app.handlers import Session, View
+from app.chain_buttons import build_buttons, wire
+from app.chain_view import build_chain_view
 from app.limits import SCORE_LIMITS
-from app.score_style import PULL, TAKE
+from app.score_style import CSS, PULL, TAKE
 from app.score_view import Shown, about, show
+from app.session import Session, View
+from app.tab import Tab
 from app.verdicts import judge_of, judges_of
 
 INTRO = """*Has the model ever seen anything like this?* It gives every picture an energy, and what that means shows
@@ -21,15 +24,17 @@ WIDTHS = ["50px", "200px", "110px", "80px", "260px", *["120px"] * 8]  # of the t
 
 
 def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:
-    """Place the tab's components and wire them to the handlers."""
+    """Place the tab's components and wire them."""
     names = catalog.names()
     first = Board()
-    first.choose(catalog.get(names[0]))
+    # A verdict needs a calibration: a model with one comes first.
+    chosen = next((name for name in names if catalog.get(name).info.calibration), names[0])
+    first.choose(catalog.get(chosen))
     empty = show(first)
     gr.Markdown(INTRO)
     with gr.Row():
         with gr.Column(scale=2, min_width=320):
-            model = gr.Dropdown(names, value=names[0], label="Model", elem_id="score-model")
+            model = gr.Dropdown(names, value=chosen, label="Model", elem_id="score-model")
             told = gr.Markdown(about(first), elem_id="score-about")
             files = gr.File(
                 label="Drop or paste pictures", file_count="multiple", height=170,
@@ -63,10 +68,7 @@ def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:
         with gr.Column(scale=2, min_width=320):
             picture = gr.Dropdown([], label="Picture", elem_id="score-picture")
             steps = gr.Slider(10, 1000, 200, step=10, label="Langevin steps", elem_id="score-steps")
-            with gr.Row():
-                pull = gr.Button("Pull it back", variant="primary", min_width=90, elem_id="score-pull")
-                stop = gr.Button("Stop", interactive=False, min_width=90, elem_id="score-stop")
-                resume = gr.Button("Continue", interactive=False, min_width=90, elem_id="score-continue")
+            buttons = build_buttons("Pull it back", "score-pull", "score-")
         with gr.Column(scale=3, min_width=340):
             view = build_chain_view(
                 session, "score-", "Pull it back", "a picture walk downhill to one that the model knows",
@@ -79,9 +81,15 @@ def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:
     }  # fmt: skip
     quick: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "trigger_mode": "multiple"}
 
-    def on_score(current: Session) -> Iterator[list[Any]]:
+    def updates(item: Shown) -> dict[Component, Any]:
+        values = {status: item.status, plot: item.plot, cards: item.cards, table: item.table, link: item.csv}
+        if item.choices is not None:
+            values[picture] = gr.Dropdown(item.choices, value=item.choices[0][1] if item.choices else None)
+        return {component: value for component, value in values.items() if value is not None}
+
+    def on_score(current: Session) -> Iterator[dict[Component, Any]]:
         for item in scoring.score(current):
-            yield _updates(item)
+            yield updates(item)
 
     def taking(take: Callable[[Board, Any], None]) -> Callable[..., None]:
         def handler(current: Session, name: str, given: Any = None) -> None:
@@ -93,17 +101,19 @@ def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:
     def on_kept(current: Session, name: str, event: gr.EventData) -> None:
         taking(scoring.take_refused)(current, name, event.kept)
 
-    def on_model(current: Session, name: str) -> list[Any]:
+    def on_model(current: Session, name: str) -> dict[Component, Any]:
         scoring.choose(current.board, catalog, name)
         judging = judge_of(current.board)
         calibrated = current.board.calibration is not None
-        offered = gr.Dropdown(_judges(current.board), value=judging.name)
-        return [about(current.board), offered, judging.purpose, gr.Slider(interactive=calibrated)]
+        return {
+            told: about(current.board), judge: gr.Dropdown(_judges(current.board), value=judging.name),
+            purpose: judging.purpose, rate: gr.Slider(interactive=calibrated),
+        }  # fmt: skip
 
-    def on_judge(current: Session, model: str, name: str, percent: float) -> list[Any]:
+    def on_judge(current: Session, model: str, name: str, percent: float) -> dict[Component, Any]:
         scoring.choose(current.board, catalog, model)
         item = scoring.judge(current, name, percent)
-        return [judge_of(current.board).purpose, *_updates(item)]
+        return {purpose: judge_of(current.board).purpose} | updates(item)
 
     events = [
         # A drop zone stays one: what was dropped shows in the table, and more may come.
@@ -121,31 +131,14 @@ def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:
             concurrency_limit=None, trigger_mode="always_last",
         )  # fmt: skip
 
-    buttons = [pull, stop, resume]
-
-    def walk(views: Iterator[View]) -> Iterator[list[Any]]:
-        for item in views:
-            running = item.phase == "running"
-            yield view.updates(item) + [
-                gr.Button(interactive=True),
-                gr.Button(interactive=running),
-                gr.Button(interactive=item.phase == "stopped"),
-            ]
-
-    def on_pull(current: Session, number: int | None, steps: float) -> Iterator[list[Any]]:
-        yield from walk(scoring.pull_back(current, number, steps))
-
-    def on_continue(current: Session) -> Iterator[list[Any]]:
-        yield from walk(handlers.resume(current))
+    def on_pull(current: Session, number: int | None, steps: float) -> Iterator[View]:
+        yield from scoring.pull_back(current, number, steps)
 
     def on_card(event: gr.EventData) -> int:
         return int(event.number)
 
-    outputs = [*view.outputs, *buttons]
-    pull.click(on_pull, [session, picture, steps], outputs, **RESTARTING_EVENTS)
-    cards.click(on_card, None, picture, **quick).then(on_pull, [session, picture, steps], outputs, **RESTARTING_EVENTS)
-    resume.click(on_continue, [session], outputs, **CHAIN_EVENTS)
-    stop.click(handlers.stop, [session], None, queue=False, show_progress="hidden")
+    pulling = wire(buttons, view, session, on_pull, [picture, steps])
+    pulling.on(cards.click(on_card, None, picture, **quick).then)
 
 
 def _judges(board: Board) -> list[tuple[str, str]]:
@@ -154,11 +147,4 @@ def _judges(board: Board) -> list[tuple[str, str]]:
     return [(judge.label, judge.name) for judge in judges if not judge.constant]
 
 
-def _updates(shown: Shown) -> list[Any]:
-    """Values for the status, the plot, the cards, the table, the link and the picture to pull back."""
-    values = [shown.status, shown.plot, shown.cards, shown.table, shown.csv]
-    updates: list[Any] = [gr.skip() if value is None else value for value in values]
-    if shown.choices is None:
-        return [*updates, gr.skip()]
-    return [*updates, gr.Dropdown(shown.choices, value=shown.choices[0][1] if shown.choices else None)]
-
+TAB = Tab("Score", build_scoring_tab, CSS)

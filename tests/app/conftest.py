@@ -1,13 +1,15 @@
 """Weights folders with tiny models, and their catalogs; pictures to score."""
 
+import threading
 from dataclasses import replace
 
 import pytest
 import torch
 
-from app import scoring
+from app import scoring, walk
 from app.catalog import Catalog
-from app.handlers import Session
+from app.compute import COMPUTE
+from app.session import Session
 from ebm_core import images
 from ebm_core.attribute import Attribute
 from ebm_core.checkpoint import ModelInfo, save_model
@@ -85,6 +87,38 @@ def session():
     session = Session()
     yield session
     session.close()
+
+
+@pytest.fixture
+def every_frame(monkeypatch):
+    """A view for each look at the walk, as if drawing took no time."""
+    monkeypatch.setattr("app.session.FRAME_INTERVAL", 0.0)
+    monkeypatch.setattr("app.session.DRAWING_SHARE", 1e9)
+    monkeypatch.setattr("app.session.PLOT_INTERVAL", 0.0)
+
+
+class Gate:
+    """Stands where the compute thread does, and lets as many steps through as a test says."""
+
+    def __init__(self):
+        self.permits = threading.Semaphore(0)
+
+    def submit(self, function, *arguments):
+        if function.__name__ == "_step":  # who moves a slider or looks at pictures needs no permit
+            self.permits.acquire()
+        return COMPUTE.submit(function, *arguments)
+
+    def let(self, num):
+        for _ in range(num):
+            self.permits.release()
+
+
+@pytest.fixture
+def gate(monkeypatch):
+    gate = Gate()
+    monkeypatch.setattr(walk, "COMPUTE", gate)
+    yield gate
+    gate.let(10_000)  # whoever still waits may end
 
 
 CENTRE = torch.randint(0, 256, (3, 8, 8), generator=torch.Generator().manual_seed(5), dtype=torch.uint8)

@@ -7,7 +7,7 @@ import gradio as gr
 import pytest
 
 from app.catalog import Catalog
-from app.handlers import Session
+from app.session import Session
 from app.settings import PRESET_NAMES, apply_preset, controls_of, controls_of_recipe, make_recipe
 from app.ui import build_ui
 from ebm_core.checkpoint import CheckpointError

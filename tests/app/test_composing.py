@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from app import composing, handlers
-from app.composing import decompose, follow, formula, in_words, levels, matrix, read_ask, write_ask
+from app import composing
+from app.asks import decompose, formula, in_words, read_ask, write_ask
+from app.composing import follow, levels, matrix
 from app.presets import COMPOSITIONS
+from app.sampling import read_settings
+from app.session import _ended
 from app.ui import build_ui
 from app.walk import Walk
 from ebm_core.composition import And, Composition, CompositionError, Or, Term
@@ -17,18 +20,13 @@ from ebm_core.family import NOT_SHARE, Ask, Family, compose
 from ebm_core.recipe import from_png
 from ebm_core.sampling import sample
 from tests.app.conftest import ATTRIBUTES, PLAN, save_attribute, save_tiny
-from tests.app.test_handlers import gate  # noqa: F401
 from tests.conftest import PIXELS
 from train.config import TrainConfig
 
 CONFIGS = Path(__file__).parents[2] / "train" / "configs"
 
 
-@pytest.fixture(autouse=True)
-def every_frame(monkeypatch):
-    monkeypatch.setattr(handlers, "FRAME_INTERVAL", 0.0)
-    monkeypatch.setattr(handlers, "DRAWING_SHARE", 1e9)
-    monkeypatch.setattr(handlers, "PLOT_INTERVAL", 0.0)
+pytestmark = pytest.mark.usefixtures("every_frame")
 
 
 @pytest.fixture
@@ -188,11 +186,11 @@ def test_each_attribute_has_a_line_of_its_own_energy(family_catalog, family, ses
     weights = {"dark": 0.5, "not ring": -0.06, "any": 0.56}
     total = [sum(weight * walk.lines[name][s] for name, weight in weights.items()) for s in steps]
     torch.testing.assert_close(torch.tensor(total), torch.stack([e.mean() for e in walk.energies]))
-    names = {trace.name for trace in handlers._ended(walk).plot.data}
+    names = {trace.name for trace in _ended(walk).plot.data}
     assert names == set(weights)
 
 
-def test_moving_a_slider_turns_the_running_walk(family_catalog, family, session, gate):  # noqa: F811
+def test_moving_a_slider_turns_the_running_walk(family_catalog, family, session, gate):
     """The chain goes on from where it is, as one that had been made of two parts."""
     views = composing.start(session, family_catalog, family, [BRIGHT], 2, 5)
     gate.let(5)
@@ -294,7 +292,7 @@ def test_a_picture_gives_its_recipe_back(family_catalog, family, session, catalo
     assert values["tiny-kind"] == ["ring", pytest.approx(0.8), "not"]
     assert "differ" not in sentence
     with pytest.raises(ValueError, match="drop it on the Compose page"):
-        handlers.read_settings(session, family_catalog, last.result.grid)
+        read_settings(session, family_catalog, last.result.grid)
     with pytest.raises(ValueError, match="by the model 'tiny-bright', which is not here; there are: alpha, beta"):
         composing.read_composition(session, catalog, last.result.grid)
     save_attribute(family_catalog.weights, "tiny-bright", ATTRIBUTES["bright"], seed=99)
@@ -302,7 +300,7 @@ def test_a_picture_gives_its_recipe_back(family_catalog, family, session, catalo
 
 
 def test_a_picture_of_one_model_belongs_to_the_sampling_page(catalog, family_catalog, session):
-    from tests.app.test_handlers import begin
+    from tests.app.test_sampling import begin
 
     save_tiny(family_catalog.weights, "alpha")
     *_, last = begin(session, catalog)

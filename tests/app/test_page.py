@@ -1,14 +1,18 @@
 """The page as a whole: a visitor's errors are sentences, and the server does not depend on how busy the machine is."""
 
 import asyncio
+import io
 import socket
 import urllib.request
 
 import gradio as gr
 import pytest
+import torch
+from PIL import Image
 
 from app import server
 from app.__main__ import main
+from app.present import encode_frame
 from app.ui import Page
 
 
@@ -76,3 +80,11 @@ def test_a_page_that_cannot_be_served_is_one_sentence(catalog, monkeypatch, caps
             error = capsys.readouterr().err
             assert error.startswith(f"error: {message}")
             assert len(error.splitlines()) == 1
+
+
+def test_frames_of_all_sizes_lie_on_each_other():
+    widths = []
+    for side in (16, 64, 128):
+        with Image.open(io.BytesIO(encode_frame(torch.zeros(12, 3, side, side)))) as image:
+            widths.append((image.width / side, image.height / side))
+    assert widths == [(4 + 5 / 16, 3 + 4 / 16)] * 3

@@ -25,7 +25,7 @@ def test_hostile_file_names_are_text_everywhere(session, calibrated):
     measured = measure(session.board.model.exact, CENTRE[None], session.board.model.space)
     scored = Scored(
         Picture(CENTRE, ("<b>note</b>", "=note")), dict.fromkeys(judges_of(session.board.model, calibration), 0.0),
-        dict.fromkeys(calibration.quantiles, 0.5), (b"a", heat_map(measured.heat[0])),
+        dict.fromkeys(calibration.quantiles, 0.5), {"a": b"a", "b": heat_map(measured.heat[0], 8)},
     )  # fmt: skip
     session.board.add([Entry(name, None, scored) for name in names])
     session.board.add([Entry("<i>", None, problem="<script>")])
@@ -88,11 +88,11 @@ def test_marks_have_labels_colours_and_stay_on_the_plot():
 def test_a_heat_map_is_bright_where_the_gradient_is():
     heat = torch.zeros(8, 8)
     heat[2, 3] = 5.0
-    with Image.open(io.BytesIO(heat_map(heat))) as image:
+    with Image.open(io.BytesIO(heat_map(heat, 8))) as image:
         assert image.size == (8, 8)
         bright = np.asarray(image.convert("L"))
     assert np.unravel_index(bright.argmax(), bright.shape) == (2, 3)
-    with Image.open(io.BytesIO(heat_map(torch.zeros(8, 8)))) as image:
+    with Image.open(io.BytesIO(heat_map(torch.zeros(8, 8), 8))) as image:
         assert np.asarray(image).max() < 20
 
 

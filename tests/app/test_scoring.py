@@ -14,11 +14,13 @@ import pytest
 import torch
 from PIL import Image
 
-from app import handlers, score_view, scoring
+from app import score_view, scoring
 from app.board import Board, Entry, Scored
 from app.catalog import Catalog, Model
 from app.examples import EXAMPLES, SAMPLE
 from app.limits import MAX_CARDS, MAX_PICTURES, PICTURES
+from app.sampling import read_settings, start
+from app.session import Session, _plot
 from app.settings import controls_of
 from app.ui import build_ui
 from app.verdicts import judges_of
@@ -218,7 +220,7 @@ def test_five_hundred_at_once_are_taken_and_what_is_above_is_told(session, calib
     assert {row["% lower"] for row in rows} == {90.0, None}
     assert last.cards.count('class="score-card') - 1 == MAX_CARDS  # one of them is the grid's
     assert f"The other {MAX_PICTURES - MAX_CARDS} pictures are in the table" in last.cards
-    assert session.board.entries[MAX_CARDS].scored.shown is None
+    assert session.board.entries[MAX_CARDS].scored.shown == {}
     session.board.clear()
     assert (session.board.entries, session.board.left_out) == ([], 0)
 
@@ -301,8 +303,8 @@ def test_the_examples_are_scored_once_and_the_sample_is_the_models_own(session, 
     assert scoring.SAMPLING in views[-2].status
     assert [row["picture"] for row in rows_of(views[-1])] == [f"example: {name}" for name in EXAMPLES]
     assert all(entry.scored for entry in session.board.entries)
-    walked = handlers.Session()
-    for _ in handlers.start(walked, calibrated, "tiny", controls_of(calibrated.get("tiny")), 1, 0):
+    walked = Session()
+    for _ in start(walked, calibrated, "tiny", controls_of(calibrated.get("tiny")), 1, 0):
         pass
     sample = next(entry for entry in session.board.entries if entry.source == SAMPLE)
     assert torch.equal(sample.scored.picture.u8, images.quantise(walked.walk.state.x[0]))
@@ -351,7 +353,7 @@ def test_the_first_energy_of_pulling_back_is_the_score_and_the_plot_has_the_held
         pass
     board = session.board
     assert float(session.walk.energies[0]) == pytest.approx(board.entries[0].scored.scores["energy"], abs=1e-5)
-    names = [trace.name for trace in handlers._plot(session.walk).data]
+    names = [trace.name for trace in _plot(session.walk).data]
     assert names[-2:] == ["unusual above", "held-out median"]
     assert session.walk.landscape.levels["unusual above"] == board.calibration.threshold("energy", 0.05)
 
@@ -380,7 +382,7 @@ def test_a_walk_from_pictures_fits_them_and_stays_one_when_it_is_steered(session
 def test_a_pulled_back_picture_is_not_claimed_to_come_from_its_seed(session, calibrated, drop):
     drop({"centre.png": png()})
     *_, last = scoring.pull_back(session, 1, 10)
-    _, sentence = handlers.read_settings(session, calibrated, last.result.grid)
+    _, sentence = read_settings(session, calibrated, last.result.grid)
     assert "began at a given picture" in sentence
 
 

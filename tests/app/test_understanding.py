@@ -3,20 +3,17 @@
 import pytest
 import torch
 
-from app import handlers, understanding
-from app.handlers import Session
+from app import understanding
+from app.sampling import start
+from app.session import Session
 from app.settings import controls_of
 from app.understanding import NAMES, distance_plot, distances, mixing_recipe, part, plunge, stop_both, watch
 from app.walk import Walk
 from ebm_core.diversity import mean_pairwise_distance
-from tests.app.test_handlers import gate  # noqa: F401
 
 
 @pytest.fixture(autouse=True)
-def every_frame(monkeypatch):
-    monkeypatch.setattr(handlers, "FRAME_INTERVAL", 0.0)
-    monkeypatch.setattr(handlers, "DRAWING_SHARE", 1e9)
-    monkeypatch.setattr(handlers, "PLOT_INTERVAL", 0.0)
+def every_look(every_frame, monkeypatch):
     monkeypatch.setattr(understanding, "FRAME_INTERVAL", 0.001)
 
 
@@ -55,12 +52,12 @@ def test_chains_of_one_start_part_with_jolts_only(pair, catalog):
 def test_the_start_is_the_models_own_picture_of_that_seed(pair, catalog):
     list(begin(pair, catalog))
     other = Session()
-    list(handlers.start(other, catalog, "alpha", controls_of(catalog.get("alpha")), 1, 7))
+    list(start(other, catalog, "alpha", controls_of(catalog.get("alpha")), 1, 7))
     assert torch.equal(pair[1].walk.frames()[0][1][:1], other.walk.frames()[-1][1])
     other.close()
 
 
-def test_views_begin_with_the_start_and_end_with_pictures_and_two_curves(pair, catalog, gate):  # noqa: F811
+def test_views_begin_with_the_start_and_end_with_pictures_and_two_curves(pair, catalog, gate):
     views = begin(pair, catalog)
     gate.let(3)
     made = next(views)
@@ -100,7 +97,7 @@ def test_stop_and_continue_is_exactly_the_uninterrupted_comparison(pair, catalog
         session.close()
 
 
-def test_a_stop_before_the_chains_part_says_so(pair, catalog, gate):  # noqa: F811
+def test_a_stop_before_the_chains_part_says_so(pair, catalog, gate):
     gate.let(3)
     views = begin(pair, catalog)
     next(views)
@@ -113,7 +110,7 @@ def test_a_stop_before_the_chains_part_says_so(pair, catalog, gate):  # noqa: F8
         next(watch(pair))
 
 
-def test_another_comparison_takes_the_place_of_the_first(pair, catalog, gate):  # noqa: F811
+def test_another_comparison_takes_the_place_of_the_first(pair, catalog, gate):
     first = begin(pair, catalog, seed=1)
     gate.let(2)
     next(first)

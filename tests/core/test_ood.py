@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -157,7 +158,22 @@ def test_batches_are_joined_in_order(rng):
     u8 = torch.randint(256, (5, 3, 8, 8), generator=rng, dtype=torch.uint8)
     parts = [measure(Quadratic(), part, PIXELS) for part in (u8[:2], u8[2:])]
     for one, other in zip(joined(parts), measure(Quadratic(), u8, PIXELS), strict=True):
-        torch.testing.assert_close(one, other)
+        torch.testing.assert_close(one, other) if one is not None else other is None
+
+
+def test_a_coded_picture_has_what_its_codec_lost(rng):
+    space = replace(pixels(3, 4), shape=(3, 2, 2), unpack=lambda u8, rng: (u8.float() + 0.5)[:, :, ::2, ::2] / 256,
+                    decode=lambda x: x.repeat_interleave(2, 2).repeat_interleave(2, 3))  # fmt: skip
+    u8 = torch.randint(256, (3, 3, 4, 4), generator=rng, dtype=torch.uint8)
+    found = measure(Quadratic(), u8, space)
+    kept = u8[:, :, ::2, ::2].repeat_interleave(2, 2).repeat_interleave(2, 3)
+    torch.testing.assert_close(found.lost, ((u8.float() - kept.float()) / 256).square().flatten(1).mean(1))
+    assert measure(Quadratic(), u8, pixels(3, 4)).lost is None
+    both = joined([found.part(0), found.part(1), found.part(2)])
+    assert torch.equal(both.lost, found.lost)
+    assert list(calibrate(found, "coded").quantiles) == [
+        "energy", "scale_0", "grad_norm", "reconstruction", "typicality", "complexity",
+    ]  # fmt: skip
 
 
 def test_one_picture_is_no_calibration():

@@ -89,3 +89,13 @@ def test_files_that_are_no_readers_are_refused_in_a_sentence(tmp_path):
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(CheckpointError, match="damaged or cut off"):
         load_reader(path)
+
+
+def test_larger_pictures_are_reduced_and_smaller_ones_refused(rng):
+    reader = Reader(ReaderConfig((Attribute("a", "binary", ("A",), ("no", "yes")),), image_size=8, width=2)).eval()
+    small = torch.rand(2, 3, 8, 8, generator=rng)
+    large = small.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    torch.testing.assert_close(reader.fitted(large), small)
+    assert reader.captions(large) == reader.captions(small)
+    with pytest.raises(ValueError, match="reads pictures of 8 pixels or more, got 4"):
+        reader.captions(large[:, :, :4, :4])

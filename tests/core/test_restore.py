@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 from app.catalog import Catalog
-from app.handlers import Session, read_settings, start
+from app.sampling import read_settings, start
+from app.session import Session
 from app.settings import controls_of_recipe
 from ebm_core import images, restore
 from ebm_core.attribute import Attribute

@@ -46,7 +46,8 @@ class Detector(NamedTuple):
     def score_names(self) -> list[str]:
         """Names of the scores that there are, in the order of ``ebm_core.ood.scores``."""
         scales = (f"scale_{i}" for i in range(len(self.net.layouts)))
-        return ["energy", *scales, "grad_norm", *(CALIBRATED if self.calibration else ())]
+        coded = ["reconstruction"] if self.space.is_coded else []
+        return ["energy", *scales, "grad_norm", *coded, *(CALIBRATED if self.calibration else ())]
 
     def measure(self, u8: Tensor) -> Measured:
         """``ebm_core.ood.measure`` of one batch, without the heat maps: a million of them fill any memory."""

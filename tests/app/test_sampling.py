@@ -1,51 +1,22 @@
-"""Every handler as a plain function or generator."""
+"""The sampling page and a session's walk, as plain functions and generators."""
 
 import io
-import threading
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
-from app import handlers, walk
-from app.compute import COMPUTE
-from app.handlers import Session, read_settings, resume, scrub, start, stop
+from app import session as sessions
+from app import walk
+from app.sampling import read_settings, start
+from app.session import Session, resume, scrub, stop
 from app.settings import Controls, controls_of, controls_of_recipe
 from ebm_core import images
 from ebm_core.recipe import MAX_SEED, from_png
 from tests.app.conftest import save_tiny
 
-
-@pytest.fixture(autouse=True)
-def every_frame(monkeypatch):
-    monkeypatch.setattr(handlers, "FRAME_INTERVAL", 0.0)
-    monkeypatch.setattr(handlers, "DRAWING_SHARE", 1e9)
-    monkeypatch.setattr(handlers, "PLOT_INTERVAL", 0.0)
-
-
-class Gate:
-    """Stands where the compute thread does, and lets as many steps through as a test says."""
-
-    def __init__(self):
-        self.permits = threading.Semaphore(0)
-
-    def submit(self, function, *arguments):
-        if function.__name__ != "_change":  # a person who moves a slider needs no permit
-            self.permits.acquire()
-        return COMPUTE.submit(function, *arguments)
-
-    def let(self, num):
-        for _ in range(num):
-            self.permits.release()
-
-
-@pytest.fixture
-def gate(monkeypatch):
-    gate = Gate()
-    monkeypatch.setattr(walk, "COMPUTE", gate)
-    yield gate
-    gate.let(10_000)  # whoever still waits may end
+pytestmark = pytest.mark.usefixtures("every_frame")
 
 
 def view_of(views, step):
@@ -288,11 +259,11 @@ def test_scrubbing_shows_recorded_frames(session, catalog):
     stop(session)  # nothing to stop: no harm
     last = list(begin(session, catalog))[-1]
     assert last.num_frames == 11
-    first, caption = scrub(session, 0)
-    assert caption == "step 0 of 10"
-    assert scrub(session, 10)[1] == "step 10 of 10"
-    assert scrub(session, 10**6)[1] == "step 10 of 10"
-    assert first != scrub(session, 10)[0]
+    first = scrub(session, 0)
+    assert first.status == "**Looking back** · step 0 of 10"
+    assert scrub(session, 10).status.endswith("step 10 of 10")
+    assert scrub(session, 10**6).status.endswith("step 10 of 10")
+    assert first.frame != scrub(session, 10).frame
 
 
 def test_recorded_frames_are_bounded_and_even(session, catalog, monkeypatch):
@@ -304,7 +275,7 @@ def test_recorded_frames_are_bounded_and_even(session, catalog, monkeypatch):
 
 
 def test_dice_stays_in_range():
-    seeds = {handlers.new_seed() for _ in range(50)}
+    seeds = {sessions.new_seed() for _ in range(50)}
     assert len(seeds) > 45
     assert all(0 <= s <= MAX_SEED for s in seeds)
 
@@ -314,8 +285,9 @@ def test_a_slow_viewer_does_not_hold_the_chain_up_and_late_frames_are_dropped(se
     first = next(views)
     assert not session.walk.wait(10)  # the walk ends while nobody asks for a frame
     rest = list(views)
-    assert [view.phase for view in rest] == ["finished", "finished"]
-    assert [view.result is None for view in rest] == [True, False]  # the end is told before the files are written
+    assert [view.phase for view in rest] == ["finished"] * 3
+    # The end is told before the files are written, and the pictures are there before the film.
+    assert [view.result and bool(view.result.film) for view in rest] == [None, False, True]
     assert all(view.plot is not None for view in rest)
     assert len(session.walk.energies) == 11
     assert io.BytesIO(first.frame).read(2) == b"\xff\xd8"
@@ -324,9 +296,9 @@ def test_a_slow_viewer_does_not_hold_the_chain_up_and_late_frames_are_dropped(se
 def test_drawing_takes_its_share_at_most(session, catalog, gate, monkeypatch):
     clock = iter(x / 100 for x in range(10**6))  # every look at the clock is 10 ms later
     pauses = []
-    monkeypatch.setattr(handlers.time, "monotonic", lambda: next(clock))
-    monkeypatch.setattr(handlers, "DRAWING_SHARE", 0.05)
-    monkeypatch.setattr(handlers, "FRAME_INTERVAL", 0.1)
+    monkeypatch.setattr(sessions.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(sessions, "DRAWING_SHARE", 0.05)
+    monkeypatch.setattr(sessions, "FRAME_INTERVAL", 0.1)
     views = begin(session, catalog)
     gate.let(1)
     next(views)

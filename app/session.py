@@ -1,4 +1,4 @@
-"""What the buttons of the sampling page do, as plain functions and generators. No Gradio here."""
+"""What one visitor has of a tab: a walk, watched, stopped and continued, and its files. No Gradio here."""
 
 import random
 import tempfile
@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from app import present
 from app.board import Board
 from app.catalog import Catalog
-from app.settings import Controls, controls_of_recipe, make_recipe
+from app.live import Live
 from app.walk import Walk
 from ebm_core import images
 from ebm_core.recipe import MAX_SEED, Recipe, to_png
@@ -22,7 +22,7 @@ FRAME_INTERVAL = 0.1  # seconds: at most ten frames a second ...
 DRAWING_SHARE = 0.05  # ... and drawing them takes no more than this share of one core from the chain
 PLOT_INTERVAL = 0.6
 MAX_FILM_FRAMES = 40  # noise compresses badly: a film of 16 chains has about two megabytes
-FILM_WIDTH = 300
+MAX_FILM_PICTURES = 256  # that must be decoded for a film, about three seconds of one core
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Result:
 
     gallery: list[tuple[str, str]]  # PNG file and caption, lowest energy first
     grid: str
-    film: str
+    film: str = ""  # "" = still to be made
 
 
 @dataclass
@@ -44,6 +44,7 @@ class View:
     plot: go.Figure | None = None
     result: Result | None = None
     num_frames: int = 0
+    smooth: bool = False  # how its pictures are to be enlarged
 
 
 @dataclass
@@ -77,25 +78,6 @@ class Session:
         self.walk = self.folder = self.viewer = self.matrix = None
 
 
-def start(session: Session, catalog: Catalog, model: str, controls: Controls, num: int, seed: int) -> Iterator[View]:
-    """Sample: a new walk from noise. Raises ValueError, in a sentence, for settings that make no chain.
-
-    Controls that are still those of a restored recipe make that very recipe: its whole plan, precision and last step.
-    """
-    loaded = catalog.get(model)
-    recipe, restored = make_recipe(loaded, controls, num, seed), session.restored
-    if restored is not None and _says(restored, model, controls, num, seed):
-        recipe = restored
-    session.begin(Walk(loaded.in_precision(recipe.precision).landscape, recipe))
-    yield from resume(session)
-
-
-def _says(recipe: Recipe, model: str, controls: Controls, num: int, seed: int) -> bool:
-    """Whether a recipe is what the controls ask for."""
-    same = (recipe.model, recipe.num, recipe.seed, recipe.composition) == (model, num, seed, None)
-    return same and controls_of_recipe(recipe) == controls
-
-
 def resume(session: Session) -> Iterator[View]:
     """Continue: exactly where the walk was stopped. Raises ValueError when there is none.
 
@@ -109,6 +91,7 @@ def resume(session: Session) -> Iterator[View]:
     started, first_step = time.monotonic(), walk.state.step if walk.state else 0
     walk.go_on()
     walk.wait_for_first()
+    live = Live(walk)
     pause, next_plot = 0.0, started + PLOT_INTERVAL  # the first frame waits for no plot
     while walk.wait(pause) and (state := walk.state):
         if session.viewer is not viewer:
@@ -117,22 +100,26 @@ def resume(session: Session) -> Iterator[View]:
         plot = None
         if now >= next_plot:
             plot = _plot(walk)
-        frame = present.encode_frame(walk.glimpse())
-        drawing = time.monotonic() - now
+        frame = live.frame(DRAWING_SHARE)
+        drawing = time.monotonic() - now - live.decoding
+        live.spent += drawing
         if plot is not None:
             next_plot = now + max(PLOT_INTERVAL, drawing / DRAWING_SHARE)
-        pause = max(FRAME_INTERVAL - drawing, drawing / DRAWING_SHARE)
+        # Where pictures must be decoded, half of the share is left for that.
+        pause = max(FRAME_INTERVAL - drawing, drawing / DRAWING_SHARE * (2 if walk.is_coded else 1))
         done = state.step - first_step
         left = (now - started) / done * (walk.recipe.plan.num_steps - state.step) if done else None
-        yield View("running", present.status(walk.recipe.plan, state, left, "Walking"), frame, plot)
+        told = present.status(walk.recipe.plan, state, left, "Walking")
+        yield View("running", told, frame, plot, smooth=walk.is_coded)
     if walk.state is None:
         if walk.error is not None:
             raise walk.error
     elif session.viewer is viewer:
         ended = _ended(walk)
-        yield ended  # at once; the files take a moment
-        result = _save(session, walk)
-        if session.viewer is viewer:
+        yield ended  # at once; the files take a moment, and the film longer
+        for result in _save(session, walk):
+            if session.viewer is not viewer:
+                return
             yield replace(ended, result=result, num_frames=len(walk.frames()))
 
 
@@ -142,28 +129,20 @@ def stop(session: Session) -> None:
         session.walk.stop()
 
 
-def scrub(session: Session, position: int) -> tuple[bytes, str]:
-    """A recorded frame of the walk, and its caption."""
+def scrub(session: Session, position: int) -> View:
+    """A recorded frame of the walk."""
     walk = session.walk
     frames = walk.frames() if walk else []
     if walk is None or not frames:
         raise ValueError("There is no walk to look through yet: press Sample first.")
     step, packed = frames[min(max(0, int(position)), len(frames) - 1)]
-    return present.encode_frame(walk.pictures_of(packed)), f"step {step} of {frames[-1][0]}"
+    told = f"**Looking back** · step {step} of {frames[-1][0]}"
+    return View("looking back", told, present.encode_frame(walk.pictures_of(packed)), smooth=walk.is_coded)
 
 
 def new_seed() -> int:
     """The dice."""
     return random.SystemRandom().randint(0, MAX_SEED)
-
-
-def read_settings(session: Session, catalog: Catalog, path: str) -> tuple[Recipe, str]:
-    """The recipe in a PNG file and a sentence about it. Raises ValueError when it cannot be used here."""
-    recipe, notes = read_recipe(catalog, path)
-    if recipe.composition is not None:
-        raise ValueError("This picture was composed of several models: drop it on the Compose page.")
-    session.restored = recipe
-    return recipe, " ".join([f"Settings restored (seed {recipe.seed}). Press Sample to make it again.", *notes])
 
 
 def read_recipe(catalog: Catalog, path: str) -> Restored:
@@ -184,6 +163,7 @@ def _ended(walk: Walk) -> View:
         status=present.status(plan, walk.state, None, told),
         frame=present.encode_frame(walk.pictures()),
         plot=_plot(walk),
+        smooth=walk.is_coded,
     )
 
 
@@ -191,11 +171,11 @@ def _plot(walk: Walk) -> go.Figure:
     return present.energy_plot(walk.energies, walk.recipe.plan.num_steps, walk.lines, walk.landscape.levels)
 
 
-def _save(session: Session, walk: Walk) -> Result | None:
-    """Write the walk's pictures and film into the session's folder."""
+def _save(session: Session, walk: Walk) -> Iterator[Result]:
+    """Write the walk's pictures, and then its film, into the session's folder."""
     assert walk.state is not None
     if session.folder is None:
-        return None
+        return
     folder = Path(session.folder.name)
     recipe = replace(walk.recipe, stopped_at=-1 if walk.finished else walk.state.step)
     stem = f"{recipe.model}-{recipe.seed}" + ("" if walk.finished else f"-step{recipe.stopped_at}")
@@ -207,8 +187,12 @@ def _save(session: Session, walk: Walk) -> Result | None:
         path.write_bytes(to_png(images.to_pil(x[index]), replace(recipe, index=index)))
         gallery.append((str(path), f"{energies[index]:.4f}" + (f" · {seen[index]}" if seen else "")))
     grid, film = folder / f"{stem}.png", folder / f"{stem}.gif"
-    frames = walk.frames()
-    shown = [*frames[: -1 : max(1, len(frames) // MAX_FILM_FRAMES)], frames[-1]]
     grid.write_bytes(to_png(present.draw_grid(x), recipe))
-    film.write_bytes(images.encode_film([present.draw_grid(walk.pictures_of(frame), FILM_WIDTH) for _, frame in shown]))
-    return Result(gallery, str(grid), str(film))
+    yield Result(gallery, str(grid))
+    frames = walk.frames()
+    most = max(8, MAX_FILM_PICTURES // len(x)) if walk.is_coded else MAX_FILM_FRAMES
+    chosen = [*frames[: -1 : max(1, len(frames) // min(most, MAX_FILM_FRAMES))], frames[-1]]
+    drawn = [present.draw_film_frame(walk.pictures_of(frame)) for _, frame in chosen]
+    if session.walk is walk:  # else its folder is gone
+        film.write_bytes(images.encode_film(drawn))
+        yield Result(gallery, str(grid), str(film))

@@ -1,0 +1,97 @@
+"""Start, stop and continue: the three buttons of whatever walks, and the one way in which all tabs wire them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from app import session
+from app.chain_view import ChainView
+from app.session import Session, View
+
+# How Gradio treats events that show a walk: four at once on all tabs together, the others wait.
+CHAIN_EVENTS: dict[str, Any] = {"show_progress": "hidden", "concurrency_id": "chains", "concurrency_limit": 4}
+# A press while a walk is on begins another one, whose view takes the place of the first.
+RESTARTING_EVENTS = CHAIN_EVENTS | {"trigger_mode": "multiple"}
+
+
+@dataclass
+class Buttons:
+    """The three of them."""
+
+    start: gr.Button
+    stop: gr.Button
+    go_on: gr.Button
+
+    @property
+    def outputs(self) -> list[Component]:
+        return [self.start, self.stop, self.go_on]
+
+    def updates(self, phase: str) -> dict[Component, Any]:
+        """Which can be pressed while a walk is "running", "stopped" or "finished"."""
+        return {
+            self.start: gr.Button(interactive=True), self.stop: gr.Button(interactive=phase == "running"),
+            self.go_on: gr.Button(interactive=phase == "stopped"),
+        }  # fmt: skip
+
+
+def build_buttons(label: str, start: str, page: str = "") -> Buttons:
+    """Place the buttons in a row; ``start`` is the id of the first, ``page`` begins those of the others."""
+    with gr.Row():
+        return Buttons(
+            gr.Button(label, variant="primary", min_width=90, elem_id=start),
+            gr.Button("Stop", interactive=False, min_width=90, elem_id=f"{page}stop"),
+            gr.Button("Continue", interactive=False, min_width=90, elem_id=f"{page}continue"),
+        )
+
+
+@dataclass
+class Wiring:
+    """An event handler that begins a walk and shows it, for triggers beside the button."""
+
+    begin: Callable[..., Iterator[dict[Component, Any]]]
+    inputs: list[Component]
+    outputs: list[Component]
+
+    def on(self, trigger: Callable[..., Any]) -> None:
+        """Let it be begun by another event too."""
+        trigger(self.begin, self.inputs, self.outputs, **RESTARTING_EVENTS)
+
+
+def wire_parts(
+    buttons: Buttons, sessions: Sequence[gr.State], begin: Callable[..., Iterator[Any]], inputs: Sequence[Component],
+    show: Callable[[Any], dict[Component, Any]], outputs: Sequence[Component], go_on: Callable[..., Iterator[Any]],
+    halt: Callable[..., None],
+) -> Wiring:  # fmt: skip
+    """Wire buttons to generators of anything that has a phase and that ``show`` makes updates of.
+
+    ``begin`` gets the sessions and the inputs, ``go_on`` and ``halt`` the sessions.
+    """
+
+    def updates(items: Iterator[Any]) -> Iterator[dict[Component, Any]]:
+        for item in items:
+            yield show(item) | buttons.updates(item.phase)
+
+    def on_begin(*values: Any) -> Iterator[dict[Component, Any]]:
+        yield from updates(begin(*values))
+
+    def on_go_on(*current: Session) -> Iterator[dict[Component, Any]]:
+        yield from updates(go_on(*current))
+
+    wiring = Wiring(on_begin, [*sessions, *inputs], [*outputs, *buttons.outputs])
+    wiring.on(buttons.start.click)
+    buttons.go_on.click(on_go_on, [*sessions], wiring.outputs, **RESTARTING_EVENTS)
+    buttons.stop.click(halt, [*sessions], None, queue=False, show_progress="hidden")
+    return wiring
+
+
+def wire(
+    buttons: Buttons, view: ChainView, current: gr.State, begin: Callable[..., Iterator[View]],
+    inputs: Sequence[Component],
+) -> Wiring:  # fmt: skip
+    """Wire the buttons of one walk; ``begin`` gets the session and the inputs."""
+    return wire_parts(
+        buttons, [current], begin, inputs, view.updates, view.outputs, session.resume, session.stop
+    )  # fmt: skip
