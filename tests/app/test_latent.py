@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from app import live, present, scoring, verdicts
-from app.live import Live
 from app.catalog import Catalog
+from app.live import Live
 from app.sampling import read_settings, start
 from app.session import Session, scrub
 from app.settings import controls_of
@@ -21,8 +21,8 @@ from ebm_core import images
 from ebm_core.checkpoint import ModelInfo, replace_calibration, save_model
 from ebm_core.diversity import mean_pairwise_distance
 from ebm_core.nets import EnergyNetwork
-from ebm_core.recipe import Recipe
 from ebm_core.ood import calibrate, measure
+from ebm_core.recipe import Recipe
 from tests.app.conftest import ATTRIBUTES, PLAN, png
 from tests.conftest import TINY
 from tests.latents import NET, save_latent, save_random_codec

@@ -1,6 +1,6 @@
 """``python -m tests.e2e.screenshots OUT [--weights weights]``: the pictures of the README, taken from the page itself.
 
-Seed 0, the model's own plan, sixteen chains: nothing is chosen. Also prints how long a person waits.
+Seed 0, the model's own plan, twelve chains: nothing is chosen. Also prints how long a person waits.
 ``--compose`` takes those of the Compose tab instead, ``--score FILE ...`` those of the Score tab, with the page's
 examples and these files.
 """
@@ -87,8 +87,8 @@ def compose(address: str, out: Path) -> None:
 def _compose(page: Any, out: Path) -> None:
     page.set_default_timeout(600_000)  # three models walk together, and the machine may be busy
     page.get_by_role("tab", name="Compose").click()
-    for family, preset in {"faces": "Young and smiling", "objects": "A cube at the left"}.items():
-        page.get_by_role("radio", name=family).check()
+    for family, preset in {"faces128": "Young and smiling", "objects": "A cube at the left"}.items():
+        page.get_by_role("radio", name=family, exact=True).check()
         page.locator("#compose-preset input").click()
         page.get_by_role("option", name=preset).click()
         page.wait_for_selector("#formula >> text=+")
@@ -98,7 +98,7 @@ def _compose(page: Any, out: Path) -> None:
         page.wait_for_selector("#compose-gallery img")
         page.wait_for_timeout(1500)
         page.screenshot(path=out / f"compose-{family}.png", full_page=True)
-    page.get_by_role("radio", name="faces").check()
+    page.get_by_role("radio", name="faces128", exact=True).check()
     page.click("#matrix-section button")
     page.click("#compare")
     page.wait_for_selector("#matrix-status >> text=/\\d+ cells/")
