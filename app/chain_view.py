@@ -13,7 +13,8 @@ CSS = """
 .chain-view { width: 100%; max-width: 640px; image-rendering: pixelated; border-radius: 8px; display: block;
   margin: auto; }
 .chain-empty { aspect-ratio: 5 / 4; max-width: 640px; margin: auto; border-radius: 8px; display: grid;
-  place-content: center; color: #6b7280; background: #f3f4f6; text-align: center; padding: 1em; }
+  place-content: center; color: var(--body-text-color-subdued);
+  background: var(--background-fill-secondary); text-align: center; padding: 1em; }
 .pixelated img { image-rendering: pixelated; }
 .smooth { image-rendering: auto !important; }
 .chain-gallery .grid-container .thumbnail-item { aspect-ratio: auto; height: auto; }

@@ -19,6 +19,9 @@ from ebm_core.sampling import SamplePlan
 GRID_WIDTH = 640  # pixels that the grid of chains is enlarged to, about
 FILM_WIDTH, MIN_FILM_SIDE = 300, 48  # of a film, and of each picture in it
 LINE_COLOURS = ("#4f46e5", "#db2777", "#059669", "#d97706", "#0891b2", "#7c3aed", "#65a30d", "#dc2626")
+# Of plots, to be read on light ground and on dark.
+INK, GRID = "#7c828d", "rgba(128,128,128,0.25)"
+LOOK = {"paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "font": {"color": INK}}
 MAX_POINTS = 160  # of a line in the energy plot
 
 
@@ -127,12 +130,12 @@ def energy_plot(
         # Names stand at the two ends in turn: levels may lie close to each other.
         text, side = ([name, ""], "top right") if number % 2 else (["", name], "top left")
         figure.add_scatter(x=[0, max(1, num_steps)], y=[height, height], mode="lines+text", name=name,
-                           text=text, textposition=side, textfont={"size": 11, "color": "#6b7280"},
+                           text=text, textposition=side, textfont={"size": 11, "color": INK},
                            line={"width": 1, "dash": "dash", "color": "#9ca3af"})
-    grid = {"gridcolor": "#e5e7eb", "zerolinecolor": "#e5e7eb"}
+    grid = {"gridcolor": GRID, "zerolinecolor": GRID}
     figure.layout = {
         "height": 230, "margin": {"l": 60, "r": 10, "t": 10, "b": 40}, "showlegend": bool(lines),
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"}, "plot_bgcolor": "white",
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"}, **LOOK,
         "xaxis": {"title": {"text": "Langevin step"}, "range": [0, max(1, num_steps)], **grid},
         "yaxis": {"title": {"text": "energy"}, **grid}, "uirevision": "keep",
     }  # fmt: skip

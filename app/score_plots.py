@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from plotly.colors import sample_colorscale, unlabel_rgb
 from torch import Tensor
 
+from app.present import GRID, INK, LOOK
 from app.verdicts import Kind
 from ebm_core import images
 from ebm_core.ood import Calibration
@@ -52,9 +53,9 @@ def score_plot(
             hovertemplate="%{y:.1%} of held-out pictures<extra></extra>",
         )  # fmt: skip
     if threshold is not None:
-        figure.add_vline(threshold, line={"color": "#6b7280", "dash": "dash", "width": 1.5})
+        figure.add_vline(threshold, line={"color": INK, "dash": "dash", "width": 1.5})
         figure.add_annotation(x=threshold, y=1, yref="paper", yanchor="bottom", text="unusual →", showarrow=False,
-                              xanchor="left", font={"size": 11, "color": "#6b7280"})
+                              xanchor="left", font={"size": 11, "color": INK})
     top = max(heights) if calibration is not None else 1.0
     num_rows = max(1, min(len(marks), MAX_LABELS))
     row = top * ROW_HEIGHT / PLOT_HEIGHT
@@ -77,10 +78,10 @@ def score_plot(
     figure.update_layout({
         "template": "none", "height": PLOT_HEIGHT + ROW_HEIGHT * num_rows + 100,
         "margin": {"l": 10, "r": 10, "t": 24, "b": 76},
-        "plot_bgcolor": "white", "bargap": 0, "showlegend": True,
+        **LOOK, "bargap": 0, "showlegend": True,
         "legend": {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"},
         "xaxis": {"title": {"text": label, "standoff": 6}, "range": [low - margin, high + margin],
-                  "gridcolor": "#e5e7eb"},
+                  "gridcolor": GRID},
         "yaxis": {"visible": False, "range": [0, 1.1 * top + row * num_rows]},
     })  # fmt: skip
     return figure

@@ -3,11 +3,12 @@
 from app.limits import PICTURES
 
 CSS = """
-.score-limits { font-size: .85em; color: #6b7280; margin: 0; }
+.score-limits { font-size: .85em; color: var(--body-text-color-subdued); margin: 0; }
 .score-cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(250px, 1fr)); gap: 12px; }
 .score-wide { grid-template-columns: repeat(auto-fill, minmax(min(100%, 340px), 1fr)); }
-.score-card { border: 1px solid #e5e7eb; border-top: 4px solid #a5b4fc; border-radius: 8px; padding: 10px;
-  background: white; display: flex; flex-direction: column; gap: 6px; min-width: 0; }
+.score-card { border: 1px solid var(--border-color-primary); border-top: 4px solid #a5b4fc; border-radius: 8px;
+  padding: 10px;
+  background: var(--block-background-fill); display: flex; flex-direction: column; gap: 6px; min-width: 0; }
 .score-card.score-unusual { border-top-color: #db2777; }
 .score-card.score-usual { border-top-color: #059669; }
 .score-card.score-low { border-top-color: #d97706; }
@@ -22,7 +23,7 @@ CSS = """
 .score-card .score-terms tr { border: none !important; }
 .score-card .score-terms :is(td, th) { padding: 1px 4px; text-align: right; font-weight: 400; border: none !important; }
 .score-card .score-terms td:first-child { text-align: left !important; }
-.score-terms th, .score-notes, .score-legend { color: #6b7280; }
+.score-terms th, .score-notes, .score-legend { color: var(--body-text-color-subdued); }
 .score-legend { font-size: .9em; margin: 0 0 8px; }
 .score-notes { font-size: .8em; overflow-wrap: anywhere; }
 .score-pull, .score-csv { border: 1px solid #c7d2fe; background: #eef2ff; color: #4338ca !important; cursor: pointer;

@@ -59,6 +59,10 @@ class Session:
     matrix: object = None  # the one generator that may fill the composing page's matrix
     board: Board = field(default_factory=Board, repr=False)  # the scoring page's pictures
 
+    def __deepcopy__(self, memo: dict[int, object]) -> "Session":
+        """A new one: a walk is nobody else's."""
+        return Session()
+
     def begin(self, walk: Walk) -> None:
         """Take up a new walk; the one before ends at its next step."""
         self._drop_walk()

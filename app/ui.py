@@ -61,27 +61,22 @@ def build_ui(catalog: Catalog) -> gr.Blocks:
                 sessions += own
         open_sessions: dict[str | None, list[Session]] = {}
 
-        def open_session(request: gr.Request) -> dict[gr.State, Session]:
-            """Sessions of its own for every tab of a browser, there before any button is pressed."""
-            current = {state: Session() for state in sessions}
-            open_sessions[request.session_hash] = list(current.values())
-            return current
+        def open_session(request: gr.Request, *current: Session) -> dict[gr.State, Session]:
+            """Notes what a browser's tab has; a button that was pressed before this ran has the same sessions."""
+            open_sessions[request.session_hash] = list(current)
+            return dict(zip(sessions, current, strict=True))
 
         def close_session(request: gr.Request) -> None:
             """Gradio itself keeps a closed tab's state for an hour; its walks and files go now."""
             for current in open_sessions.pop(request.session_hash, []):
-                _expire(current)
+                current.close()
 
-        page.load(open_session, None, sessions, show_progress="hidden")
+        page.load(open_session, sessions, sessions, show_progress="hidden")
         page.unload(close_session)
     return page
 
 
 def _new_session() -> gr.State:
     # No time to live: Gradio counts it from the opening of the page, and would end a walk in the middle of a lesson.
-    return gr.State(None, delete_callback=_expire)
-
-
-def _expire(session: Session | None) -> None:
-    if session is not None:
-        session.close()
+    # It copies the value when a browser's tab first needs it: a person may press a button before the page is loaded.
+    return gr.State(Session(), delete_callback=Session.close)

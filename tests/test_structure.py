@@ -43,6 +43,8 @@ def imported_modules(path, modules):
             # What is no module is a name of the module it is imported from.
             parts = {f"{node.module}.{alias.name}" for alias in node.names}
             names |= {part if part in modules else node.module for part in parts}
+        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            waiting += node.orelse  # the rest is only for the type checker
         elif not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
             waiting += ast.iter_child_nodes(node)
     return name, names & modules

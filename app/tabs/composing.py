@@ -27,7 +27,7 @@ CSS = """
 .matrix { border-collapse: separate; border-spacing: 6px; margin: auto; }
 .matrix th { font-weight: 500; text-align: center; padding: 2px 6px; }
 .matrix-cell { image-rendering: pixelated; height: 84px; width: auto; max-width: none; border-radius: 4px; margin: 0; }
-.attribute, .attribute > * { background: white !important; }
+.attribute, .attribute > * { background: var(--block-background-fill) !important; }
 """
 
 

@@ -232,7 +232,7 @@ def test_what_the_codec_lost_is_a_score_with_a_picture_beside(session, folder, c
     del plain["quantiles"]["reconstruction"]
     replace_calibration(path, plain)
     session.board.clear()
-    session.board.judge = "reconstruction"
+    session.board.model = None
     assert "by energy" in scored().status
     assert "reconstruction" not in verdicts.judges_of(session.board.model, session.board.calibration)
 

@@ -8,12 +8,14 @@ import urllib.request
 import gradio as gr
 import pytest
 import torch
+from gradio.state_holder import SessionState
 from PIL import Image
 
 from app import server
 from app.__main__ import main
 from app.present import encode_frame
-from app.ui import Page
+from app.session import Session
+from app.ui import Page, build_ui
 
 
 @pytest.fixture
@@ -88,3 +90,14 @@ def test_frames_of_all_sizes_lie_on_each_other():
         with Image.open(io.BytesIO(encode_frame(torch.zeros(12, 3, side, side)))) as image:
             widths.append((image.width / side, image.height / side))
     assert widths == [(4 + 5 / 16, 3 + 4 / 16)] * 3
+
+
+def test_a_person_has_sessions_before_the_page_is_loaded(catalog):
+    """A busy machine answers a button's press before it has opened the page's sessions."""
+    page = build_ui(catalog)
+    states = [block for block in page.blocks.values() if isinstance(block, gr.State)]
+    first, second = SessionState(page), SessionState(page)
+    held = [first[state._id] for state in states]
+    assert all(isinstance(one, Session) for one in held)
+    assert all(first[state._id] is one for state, one in zip(states, held, strict=True))
+    assert len({id(state[block._id]) for state in (first, second) for block in states}) == 2 * len(states)

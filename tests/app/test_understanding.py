@@ -66,7 +66,7 @@ def test_views_begin_with_the_start_and_end_with_pictures_and_two_curves(pair, c
     assert made.views[0].frame == made.views[1].frame
     gate.let(500)
     seen = list(views)
-    results = [view for item in seen for view in item.views if view is not None and view.result is not None]
+    results = [view for item in seen for view in item.views if view is not None and view.result and view.result.film]
     assert len(results) == 2
     assert all(len(view.result.gallery) == 3 for view in results)
     plot = next(item.plot for item in reversed(seen) if item.plot is not None)
