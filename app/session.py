@@ -4,7 +4,7 @@ import random
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import plotly.graph_objects as go
@@ -47,17 +47,20 @@ class View:
     smooth: bool = False  # how its pictures are to be enlarged
 
 
-@dataclass
 class Session:
-    """One browser tab: its walk and its files. Closing it stops the walk and removes both."""
+    """One browser tab: its walk and its files. Closing it stops the walk and removes both.
 
-    walk: Walk | None = None
-    last_seed: int | None = None
-    restored: Recipe | None = None  # of a dropped PNG; made as it stands while the controls say what it says
-    folder: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False)
-    viewer: object = None  # the one generator that may show the walk
-    matrix: object = None  # the one generator that may fill the composing page's matrix
-    board: Board = field(default_factory=Board, repr=False)  # the scoring page's pictures
+    No dataclass: Gradio would take it to pieces.
+    """
+
+    def __init__(self) -> None:
+        self.walk: Walk | None = None
+        self.last_seed: int | None = None
+        self.restored: Recipe | None = None  # of a dropped PNG; made as it stands while the controls say what it says
+        self.folder: tempfile.TemporaryDirectory[str] | None = None
+        self.viewer: object = None  # the one generator that may show the walk
+        self.matrix: object = None  # the one generator that may fill the composing page's matrix
+        self.board = Board()  # the scoring page's pictures
 
     def __deepcopy__(self, memo: dict[int, object]) -> "Session":
         """A new one: a walk is nobody else's."""
