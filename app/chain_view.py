@@ -17,6 +17,7 @@ CSS = """
   background: var(--background-fill-secondary); text-align: center; padding: 1em; }
 .pixelated img { image-rendering: pixelated; }
 .smooth { image-rendering: auto !important; }
+.chain-gallery, .chain-gallery * { min-height: 0; }
 .chain-gallery .grid-container .thumbnail-item { aspect-ratio: auto; height: auto; }
 .chain-gallery .grid-container .thumbnail-item img { height: auto; aspect-ratio: 1; }
 .chain-gallery .grid-container .caption-label { position: static; max-width: none; padding: 2px 4px; font-size: 11px;
@@ -55,7 +56,7 @@ class ChainView:
             last = max(1, view.num_frames - 1)
             look = ["chain-gallery"] if view.smooth else ["chain-gallery", "pixelated"]
             updates[self.scrubber] = gr.Slider(maximum=last, value=last, interactive=True)
-            updates[self.gallery] = gr.Gallery(view.result.gallery, elem_classes=look)
+            updates[self.gallery] = gr.Gallery(view.result.gallery, elem_classes=look, columns=4 if view.smooth else 6)
             updates[self.png] = gr.DownloadButton(value=view.result.grid, interactive=True)
             if view.result.film:
                 updates[self.film] = gr.DownloadButton(value=view.result.film, interactive=True)

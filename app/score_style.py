@@ -31,7 +31,6 @@ CSS = """
 .score-pull { margin-top: auto; align-self: start; font-size: .85em; }
 .score-csv { display: inline-block; }
 #score-chain-picture :is(.chain-view, .chain-empty) { max-width: 420px; }
-#score-gallery, #score-gallery * { min-height: 0; }
 #score-gallery { max-width: 240px; }
 #score-table { contain: inline-size; }
 """

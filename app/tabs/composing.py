@@ -107,7 +107,7 @@ def build_composing_tab(catalog: Catalog, session: gr.State) -> None:
                 seed = gr.Number(0, label="Seed", min_width=120, elem_id="compose-seed")
                 dice = gr.Button("⚄ New", min_width=80, elem_id="compose-dice")
             dropped = gr.File(
-                label="Restore a recipe from a saved PNG", file_types=[".png"], height=130, elem_id="compose-restore"
+                label="Restore a recipe from a saved PNG", file_types=[".png"], height=160, elem_id="compose-restore"
             )
         with gr.Column(scale=3, min_width=340):
             buttons = build_buttons("Compose", "compose", "compose-")

@@ -45,7 +45,7 @@ def build_sampling_tab(catalog: Catalog, session: gr.State) -> None:
             with gr.Accordion("All settings", open=False, elem_id="advanced"):
                 controls = _build_controls(own)
             dropped = gr.File(
-                label="Restore settings from a saved PNG", file_types=[".png"], height=130,
+                label="Restore settings from a saved PNG", file_types=[".png"], height=160,
                 elem_id="restore",
             )  # fmt: skip
         with gr.Column(scale=3, min_width=340):
