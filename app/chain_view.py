@@ -18,6 +18,10 @@ CSS = """
 .pixelated img { image-rendering: pixelated; }
 .smooth { image-rendering: auto !important; }
 .chain-gallery, .chain-gallery * { min-height: 0; }
+.chain-gallery .grid-container { grid-template-columns: repeat(var(--grid-cols), minmax(0, 1fr)) !important; }
+@media (max-width: 640px) {
+  .chain-gallery .grid-container { grid-template-columns: repeat(3, minmax(0, 1fr)) !important; }
+}
 .chain-gallery .grid-container .thumbnail-item { aspect-ratio: auto; height: auto; }
 .chain-gallery .grid-container .thumbnail-item img { height: auto; aspect-ratio: 1; }
 .chain-gallery .grid-container .caption-label { position: static; max-width: none; padding: 2px 4px; font-size: 11px;
