@@ -55,7 +55,9 @@ class Measured(NamedTuple):
 
     def part(self, index: int) -> "Measured":
         """What it says of one picture, ``B = 1``."""
-        return Measured(*(None if column is None else column[index : index + 1] for column in self))
+        own = slice(index, index + 1)
+        energy, scales, norm, heat, bits = (column[own] for column in self[:5])
+        return Measured(energy, scales, norm, heat, bits, None if self.lost is None else self.lost[own])
 
 
 def measure(energy: EnergyFn, u8: Tensor, space: Space, device: str = "cpu") -> Measured:
@@ -188,5 +190,7 @@ def calibrate(measured: Measured, data: str) -> Calibration:
 
 def joined(parts: list[Measured]) -> Measured:
     """Several batches as one."""
-    columns = zip(*parts, strict=True)
-    return Measured(*(None if column[0] is None else torch.cat(column) for column in columns))
+    columns = zip(*(part[:5] for part in parts), strict=True)
+    lost = [part.lost for part in parts if part.lost is not None]
+    energy, scales, norm, heat, bits = (torch.cat(column) for column in columns)
+    return Measured(energy, scales, norm, heat, bits, torch.cat(lost) if lost else None)
