@@ -32,9 +32,10 @@ class Buttons:
     def updates(self, phase: str) -> dict[Component, Any]:
         """Which can be pressed while a walk is "running", "stopped" or "finished"."""
         return {
-            self.start: gr.Button(interactive=True), self.stop: gr.Button(interactive=phase == "running"),
+            self.start: gr.Button(interactive=True),
+            self.stop: gr.Button(interactive=phase == "running"),
             self.go_on: gr.Button(interactive=phase == "stopped"),
-        }  # fmt: skip
+        }
 
 
 def build_buttons(label: str, start: str, page: str = "") -> Buttons:
@@ -61,10 +62,15 @@ class Wiring:
 
 
 def wire_parts(
-    buttons: Buttons, sessions: Sequence[gr.State], begin: Callable[..., Iterator[Any]], inputs: Sequence[Component],
-    show: Callable[[Any], dict[Component, Any]], outputs: Sequence[Component], go_on: Callable[..., Iterator[Any]],
+    buttons: Buttons,
+    sessions: Sequence[gr.State],
+    begin: Callable[..., Iterator[Any]],
+    inputs: Sequence[Component],
+    show: Callable[[Any], dict[Component, Any]],
+    outputs: Sequence[Component],
+    go_on: Callable[..., Iterator[Any]],
     halt: Callable[..., None],
-) -> Wiring:  # fmt: skip
+) -> Wiring:
     """Wire buttons to generators of anything that has a phase and that ``show`` makes updates of.
 
     ``begin`` gets the sessions and the inputs, ``go_on`` and ``halt`` the sessions.
@@ -88,10 +94,11 @@ def wire_parts(
 
 
 def wire(
-    buttons: Buttons, view: ChainView, current: gr.State, begin: Callable[..., Iterator[View]],
+    buttons: Buttons,
+    view: ChainView,
+    current: gr.State,
+    begin: Callable[..., Iterator[View]],
     inputs: Sequence[Component],
-) -> Wiring:  # fmt: skip
+) -> Wiring:
     """Wire the buttons of one walk; ``begin`` gets the session and the inputs."""
-    return wire_parts(
-        buttons, [current], begin, inputs, view.updates, view.outputs, session.resume, session.stop
-    )  # fmt: skip
+    return wire_parts(buttons, [current], begin, inputs, view.updates, view.outputs, session.resume, session.stop)

@@ -87,10 +87,15 @@ def build_chain_view(
     )
     gr.Markdown("Pictures by energy, lowest first. Each downloads as a PNG that remembers its settings.")
     gallery = gr.Gallery(
-        show_label=False, columns=6, height="auto", object_fit="contain", format="png",
+        show_label=False,
+        columns=6,
+        height="auto",
+        object_fit="contain",
+        format="png",
         elem_classes=["chain-gallery", "pixelated"],
-        elem_id=f"{page}gallery", interactive=False,
-    )  # fmt: skip
+        elem_id=f"{page}gallery",
+        interactive=False,
+    )
     with gr.Row():
         png = gr.DownloadButton("Grid as PNG, with its settings", interactive=False, elem_id=f"{page}download-png")
         film = gr.DownloadButton("The walk as GIF", interactive=False, elem_id=f"{page}download-film")
@@ -101,7 +106,11 @@ def build_chain_view(
         return view.updates(scrub(current, int(position)))
 
     scrubber.input(
-        show, [session, scrubber], [picture, status], show_progress="hidden", trigger_mode="always_last",
+        show,
+        [session, scrubber],
+        [picture, status],
+        show_progress="hidden",
+        trigger_mode="always_last",
         concurrency_limit=None,
-    )  # fmt: skip
+    )
     return view

@@ -129,8 +129,9 @@ def matrix(
     for number in range(num_cells):
         i, j = divmod(number, len(cells[0]))
         asked = [
-            read_ask(rows, down, [*levels(down)[i], "and"]), read_ask(columns, across, [*levels(across)[j], "and"])
-        ]  # fmt: skip
+            read_ask(rows, down, [*levels(down)[i], "and"]),
+            read_ask(columns, across, [*levels(across)[j], "and"]),
+        ]
         landscape, recipe = prepare(catalog, family, [*others, *filter(None, asked)], MATRIX_CHAINS, seed)
         walk = Walk(landscape, recipe)
         walk.go_on()
@@ -152,9 +153,7 @@ def _head(attribute: Attribute, level: Sequence[Any]) -> str:
     return f"any {attribute.name}" if asked is None else asked.words
 
 
-def read_composition(
-    session: Session, catalog: Catalog, path: str
-) -> tuple[Family, dict[str, list[Any]], Recipe, str]:
+def read_composition(session: Session, catalog: Catalog, path: str) -> tuple[Family, dict[str, list[Any]], Recipe, str]:
     """The composition in a PNG file: its family, its controls' values by model, its recipe, and a sentence about it.
 
     Raises ValueError, in a sentence, when it cannot be used here.

@@ -113,8 +113,13 @@ def energy_plot(
             values = dict(found)
             places = np.arange(0, max(values) + 1, max(1, max(values) // MAX_POINTS))
             heights = np.array([values.get(int(step), np.nan) for step in places])
-            figure.add_scatter(x=places, y=heights, name=name, mode="lines",
-                               line={"width": 2.5, "color": LINE_COLOURS[number % len(LINE_COLOURS)]})
+            figure.add_scatter(
+                x=places,
+                y=heights,
+                name=name,
+                mode="lines",
+                line={"width": 2.5, "color": LINE_COLOURS[number % len(LINE_COLOURS)]},
+            )
     elif energies:
         stride = max(1, len(energies) // MAX_POINTS)
         steps = sorted({*range(0, len(energies), stride), len(energies) - 1})
@@ -122,21 +127,42 @@ def energy_plot(
         # All chains are one line with gaps, and arrays instead of lists: drawing must not hold the chain up.
         gap = torch.full((1, table.shape[1]), torch.nan)
         chains = torch.cat([table, gap]).T.flatten().numpy()
-        figure.add_scatter(x=np.tile([*steps, np.nan], table.shape[1]), y=chains, mode="lines", hoverinfo="skip",
-                           line={"width": 1, "color": "rgba(79,70,229,0.25)"})
-        figure.add_scatter(x=np.array(steps), y=table.mean(dim=1).numpy(), mode="lines",
-                           line={"width": 3, "color": "#4f46e5"}, name="mean")
+        figure.add_scatter(
+            x=np.tile([*steps, np.nan], table.shape[1]),
+            y=chains,
+            mode="lines",
+            hoverinfo="skip",
+            line={"width": 1, "color": "rgba(79,70,229,0.25)"},
+        )
+        figure.add_scatter(
+            x=np.array(steps),
+            y=table.mean(dim=1).numpy(),
+            mode="lines",
+            line={"width": 3, "color": "#4f46e5"},
+            name="mean",
+        )
     for number, (name, height) in enumerate((levels or {}).items()):
         # Names stand at the two ends in turn: levels may lie close to each other.
         text, side = ([name, ""], "top right") if number % 2 else (["", name], "top left")
-        figure.add_scatter(x=[0, max(1, num_steps)], y=[height, height], mode="lines+text", name=name,
-                           text=text, textposition=side, textfont={"size": 11, "color": INK},
-                           line={"width": 1, "dash": "dash", "color": "#9ca3af"})
+        figure.add_scatter(
+            x=[0, max(1, num_steps)],
+            y=[height, height],
+            mode="lines+text",
+            name=name,
+            text=text,
+            textposition=side,
+            textfont={"size": 11, "color": INK},
+            line={"width": 1, "dash": "dash", "color": "#9ca3af"},
+        )
     grid = {"gridcolor": GRID, "zerolinecolor": GRID}
     figure.layout = {
-        "height": 230, "margin": {"l": 60, "r": 10, "t": 10, "b": 40}, "showlegend": bool(lines),
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"}, **LOOK,
+        "height": 230,
+        "margin": {"l": 60, "r": 10, "t": 10, "b": 40},
+        "showlegend": bool(lines),
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
+        **LOOK,
         "xaxis": {"title": {"text": "Langevin step"}, "range": [0, max(1, num_steps)], **grid},
-        "yaxis": {"title": {"text": "energy"}, **grid}, "uirevision": "keep",
-    }  # fmt: skip
+        "yaxis": {"title": {"text": "energy"}, **grid},
+        "uirevision": "keep",
+    }
     return figure

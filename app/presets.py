@@ -9,11 +9,14 @@ def _faces(family: str) -> dict[str, dict[str, list[Any]]]:
         "Young and smiling": {young: [0.6, "and"], smiling: [0.6, "and"]},
         "An old man, smiling": {young: [-0.6, "and"], female: [-0.6, "and"], smiling: [0.6, "and"]},
         "All four: young, female, smiling, wavy hair": {
-            young: [0.6, "and"], female: [0.6, "and"], smiling: [0.6, "and"], wavy: [0.6, "and"],
+            young: [0.6, "and"],
+            female: [0.6, "and"],
+            smiling: [0.6, "and"],
+            wavy: [0.6, "and"],
         },
         "Female, but not smiling": {female: [0.6, "and"], smiling: [0.6, "not"]},
         "Smiling or old": {smiling: [0.6, "or"], young: [-0.6, "or"]},
-    }  # fmt: skip
+    }
 
 
 # At a weight of 0.6 the shipped models' pictures are read as asked and whole; at 1 several of them overdo it.
@@ -23,19 +26,23 @@ COMPOSITIONS: dict[str, dict[str, dict[str, list[Any]]]] = {
     "objects": {
         "A cube at the left": {"objects-type": ["cube", 0.6, "and"], "objects-position": [-1.0, 0.0, 0.6, "and"]},
         "A big sphere at the right": {
-            "objects-type": ["sphere", 0.6, "and"], "objects-size": [1.1, 0.6, "and"],
+            "objects-type": ["sphere", 0.6, "and"],
+            "objects-size": [1.1, 0.6, "and"],
             "objects-position": [1.0, 0.0, 0.6, "and"],
         },
         "A small cylinder, far away": {
-            "objects-type": ["cylinder", 0.6, "and"], "objects-size": [0.6, 0.6, "and"],
+            "objects-type": ["cylinder", 0.6, "and"],
+            "objects-size": [0.6, 0.6, "and"],
             "objects-position": [0.0, 0.7, 0.6, "and"],
         },
         "A big monkey, turned": {
-            "objects-type": ["monkey", 0.6, "and"], "objects-size": [1.1, 0.6, "and"],
+            "objects-type": ["monkey", 0.6, "and"],
+            "objects-size": [1.1, 0.6, "and"],
             "objects-rotation": [270.0, 0.6, "and"],
         },
         "Small or at the right": {
-            "objects-size": [0.5, 0.6, "or"], "objects-position": [1.2, 0.0, 0.6, "or"],
+            "objects-size": [0.5, 0.6, "or"],
+            "objects-position": [1.2, 0.0, 0.6, "or"],
         },
     },
-}  # fmt: skip
+}

@@ -22,8 +22,11 @@ MAX_LABELS = 12
 COLOURS: dict[Kind, str] = {"usual": "#059669", "low": "#d97706", "unusual": "#db2777", "raw": "#4f46e5"}
 SYMBOLS: dict[Kind, str] = {"usual": "circle", "low": "square", "unusual": "x", "raw": "diamond"}
 NAMES: dict[Kind, str] = {
-    "usual": "not unusual", "low": "suspiciously low", "unusual": "unusual", "raw": "your pictures",
-}  # fmt: skip
+    "usual": "not unusual",
+    "low": "suspiciously low",
+    "unusual": "unusual",
+    "raw": "your pictures",
+}
 PLOT_HEIGHT, ROW_HEIGHT = 170, 15  # pixels of the histogram, and of each row of marks above it
 
 
@@ -48,14 +51,25 @@ def score_plot(
     if calibration is not None:
         edges, heights = histogram(calibration, name)
         figure.add_bar(
-            x=(edges[:-1] + edges[1:]) / 2, y=heights, width=np.diff(edges), name="held-out pictures",
+            x=(edges[:-1] + edges[1:]) / 2,
+            y=heights,
+            width=np.diff(edges),
+            name="held-out pictures",
             marker={"color": "#c7d2fe", "line_width": 0},
             hovertemplate="%{y:.1%} of held-out pictures<extra></extra>",
-        )  # fmt: skip
+        )
     if threshold is not None:
         figure.add_vline(threshold, line={"color": INK, "dash": "dash", "width": 1.5})
-        figure.add_annotation(x=threshold, y=1, yref="paper", yanchor="bottom", text="unusual →", showarrow=False,
-                              xanchor="left", font={"size": 11, "color": INK})
+        figure.add_annotation(
+            x=threshold,
+            y=1,
+            yref="paper",
+            yanchor="bottom",
+            text="unusual →",
+            showarrow=False,
+            xanchor="left",
+            font={"size": 11, "color": INK},
+        )
     top = max(heights) if calibration is not None else 1.0
     num_rows = max(1, min(len(marks), MAX_LABELS))
     row = top * ROW_HEIGHT / PLOT_HEIGHT
@@ -68,22 +82,35 @@ def score_plot(
             x=[min(max(mark.score, low), high) for _, mark in chosen],
             # One under the other in the order of the table, so that labels do not lie on each other.
             y=[1.05 * top + row * (num_rows - number % num_rows) for number, _ in chosen],
-            mode="markers+text" if len(marks) <= MAX_LABELS else "markers", text=texts,
+            mode="markers+text" if len(marks) <= MAX_LABELS else "markers",
+            text=texts,
             textposition=["middle left" if mark.score > (low + high) / 2 else "middle right" for _, mark in chosen],
-            textfont={"size": 11}, cliponaxis=False, customdata=[[mark.score] for _, mark in chosen], hovertext=texts,
-            hovertemplate="%{hovertext}: %{customdata[0]:.5g}<extra></extra>", name=NAMES[kind],
+            textfont={"size": 11},
+            cliponaxis=False,
+            customdata=[[mark.score] for _, mark in chosen],
+            hovertext=texts,
+            hovertemplate="%{hovertext}: %{customdata[0]:.5g}<extra></extra>",
+            name=NAMES[kind],
             marker={"size": 9, "color": COLOURS[kind], "symbol": SYMBOLS[kind]},
-        )  # fmt: skip
+        )
     margin = 0.03 * (high - low)
-    figure.update_layout({
-        "template": "none", "height": PLOT_HEIGHT + ROW_HEIGHT * num_rows + 100,
-        "margin": {"l": 10, "r": 10, "t": 24, "b": 76},
-        **LOOK, "bargap": 0, "showlegend": True,
-        "legend": {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"},
-        "xaxis": {"title": {"text": label, "standoff": 6}, "range": [low - margin, high + margin],
-                  "gridcolor": GRID},
-        "yaxis": {"visible": False, "range": [0, 1.1 * top + row * num_rows]},
-    })  # fmt: skip
+    figure.update_layout(
+        {
+            "template": "none",
+            "height": PLOT_HEIGHT + ROW_HEIGHT * num_rows + 100,
+            "margin": {"l": 10, "r": 10, "t": 24, "b": 76},
+            **LOOK,
+            "bargap": 0,
+            "showlegend": True,
+            "legend": {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"},
+            "xaxis": {
+                "title": {"text": label, "standoff": 6},
+                "range": [low - margin, high + margin],
+                "gridcolor": GRID,
+            },
+            "yaxis": {"visible": False, "range": [0, 1.1 * top + row * num_rows]},
+        }
+    )
     return figure
 
 

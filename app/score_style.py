@@ -35,7 +35,9 @@ CSS = """
 #score-table { contain: inline-size; }
 """
 # Pictures are pasted anywhere on the tab; files above the limit stay in the browser, so that the others still come.
-TAKE = f"const limit = {PICTURES.max_bytes};" + """
+TAKE = (
+    f"const limit = {PICTURES.max_bytes};"
+    + """
 const zone = () => element.isConnected ? document.querySelector('#score-files') : null;
 const tooLarge = files => [...files].some(file => file.size > limit);
 function hand(files) {
@@ -62,6 +64,7 @@ document.addEventListener('drop', event => {
   hand(event.dataTransfer.files);
 }, true);
 """
+)
 PULL = """
 element.addEventListener('click', event => {
   const button = event.target.closest('.score-pull');

@@ -91,8 +91,9 @@ def plot(board: Board) -> go.Figure:
     judge = judge_of(board)
     marks = [
         Mark(_label(number, entry, 22), entry.scored.scores[judge.name], verdict_of(board, entry.scored).kind)
-        for number, entry in enumerate(board.entries, 1) if entry.scored
-    ]  # fmt: skip
+        for number, entry in enumerate(board.entries, 1)
+        if entry.scored
+    ]
     return score_plot(board.calibration, judge.name, judge.label, threshold_of(board), marks)
 
 
@@ -215,5 +216,7 @@ def csv_link(board: Board) -> str:
         return ""
     assert board.model is not None
     data = base64.b64encode(csv_text(board).encode()).decode()
-    return f'<a class="score-csv" download="scores-{html.escape(board.model.name)}.csv" ' \
-           f'href="data:text/csv;charset=utf-8;base64,{data}">Download as CSV</a>'  # fmt: skip
+    return (
+        f'<a class="score-csv" download="scores-{html.escape(board.model.name)}.csv" '
+        f'href="data:text/csv;charset=utf-8;base64,{data}">Download as CSV</a>'
+    )

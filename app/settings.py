@@ -44,13 +44,25 @@ class Preset:
 
 PRESETS = [
     Preset("As trained", "The model's own plan: the pictures on its card.", {}, {}),
-    Preset("Quick look", "Half of the steps in one round; rougher, in a third of the time.",
-           {"steps": 0.5, "refinement_steps": 0.5}, {"rounds": 1}),
-    Preset("Wander", "More and stronger jolts between the walks: chains move on to other pictures.",
-           {"rounds": 3, "transition_strength": 1.5}, {}),
-    Preset("Straight downhill", "No jolts and no noise: every chain rolls into the nearest valley.",
-           {"refinement_steps": 4}, {"rounds": 0, "noise_std": 0.0, "transition_strength": 0.0}),
-]  # fmt: skip
+    Preset(
+        "Quick look",
+        "Half of the steps in one round; rougher, in a third of the time.",
+        {"steps": 0.5, "refinement_steps": 0.5},
+        {"rounds": 1},
+    ),
+    Preset(
+        "Wander",
+        "More and stronger jolts between the walks: chains move on to other pictures.",
+        {"rounds": 3, "transition_strength": 1.5},
+        {},
+    ),
+    Preset(
+        "Straight downhill",
+        "No jolts and no noise: every chain rolls into the nearest valley.",
+        {"refinement_steps": 4},
+        {"rounds": 0, "noise_std": 0.0, "transition_strength": 0.0},
+    ),
+]
 PRESET_NAMES = [preset.name for preset in PRESETS]
 
 

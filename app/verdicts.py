@@ -48,12 +48,14 @@ class Verdict:
 
 
 RECONSTRUCTION = Judge(
-    "reconstruction", "Reconstruction error",
+    "reconstruction",
+    "Reconstruction error",
     "What the model cannot see: it works on a short code of the picture, and this is the mean squared difference "
     "between the picture (pixels from 0 to 1) and what its code gives back. It is large where there is detail that "
     "the code was not made for, such as writing or noise.",
-    "are given back better by their code", low_is_odd=False,
-)  # fmt: skip
+    "are given back better by their code",
+    low_is_odd=False,
+)
 
 
 def judges_of(model: Model, calibration: Calibration | None) -> dict[str, Judge]:
@@ -62,28 +64,53 @@ def judges_of(model: Model, calibration: Calibration | None) -> dict[str, Judge]
     sizes = [c.image_size >> scale for scale in range(len(c.layouts))] if len(c.layouts) > 1 else []
     what, unit = ("the picture's code", "places") if coded else ("the picture", "pixels")
     scales = [
-        Judge(f"scale_{i}", f"Energy at {size}x{size}", "One of the terms that the energy is the sum of: what the "
-              f"model thinks of {what} at {size}x{size} {unit}.", f"have a lower energy at {size}x{size}")
+        Judge(
+            f"scale_{i}",
+            f"Energy at {size}x{size}",
+            f"One of the terms that the energy is the sum of: what the model thinks of {what} at {size}x{size} {unit}.",
+            f"have a lower energy at {size}x{size}",
+        )
         for i, size in enumerate(sizes)
-    ]  # fmt: skip
+    ]
     known = [
-        Judge("energy", "Energy", "The model's own answer: minus the log-probability, up to a constant.",
-              "have a lower energy"),
+        Judge(
+            "energy",
+            "Energy",
+            "The model's own answer: minus the log-probability, up to a constant.",
+            "have a lower energy",
+        ),
         *scales,
-        Judge("grad_norm", "Gradient norm", "How steep the energy is at the picture (“approximate mass”): training "
-              "pictures lie where it is flat.", "lie where it is flatter", low_is_odd=False),
+        Judge(
+            "grad_norm",
+            "Gradient norm",
+            "How steep the energy is at the picture (“approximate mass”): training pictures lie where it is flat.",
+            "lie where it is flatter",
+            low_is_odd=False,
+        ),
         *([RECONSTRUCTION] if coded else []),
-        Judge("typicality", "Typicality", "How far the energy is from the median of held-out pictures, on either "
-              "side: a picture can also be too likely.", "are nearer to the median energy", low_is_odd=False),
-        Judge("complexity", "Complexity-corrected energy", "The energy less what the picture's complexity, in bits "
-              "of a PNG, explains of it: a plain picture gets no discount.", "have a lower corrected energy"),
-    ]  # fmt: skip
+        Judge(
+            "typicality",
+            "Typicality",
+            "How far the energy is from the median of held-out pictures, on either "
+            "side: a picture can also be too likely.",
+            "are nearer to the median energy",
+            low_is_odd=False,
+        ),
+        Judge(
+            "complexity",
+            "Complexity-corrected energy",
+            "The energy less what the picture's complexity, in bits "
+            "of a PNG, explains of it: a plain picture gets no discount.",
+            "have a lower corrected energy",
+        ),
+    ]
     if calibration is None:
         return {judge.name: judge for judge in known if judge.name not in CALIBRATED}
     return {
         judge.name: replace(judge, constant=is_constant(calibration, judge.name))
-        for judge in known if judge.name in calibration.quantiles
-    }  # fmt: skip
+        for judge in known
+        if judge.name in calibration.quantiles
+    }
 
 
 def is_constant(calibration: Calibration, name: str) -> bool:

@@ -46,9 +46,14 @@ def live_view(model: str, device: str, repeats: int = 3) -> dict[str, Any]:
         watched.append(session.walk.seconds)
         session.close()
     return {
-        "model": model, "chains": WARM_CHAINS, "steps": recipe.plan.num_steps, "seconds_alone": min(alone),
-        "seconds_watched": min(watched), "overhead": min(watched) / min(alone) - 1, "first_frame_seconds": max(first),
-    }  # fmt: skip
+        "model": model,
+        "chains": WARM_CHAINS,
+        "steps": recipe.plan.num_steps,
+        "seconds_alone": min(alone),
+        "seconds_watched": min(watched),
+        "overhead": min(watched) / min(alone) - 1,
+        "first_frame_seconds": max(first),
+    }
 
 
 if __name__ == "__main__":

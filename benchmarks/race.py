@@ -90,9 +90,11 @@ def race(before: Side, after: Side, minutes: float) -> dict[str, Any]:
 def main() -> None:
     parser = Parser(prog="python -m benchmarks.race", description=__doc__)
     parser.add_argument(
-        "races", nargs="+", metavar="BEFORE,AFTER=TRAIN:HELDOUT[:SET]",
+        "races",
+        nargs="+",
+        metavar="BEFORE,AFTER=TRAIN:HELDOUT[:SET]",
         help="two configs, two zips, overrides of the first",
-    )  # fmt: skip
+    )
     parser.add_argument("--minutes", type=POSITIVE, default=12.0, help="of one core, for the earlier trainer")
     parser.add_argument("--out", type=Path, default=Path("benchmarks"), help="folder of race.json and race.md")
     add_allow_dirty(parser)
@@ -116,12 +118,17 @@ def main() -> None:
                     side.ask(0)
                     side.end()
                     rate = side.rate["flops"] / side.rate["step_seconds"]
-                    report["rates"].append({
-                        "config": config, "set": changes, "precision": precision, "trainer": name,
-                        "pictures_per_core_second": side.rate["batch"] / side.rate["step_seconds"],
-                        "gflop_per_picture": side.rate["flops"] / side.rate["batch"] / 1e9,
-                        "share_of_peak": rate / peaks[precision],
-                    })  # fmt: skip
+                    report["rates"].append(
+                        {
+                            "config": config,
+                            "set": changes,
+                            "precision": precision,
+                            "trainer": name,
+                            "pictures_per_core_second": side.rate["batch"] / side.rate["step_seconds"],
+                            "gflop_per_picture": side.rate["flops"] / side.rate["batch"] / 1e9,
+                            "share_of_peak": rate / peaks[precision],
+                        }
+                    )
             sides = [Side(tree, config, changes, *zips) for tree, config, changes in kinds.values()]
             title = f"{' '.join([first, *more])} before, {second} after, {Path(train).name}"
             report["races"].append({"title": title, **race(*sides, a.minutes)})
@@ -136,12 +143,16 @@ def markdown(report: dict[str, Any]) -> str:
         ("config", "precision", "trainer", "pictures a core-second", "GFLOP a picture", "of the matrix-product peak"),
         (
             (
-                " ".join([r["config"], *r["set"]]), r["precision"], r["trainer"],
-                f"{r['pictures_per_core_second']:.0f}", f"{r['gflop_per_picture']:.2f}", f"{r['share_of_peak']:.0%}",
+                " ".join([r["config"], *r["set"]]),
+                r["precision"],
+                r["trainer"],
+                f"{r['pictures_per_core_second']:.0f}",
+                f"{r['gflop_per_picture']:.2f}",
+                f"{r['share_of_peak']:.0%}",
             )
             for r in report["rates"]
         ),
-    )  # fmt: skip
+    )
     text = (
         f"# The trainer before and after\n\n```sh\n{report['command']}\n```\n\n{report['machine']}, {report['date']}; "
         f"before: commit {report['before']}, after: {report['commit']}. One thread each, time of the process.\n\n"

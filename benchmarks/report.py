@@ -51,33 +51,48 @@ def markdown(report: dict[str, Any]) -> str:
         TRAINING,
         _training(report["training"]),
         WARM_START,
-        table(
-            ("config", "iterations a second"), ((name, f"{rate:.2f}") for name, rate in report["warm_start"].items())
-        ) + "\n",
+        table(("config", "iterations a second"), ((name, f"{rate:.2f}") for name, rate in report["warm_start"].items()))
+        + "\n",
         PAGE,
         _page(report["page"]) + "\n",
-    ]  # fmt: skip
+    ]
     return "\n".join(parts)
 
 
 def sampling_table(rows: Iterable[dict[str, Any]]) -> str:
     """Rows of ``benchmarks.sampling.rows``."""
     columns = (
-        "network", "batch", "way", "precision", "ms per image and step", "images × steps a second",
-        "GFLOP", "MB moved", "of peak", "speed-up", "energy error",
-    )  # fmt: skip
+        "network",
+        "batch",
+        "way",
+        "precision",
+        "ms per image and step",
+        "images × steps a second",
+        "GFLOP",
+        "MB moved",
+        "of peak",
+        "speed-up",
+        "energy error",
+    )
     return table(
         columns,
         (
             (
-                r["network"], r["batch"], r["variant"], r["precision"], f"{r['ms_per_image_step']:.2f}",
-                f"{r['image_steps_per_second']:.0f}", f"{r['gflop_per_image_step']:.2f}",
-                f"{r['megabytes_per_image_step']:.0f}", f"{r['share_of_matmul_peak']:.0%}", f"{r['speedup']:.2f}",
+                r["network"],
+                r["batch"],
+                r["variant"],
+                r["precision"],
+                f"{r['ms_per_image_step']:.2f}",
+                f"{r['image_steps_per_second']:.0f}",
+                f"{r['gflop_per_image_step']:.2f}",
+                f"{r['megabytes_per_image_step']:.0f}",
+                f"{r['share_of_matmul_peak']:.0%}",
+                f"{r['speedup']:.2f}",
                 f"{r['energy_error']:.0e}",
             )
             for r in rows
         ),
-    )  # fmt: skip
+    )
 
 
 def _training(rows: list[dict[str, Any]]) -> str:
@@ -86,12 +101,16 @@ def _training(rows: list[dict[str, Any]]) -> str:
         columns,
         (
             (
-                r["network"], r["batch"], r["chain_steps"], f"{r['iterations_per_second']:.3f}",
-                f"{r['straightforward_iterations_per_second']:.3f}", f"{r['speedup']:.2f}",
+                r["network"],
+                r["batch"],
+                r["chain_steps"],
+                f"{r['iterations_per_second']:.3f}",
+                f"{r['straightforward_iterations_per_second']:.3f}",
+                f"{r['speedup']:.2f}",
             )
             for r in rows
         ),
-    )  # fmt: skip
+    )
     shares = table(
         ("part", *(r["network"] for r in rows)),
         ((part, *(f"{r['share'][part]:.1%}" for r in rows)) for part in rows[0]["share"]),
@@ -105,9 +124,14 @@ def _page(rows: list[dict[str, Any]]) -> str:
         columns,
         (
             (
-                r["model"], r["chains"], r["steps"], f"{r['seconds_alone']:.2f}", f"{r['seconds_watched']:.2f}",
-                f"{r['overhead']:.1%}", f"{1e3 * r['first_frame_seconds']:.0f}",
+                r["model"],
+                r["chains"],
+                r["steps"],
+                f"{r['seconds_alone']:.2f}",
+                f"{r['seconds_watched']:.2f}",
+                f"{r['overhead']:.1%}",
+                f"{1e3 * r['first_frame_seconds']:.0f}",
             )
             for r in rows
         ),
-    )  # fmt: skip
+    )

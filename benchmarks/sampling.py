@@ -53,7 +53,10 @@ def rows(
         for variant, dtype, duration, error in measured:
             per_step = duration / STEPS
             yield {
-                "network": name, "batch": batch, "variant": variant, "precision": str(dtype).removeprefix("torch."),
+                "network": name,
+                "batch": batch,
+                "variant": variant,
+                "precision": str(dtype).removeprefix("torch."),
                 "ms_per_image_step": 1e3 * per_step / batch,
                 "image_steps_per_second": batch / per_step,
                 "gflop_per_image_step": flops / batch / 1e9,
@@ -61,7 +64,7 @@ def rows(
                 "share_of_matmul_peak": flops / per_step / peaks[dtype],
                 "speedup": baseline / duration,
                 "energy_error": error,
-            }  # fmt: skip
+            }
 
 
 class _Compiled:
@@ -73,9 +76,7 @@ class _Compiled:
         return energies.sum(dim=1)
 
 
-def _variants(
-    net: EnergyNetwork, x: Tensor, device: str, compile: bool
-) -> Iterator[tuple[str, torch.dtype, EnergyFn]]:
+def _variants(net: EnergyNetwork, x: Tensor, device: str, compile: bool) -> Iterator[tuple[str, torch.dtype, EnergyFn]]:
     yield "folded", torch.float32, folded(net)
     if not device.startswith("cuda"):
         yield "folded, channels last", torch.float32, folded(net).to(memory_format=torch.channels_last)

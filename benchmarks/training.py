@@ -36,11 +36,14 @@ def compare(name: str, config: TrainConfig, images: Tensor, device: str, repeats
     measured = {part: seconds(action, device, repeats) for part, action in parts.items()}
     measured["losses and their gradients"] = max(0.0, ours - sum(measured.values()))
     return {
-        "network": name, "batch": config.icd.batch_size, "chain_steps": config.icd.steps,
+        "network": name,
+        "batch": config.icd.batch_size,
+        "chain_steps": config.icd.steps,
         "iterations_per_second": 1 / ours,
-        "straightforward_iterations_per_second": 1 / baseline, "speedup": baseline / ours,
+        "straightforward_iterations_per_second": 1 / baseline,
+        "speedup": baseline / ours,
         "share": {part: duration / ours for part, duration in measured.items()},
-    }  # fmt: skip
+    }
 
 
 def warm_start_rate(config: TrainConfig, images: Tensor, device: str, repeats: int) -> float:

@@ -180,8 +180,10 @@ def fitting(path: Path, tensors: Mapping[str, Tensor], wanted: Mapping[str, Tens
                 f"{tuple(own.shape)}"
             )
         if tensor.is_floating_point() != own.is_floating_point():
-            raise CheckpointError(f"{path}: tensor '{name}' has {tensor.dtype} numbers, weights are floating-point "
-                                  "ones; use the file from before it was converted")  # fmt: skip
+            raise CheckpointError(
+                f"{path}: tensor '{name}' has {tensor.dtype} numbers, weights are floating-point "
+                "ones; use the file from before it was converted"
+            )
         if not bool(tensor.isfinite().all()):
             raise CheckpointError(f"{path}: tensor '{name}' has values that are not finite; use another checkpoint")
     return {name: tensor.to(wanted[name].dtype) for name, tensor in tensors.items()}

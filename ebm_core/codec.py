@@ -212,8 +212,10 @@ def save_codec(path: Path, codec: Codec) -> None:
         for name, tensor in codec.state_dict().items()
     }
     metadata = {
-        "format_version": FORMAT_VERSION, "codec": to_dict(codec.config), "provenance": codec.provenance,
-    }  # fmt: skip
+        "format_version": FORMAT_VERSION,
+        "codec": to_dict(codec.config),
+        "provenance": codec.provenance,
+    }
     write_atomically(path, save(tensors, metadata={METADATA_KEY: json.dumps(metadata)}))
 
 

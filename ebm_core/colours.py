@@ -84,9 +84,13 @@ def _transform(profile: bytes, mode: str) -> tuple[ImageCms.ImageCmsTransform | 
     if wanted != mode and (mode, wanted) != ("L", "RGB"):
         raise ValueError(f"the profile is of {wanted} pixels, not of {mode}")
     transform = ImageCms.buildTransform(
-        source, ImageCms.createProfile("sRGB"), wanted, "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        source,
+        ImageCms.createProfile("sRGB"),
+        wanted,
+        "RGB",
+        ImageCms.Intent.RELATIVE_COLORIMETRIC,
         ImageCms.Flags.BLACKPOINTCOMPENSATION,
-    )  # fmt: skip
+    )
     return (None if wanted in ("L", "RGB") and _moves_nothing(transform, wanted) else transform), wanted
 
 

@@ -263,9 +263,12 @@ def _unlabelled(node: Node) -> Node:
 
 
 def _energy(
-    nodes: Sequence[Node], nets: Mapping[str, EnergyNetwork], reference: Reference | None, space: Space,
+    nodes: Sequence[Node],
+    nets: Mapping[str, EnergyNetwork],
+    reference: Reference | None,
+    space: Space,
     inside_or: bool,
-) -> EnergyFn:  # fmt: skip
+) -> EnergyFn:
     """Of one node, or of one for each picture."""
     first = nodes[0]
     if isinstance(first, Term):

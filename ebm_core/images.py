@@ -43,8 +43,11 @@ def from_pil(image: Image.Image, size: int, channels: int = 3) -> Tensor:
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     if image.size != (size, size):
-        image = image.resize((size, size), Image.Resampling.BOX if side % size == 0 else Image.Resampling.LANCZOS,
-                             box=(left, top, left + side, top + side))
+        image = image.resize(
+            (size, size),
+            Image.Resampling.BOX if side % size == 0 else Image.Resampling.LANCZOS,
+            box=(left, top, left + side, top + side),
+        )
     array = np.array(image).reshape(size, size, channels)
     return torch.from_numpy(array).permute(2, 0, 1).contiguous()
 

@@ -58,8 +58,9 @@ class Reference:
         rng = torch.Generator(x.device).manual_seed(SEED)
         wanted = {round(self.config.steps * (number + 1) / HEIGHTS) for number in range(HEIGHTS)}
         # One step more than the last that is wanted: a chain shows its points before it moves them.
-        longer = LangevinConfig(self.config.steps + 1, self.config.step_size, self.config.noise_std,
-                                self.config.noise_before_gradient)  # fmt: skip
+        longer = LangevinConfig(
+            self.config.steps + 1, self.config.step_size, self.config.noise_std, self.config.noise_before_gradient
+        )
         states = langevin_chain(self.net, x, longer, rng, self.space.keep)
         return [(x, _energy(self.net, x))] + [(s.x, s.energy) for s in states if s.step in wanted and s.step]
 

@@ -132,9 +132,12 @@ class Calibration:
             raise ValueError("the model's calibration is of other weights than it has now; calibrate it again")
         try:
             found = cls(
-                str(value["data"]), int(value["num"]), float(value["energy_median"]), float(value["bits_slope"]),
+                str(value["data"]),
+                int(value["num"]),
+                float(value["energy_median"]),
+                float(value["bits_slope"]),
                 {str(name): tuple(float(v) for v in values) for name, values in value["quantiles"].items()},
-            )  # fmt: skip
+            )
             found._check()
         except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
             what = f"it has no {error}" if isinstance(error, KeyError) else error

@@ -29,17 +29,40 @@ FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM", *HEIC)
 SUFFIXES = frozenset(end for end, format in Image.registered_extensions().items() if format in (*FORMATS, "MPO"))
 # Of pictures that are not read here: such a file is not passed over in silence.
 OTHER_SUFFIXES = {
-    ".heic", ".heif", ".hif", ".tga", ".jp2", ".j2k", ".jxl", ".psd", ".ico", ".svg", ".eps", ".exr", ".hdr", ".dng",
-    ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2",
-}  # fmt: skip
+    ".heic",
+    ".heif",
+    ".hif",
+    ".tga",
+    ".jp2",
+    ".j2k",
+    ".jxl",
+    ".psd",
+    ".ico",
+    ".svg",
+    ".eps",
+    ".exr",
+    ".hdr",
+    ".dng",
+    ".cr2",
+    ".cr3",
+    ".nef",
+    ".arw",
+    ".raf",
+    ".orf",
+    ".rw2",
+}
 HEAD = 16  # bytes that tell a format
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 OBLONG = 1.25  # longer over shorter side, above which the cut to the centre square is worth a note
 TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
-}  # fmt: skip
+}
 
 
 class PictureError(ValueError):
@@ -162,9 +185,7 @@ def _reason(data: bytes, error: Exception) -> PictureError:
     if isinstance(error, PictureError | PixelError):
         return PictureError(str(error))
     if _is_heic(data) and not HEIC:
-        return FormatError(
-            "HEIC pictures need a decoder that is not here: pip install pillow-heif, or save it as JPEG"
-        )
+        return FormatError("HEIC pictures need a decoder that is not here: pip install pillow-heif, or save it as JPEG")
     if isinstance(error, UnidentifiedImageError):
         return FormatError(
             f"this is not an image that can be read here, or its first bytes are damaged; take one of "

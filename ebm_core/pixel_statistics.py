@@ -11,9 +11,13 @@ import torch
 from torch import Tensor
 
 NAMES = (
-    "mean brightness", "spread of brightness", "mean saturation", "spread of saturation", "horizontal gradient",
+    "mean brightness",
+    "spread of brightness",
+    "mean saturation",
+    "spread of saturation",
+    "horizontal gradient",
     "vertical gradient",
-)  # fmt: skip
+)
 RIDGE = 1e-6  # of the mean variance: statistics that never vary, such as a grey set's saturation, divide by no zero
 
 

@@ -57,17 +57,17 @@ def restore(data: bytes, weights: Path, device: str, *, anywhere: bool = False) 
     precision = saved.precision if saved.precision and is_available(saved.precision, device) else own.precision
     recipe = replace(
         saved, fingerprint=own.fingerprint, precision=precision, index=-1, steered=False, from_picture=False
-    )  # fmt: skip
+    )
     differs = {
-        f"It came from another version of {'these models' if saved.composition else 'this model'}":
-            saved.fingerprint != own.fingerprint,
+        f"It came from another version of {'these models' if saved.composition else 'this model'}": saved.fingerprint
+        != own.fingerprint,
         f"It does not say in which precision it was made, here it is {precision}": not saved.precision,
-        f"It was made in {saved.precision}, which this device does not have: here it is {precision}":
-            saved.precision not in ("", precision),
+        f"It was made in {saved.precision}, which this device does not have: here it is {precision}": saved.precision
+        not in ("", precision),
         "It was made before the terms of an OR were put on one level": not saved.precision and composition.has_or,
         "It began at a given picture and this begins at noise": saved.from_picture,
         "Its sliders were moved while it ran": saved.steered,
-    }  # fmt: skip
+    }
     notes = [f"{reason}, so the result will differ." for reason, applies in differs.items() if applies]
     if saved.stopped_at >= 0:
         notes.insert(0, f"It was stopped at step {saved.stopped_at}, and stops there again.")
@@ -75,18 +75,28 @@ def restore(data: bytes, weights: Path, device: str, *, anywhere: bool = False) 
 
 
 def recipe_of(
-    composition: Composition, weights: Path, device: str, seed: int = 0, num: int = DEFAULT_CHAINS, *,
+    composition: Composition,
+    weights: Path,
+    device: str,
+    seed: int = 0,
+    num: int = DEFAULT_CHAINS,
+    *,
     anywhere: bool = True,
-) -> Recipe:  # fmt: skip
+) -> Recipe:
     """The recipe of a composition by its models' own plan. Raises ValueError as ``restore`` does."""
     files = _files(composition, weights, anywhere)
     infos = {name: read_info(path) for name, path in files.items()}
     plan, first = composition.plan(infos), composition.models()[0]
     alone = composition.root == Term(first)
     return Recipe(
-        first if alone else infos[first].family, fingerprint(*files.values()), plan, seed, num,
-        composition=None if alone else composition, precision=sampling_precision(device),
-    )  # fmt: skip
+        first if alone else infos[first].family,
+        fingerprint(*files.values()),
+        plan,
+        seed,
+        num,
+        composition=None if alone else composition,
+        precision=sampling_precision(device),
+    )
 
 
 class Scene(NamedTuple):

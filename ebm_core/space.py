@@ -85,11 +85,17 @@ def pixels(channels: int, size: int) -> Space:
     """Pictures in [0, 1] as they are; chains start from independent uniform pixels."""
     shape = (channels, size, size)
     return Space(
-        shape, shape, (0.0, 1.0),
+        shape,
+        shape,
+        (0.0, 1.0),
         noise=lambda num, rng: torch.rand(num, *shape, generator=rng, device=rng.device),
-        jolt=transition, pack_pictures=lambda u8: u8, pack=quantise, unpack=_pixels_of, decode=lambda x: x,
+        jolt=transition,
+        pack_pictures=lambda u8: u8,
+        pack=quantise,
+        unpack=_pixels_of,
+        decode=lambda x: x,
         preview=lambda x: x,
-    )  # fmt: skip
+    )
 
 
 def latent(codec: "Codec") -> Space:
@@ -105,12 +111,17 @@ def latent(codec: "Codec") -> Space:
         return torch.cat(parts) if parts else torch.zeros(0, *c.latent_shape, dtype=torch.float16, device=device)
 
     return Space(
-        c.latent_shape, (3, c.image_size, c.image_size), (-LATENT_BOUND, LATENT_BOUND),
+        c.latent_shape,
+        (3, c.image_size, c.image_size),
+        (-LATENT_BOUND, LATENT_BOUND),
         noise=lambda num, rng: torch.randn(num, *c.latent_shape, generator=rng, device=rng.device),
         jolt=lambda z, moves, rng: _coded(codec.encode, transition(_coded(codec.decode, z), moves, rng)),
-        pack_pictures=packed, pack=lambda z: z.half(), unpack=lambda half, rng: half.float(),
-        decode=lambda z: _coded(codec.decode, z), preview=lambda z: _coded(codec.preview, z),
-    )  # fmt: skip
+        pack_pictures=packed,
+        pack=lambda z: z.half(),
+        unpack=lambda half, rng: half.float(),
+        decode=lambda z: _coded(codec.decode, z),
+        preview=lambda z: _coded(codec.preview, z),
+    )
 
 
 def _pixels_of(u8: Tensor, rng: Generator | None) -> Tensor:

@@ -124,7 +124,10 @@ def draw_jitter(x: Tensor, strength: float, rng: torch.Generator) -> tuple[Tenso
 def colour_jitter(x: Tensor, factors: Tensor, order: Tensor) -> Tensor:
     """Brightness, contrast, saturation and hue by ``factors (B, 4)``, in each image's own ``order (B, 4)``."""
     operations: list[Callable[[Tensor, Tensor], Tensor]] = [
-        adjust_brightness, adjust_contrast, adjust_saturation, adjust_hue,
+        adjust_brightness,
+        adjust_contrast,
+        adjust_saturation,
+        adjust_hue,
     ]
     for place in range(4):
         results = [op(x, factors[:, i]) for i, op in enumerate(operations)]

@@ -45,18 +45,33 @@ def test_sampling_rows_are_whole(monkeypatch):
 def test_the_page_has_a_line_for_every_row(monkeypatch):
     monkeypatch.setattr("benchmarks.sampling.matmul_peak", lambda device, dtype: 1e9)
     training = {
-        "network": "tiny", "batch": 2, "chain_steps": 3, "iterations_per_second": 4.0,
-        "straightforward_iterations_per_second": 1.0, "speedup": 4.0, "share": {"draw": 0.25, "chain": 0.75},
-    }  # fmt: skip
+        "network": "tiny",
+        "batch": 2,
+        "chain_steps": 3,
+        "iterations_per_second": 4.0,
+        "straightforward_iterations_per_second": 1.0,
+        "speedup": 4.0,
+        "share": {"draw": 0.25, "chain": 0.75},
+    }
     page = {
-        "model": "tiny", "chains": 2, "steps": 9, "seconds_alone": 2.0, "seconds_watched": 2.1, "overhead": 0.05,
+        "model": "tiny",
+        "chains": 2,
+        "steps": 9,
+        "seconds_alone": 2.0,
+        "seconds_watched": 2.1,
+        "overhead": 0.05,
         "first_frame_seconds": 0.123,
-    }  # fmt: skip
+    }
     report = {
-        "command": "python -m benchmarks", "machine": "a machine", "date": "2026-11-24", "commit": "abc",
-        "sampling": list(rows("tiny", network(), (1, 2), "cpu")), "training": [training],
-        "warm_start": {"tiny": 1.5}, "page": [page],
-    }  # fmt: skip
+        "command": "python -m benchmarks",
+        "machine": "a machine",
+        "date": "2026-11-24",
+        "commit": "abc",
+        "sampling": list(rows("tiny", network(), (1, 2), "cpu")),
+        "training": [training],
+        "warm_start": {"tiny": 1.5},
+        "page": [page],
+    }
     text = markdown(report)
     assert text.count("| tiny | ") == len(report["sampling"]) + 3
     for told in ("a machine, 2026-11-24, commit abc", "| chain | 75.0% |", "| tiny | 1.50 |", "| 5.0% | 123 |"):
@@ -110,9 +125,14 @@ def test_a_race_goes_by_turns_and_gives_the_later_trainer_half_the_time():
     assert before.ended
     assert after.ended
     rate = {
-        "config": "tiny.toml", "set": [], "precision": "float32", "trainer": "after", "pictures_per_core_second": 9.6,
-        "gflop_per_picture": 0.5, "share_of_peak": 0.4,
-    }  # fmt: skip
+        "config": "tiny.toml",
+        "set": [],
+        "precision": "float32",
+        "trainer": "after",
+        "pictures_per_core_second": 9.6,
+        "gflop_per_picture": 0.5,
+        "share_of_peak": 0.4,
+    }
     about = {"command": "race", "machine": "one", "date": "today", "commit": "abc", "before": "def"}
     text = race_page({**about, "rates": [rate], "races": [{"title": "one", **result}]})
     assert "| tiny.toml | float32 | after | 10 | 0.50 | 40% |" in text

@@ -56,7 +56,7 @@ def circle(edges):
 
     def walk(name, above):
         if name in above:
-            return [*above[above.index(name):], name]
+            return [*above[above.index(name) :], name]
         if name in done:
             return []
         ways = (walk(other, [*above, name]) for other in sorted(edges.get(name, ())))
@@ -92,8 +92,12 @@ def test_only_files_replaces_files():
 
 
 def test_files_are_decoded_in_one_place():
-    users = {str(path.relative_to(ROOT)) for package in ("ebm_core", "train", "app") for path in (ROOT / package).rglob(
-        "*.py") if "Image.open(" in path.read_text()}  # fmt: skip
+    users = {
+        str(path.relative_to(ROOT))
+        for package in ("ebm_core", "train", "app")
+        for path in (ROOT / package).rglob("*.py")
+        if "Image.open(" in path.read_text()
+    }
     # Beside the decoder: settings in a PNG's text, and pictures that these two have just made themselves.
     assert users - {"ebm_core/images.py", "train/evaluate/ood_sets.py", "train/objects/blender.py"} == {
         "ebm_core/pictures.py"

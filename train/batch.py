@@ -29,9 +29,7 @@ def label_vectors(labels: Sequence[Any], attribute: Attribute, names: Sequence[s
 
     bare = [number for number, label in enumerate(labels) if label is None]
     if bare:
-        raise ValueError(
-            f"{len(bare):,} of {len(labels):,} pictures have no label, such as {name(bare[0])}; {FORM}"
-        )
+        raise ValueError(f"{len(bare):,} of {len(labels):,} pictures have no label, such as {name(bare[0])}; {FORM}")
     vectors = []
     for number, label in enumerate(labels):
         try:

@@ -74,10 +74,15 @@ def run(a: argparse.Namespace) -> None:
     dead = dead_parts(net, info, sheet[:PICTURES].to(a.device))
     options = {"compose": a.compose, "frechet": a.frechet, "ood": a.ood, "poor": a.poor, "weights": a.weights}
     command = command_of(["card", a.name], options, a.device)
-    metrics = portable({
-        "figures": figures, "trained": trained(info, now), "poor": a.poor or now.get("poor", ""),
-        "dead": dead, "card": provenance(command),
-    })  # fmt: skip
+    metrics = portable(
+        {
+            "figures": figures,
+            "trained": trained(info, now),
+            "poor": a.poor or now.get("poor", ""),
+            "dead": dead,
+            "card": provenance(command),
+        }
+    )
     write_atomically(folder / METRICS, (json.dumps(metrics, indent=1) + "\n").encode())
     size = (folder / MODEL_FILE).stat().st_size / 2**20
     num = sum(p.numel() for p in net.parameters())
@@ -139,12 +144,15 @@ def collect(info: ModelInfo, compose: Path | None, frechet: Path | None, ood: Pa
         # The rows in which something is asked begin with each attribute by itself, or on the kind that shows it.
         alone = next(row for row in report["rows"] if name in row.get("read", {}))
         figures["compose"] = {
-            "attribute": name, "asked": alone["asked"], "choice": name in report["choices"], "samples": alone["num"],
+            "attribute": name,
+            "asked": alone["asked"],
+            "choice": name in report["choices"],
+            "samples": alone["num"],
             "read": alone["read"][name],
             **{key: (alone[key] or {}).get(name) for key in ("read_where_nothing_is_asked", "read_in_real_pictures")},
             "read_on": report["read_on"],
             "provenance": report["provenance"],
-        }  # fmt: skip
+        }
     if frechet is not None:
         figures["frechet"] = json.loads(frechet.read_text())
     if ood is not None:
@@ -161,14 +169,21 @@ def write_card(
     size, family = space.picture_shape[1], info.family
     what = f"by its *{info.attribute.name}*" if info.attribute else "unconditional"
     lines = [
-        f"# {name}", "",
+        f"# {name}",
+        "",
         f"An energy of {DATA.get(family, family)}, {size}x{size}, {what}. {num / 1e6:.2f} million "
-        f"parameters, {mebibytes:.1f} MiB in float16." + _latents(info, space), "", TERMS.get(family, ""), "",
-        "![Samples, seed 0, nothing chosen](samples.png)", "",
+        f"parameters, {mebibytes:.1f} MiB in float16." + _latents(info, space),
+        "",
+        TERMS.get(family, ""),
+        "",
+        "![Samples, seed 0, nothing chosen](samples.png)",
+        "",
         f"*Uncurated: seed 0, the model's own plan ({info.plan.num_steps} Langevin steps)."
         + (f" Rows, from the same noise: {'; '.join(rows)}.*" if rows else "*"),
-        "", "## Figures", "",
-    ]  # fmt: skip
+        "",
+        "## Figures",
+        "",
+    ]
     figures = metrics["figures"]
     if "compose" in figures:
         f = figures["compose"]
@@ -176,26 +191,37 @@ def write_card(
         lines += [
             f"A classifier trained on real pictures alone reads {f['samples']} samples, each asked for one value "
             f"(*{f['asked']}*). Each value that is asked for counts alike, and all rows are asked the same. "
-            + saying(f["read_on"]), "",
-            table(("", unit), (
-                ("**samples of this model**", f"**{f['read']:.3f}**"),
-                ("samples where nothing was asked", _number(f["read_where_nothing_is_asked"])),
-                ("real pictures that have it", _number(f["read_in_real_pictures"])),
-            )), "",
-        ]  # fmt: skip
+            + saying(f["read_on"]),
+            "",
+            table(
+                ("", unit),
+                (
+                    ("**samples of this model**", f"**{f['read']:.3f}**"),
+                    ("samples where nothing was asked", _number(f["read_where_nothing_is_asked"])),
+                    ("real pictures that have it", _number(f["read_in_real_pictures"])),
+                ),
+            ),
+            "",
+        ]
     if "frechet" in figures:
         f = figures["frechet"]
         lines += [
-            saying(f["read_on"]), "",
-            table((f"{f['num_samples']} pictures against {f['num_test']} {f['read_on']['kind']} images", FRECHET), (
-                ("floor: training images", f"{f['floor_train_against_test']:.1f}"),
-                ("**this model**", f"**{f['distance']:.1f}**"),
-                ("ceiling: noise", f"{f['ceiling_noise_against_test']:.1f}"),
-            )), "",
+            saying(f["read_on"]),
+            "",
+            table(
+                (f"{f['num_samples']} pictures against {f['num_test']} {f['read_on']['kind']} images", FRECHET),
+                (
+                    ("floor: training images", f"{f['floor_train_against_test']:.1f}"),
+                    ("**this model**", f"**{f['distance']:.1f}**"),
+                    ("ceiling: noise", f"{f['ceiling_noise_against_test']:.1f}"),
+                ),
+            ),
+            "",
             f"On {f['features']} features at 128x128 pixels, so **not** an FID. The median squared error to the "
             f"nearest training image is {f['nearest_training_image_mse']['samples_median']:.5f} for samples and "
-            f"{f['nearest_training_image_mse']['test_median']:.5f} for test images: no copies.", "",
-        ]  # fmt: skip
+            f"{f['nearest_training_image_mse']['test_median']:.5f} for test images: no copies.",
+            "",
+        ]
     if "ood" in figures:
         names = figures["ood"]["scores"]
         home = figures["ood"]["in_distribution"]["title"]
@@ -205,24 +231,38 @@ def write_card(
             values = [f"{detection[name]['auroc']:.2f}" for name in names] if detection else ["not run"] * len(names)
             rows_of_sets.append((row["title"], *values, row["paper_auroc"] or ""))
         lines += [
-            f"AUROC of each score, {home} against other sets (0.5 is chance):", "",
-            table(("set", *names, "the paper's, by energy"), rows_of_sets), "",
-        ]  # fmt: skip
+            f"AUROC of each score, {home} against other sets (0.5 is chance):",
+            "",
+            table(("set", *names, "the paper's, by energy"), rows_of_sets),
+            "",
+        ]
         if PIXELS in names:
             lines += [f"*{PIXELS}* is no model: six plain statistics of a picture, which the others should beat.", ""]
     p = info.provenance
     if tuning := p.get("tuning"):
         lines += [
             f"How far it walks was chosen on `{tuning['file']}`, by the Fréchet distance of {tuning['num']} samples: "
-            f"*{tuning['chosen']}*.", "",
-            table(("plan", FRECHET), ((row["name"], f"{row['distance']:.1f}") for row in tuning["plans"])), "",
-        ]  # fmt: skip
+            f"*{tuning['chosen']}*.",
+            "",
+            table(("plan", FRECHET), ((row["name"], f"{row['distance']:.1f}") for row in tuning["plans"])),
+            "",
+        ]
     lines += [
-        "`metrics.json` has all figures with their commands, commits, machines and dates.", "",
-        "## How it was trained", "", *([objective(p), ""] if objective(p) else []), metrics["trained"], "",
-        f"Exported {p.get('date')}, commit {p.get('commit')}. The whole configuration is in the file's metadata.", "",
-        "## What is poor", "", *([f"T{metrics['dead'][1:]}.", ""] if metrics["dead"] else []), metrics["poor"], "",
-    ]  # fmt: skip
+        "`metrics.json` has all figures with their commands, commits, machines and dates.",
+        "",
+        "## How it was trained",
+        "",
+        *([objective(p), ""] if objective(p) else []),
+        metrics["trained"],
+        "",
+        f"Exported {p.get('date')}, commit {p.get('commit')}. The whole configuration is in the file's metadata.",
+        "",
+        "## What is poor",
+        "",
+        *([f"T{metrics['dead'][1:]}.", ""] if metrics["dead"] else []),
+        metrics["poor"],
+        "",
+    ]
     return "\n".join(lines)
 
 

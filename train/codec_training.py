@@ -144,9 +144,12 @@ class CodecTrainer:
 
     def state_dict(self) -> dict[str, Any]:
         return {
-            "net": self.net.state_dict(), "ema": self.ema.state_dict(), "optimiser": self.optimiser.state_dict(),
-            "iteration": self.iteration, "rng": self.rng.get_state(),
-        }  # fmt: skip
+            "net": self.net.state_dict(),
+            "ema": self.ema.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "iteration": self.iteration,
+            "rng": self.rng.get_state(),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Raises ValueError, KeyError or RuntimeError for the state of another config."""
@@ -164,9 +167,16 @@ def _moment_loss(z: Tensor) -> Tensor:
 
 
 def fit_codec(
-    config: CodecRun, u8: Tensor, latents: Tensor | None, run: Path, *, resume: bool, minutes: float | None,
-    device: str, stop: Event | None = None,
-) -> CodecTrainer:  # fmt: skip
+    config: CodecRun,
+    u8: Tensor,
+    latents: Tensor | None,
+    run: Path,
+    *,
+    resume: bool,
+    minutes: float | None,
+    device: str,
+    stop: Event | None = None,
+) -> CodecTrainer:
     """Train until the config's iterations or ``minutes`` are over or ``stop`` is set; each leaves a checkpoint."""
     trainer = CodecTrainer(config, u8, latents, device)
     if resume:
@@ -209,8 +219,11 @@ def write_codec(trainer: CodecTrainer, path: Path) -> Path:
     config["data"]["path"] = ",".join(Path(path.strip()).name for path in trainer.config.data.path.split(","))
     config["teacher"] = "TAESD's FLUX.2 variant (madebyollin, MIT)" if trainer.latents is not None else ""
     codec.provenance = {
-        "iteration": trainer.iteration, "config": config, "date": datetime.date.today().isoformat(),
-        "commit": commit(), "machine": machine(),
-    }  # fmt: skip
+        "iteration": trainer.iteration,
+        "config": config,
+        "date": datetime.date.today().isoformat(),
+        "commit": commit(),
+        "machine": machine(),
+    }
     save_codec(path, codec)
     return path

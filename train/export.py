@@ -58,8 +58,12 @@ def export_run(run: Path, path: Path, average: str | None = None) -> Path:
         "config": to_dict(config),
     }
     info = ModelInfo(
-        config.net, config.plan, portable(provenance), family=config.family, attribute=config.attribute,
+        config.net,
+        config.plan,
+        portable(provenance),
+        family=config.family,
+        attribute=config.attribute,
         space=config.space,
-    )  # fmt: skip
+    )
     save_model(path, averaged, info)
     return path

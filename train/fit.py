@@ -52,9 +52,18 @@ def run(a: argparse.Namespace) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     trainer = fit(
-        config, data.images, a.out, resume=a.resume, minutes=a.minutes, device=device, fill=a.fill,
-        processes=processes, stop=stop, labels=labels, space=space,
-    )  # fmt: skip
+        config,
+        data.images,
+        a.out,
+        resume=a.resume,
+        minutes=a.minutes,
+        device=device,
+        fill=a.fill,
+        processes=processes,
+        stop=stop,
+        labels=labels,
+        space=space,
+    )
     if processes.is_first:
         end = "" if a.fill else f" of {config.iterations}"
         print(f"{a.out}: saved at iteration {trainer.iteration}{end}", file=sys.stderr)

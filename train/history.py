@@ -135,15 +135,33 @@ def describe_training(parts: list[Part]) -> str:
     """The parts in Markdown, with their sums."""
     head = ["run", "iterations", "of them ICD", "pictures", "core-hours", "hours", "machine", "commit", "date"]
     rows = [
-        [part.run, f"{part.iterations:,}", f"{part.contrastive:,}", _number(part.pictures, ","),
-         _number(part.core_hours, ".2f"), _number(part.hours, ".2f"),
-         part.machine + (f", {part.processes} processes" if part.processes > 1 else ""), part.commit, part.date]
+        [
+            part.run,
+            f"{part.iterations:,}",
+            f"{part.contrastive:,}",
+            _number(part.pictures, ","),
+            _number(part.core_hours, ".2f"),
+            _number(part.hours, ".2f"),
+            part.machine + (f", {part.processes} processes" if part.processes > 1 else ""),
+            part.commit,
+            part.date,
+        ]
         for part in parts
-    ]  # fmt: skip
+    ]
     if len(parts) > 1:
-        rows.append(["**all**", f"{_sum(parts, 'iterations'):,}", f"{_sum(parts, 'contrastive'):,}",
-                     _number(_sum(parts, "pictures"), ","), _number(_sum(parts, "core_hours"), ".2f"),
-                     _number(_sum(parts, "hours"), ".2f"), "", "", ""])  # fmt: skip
+        rows.append(
+            [
+                "**all**",
+                f"{_sum(parts, 'iterations'):,}",
+                f"{_sum(parts, 'contrastive'):,}",
+                _number(_sum(parts, "pictures"), ","),
+                _number(_sum(parts, "core_hours"), ".2f"),
+                _number(_sum(parts, "hours"), ".2f"),
+                "",
+                "",
+                "",
+            ]
+        )
     return table(head, rows)
 
 

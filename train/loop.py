@@ -24,8 +24,17 @@ ENDLESS = 10**9  # iterations
 
 
 def fit(
-    config: TrainConfig, data: Tensor, run: Path, *, resume: bool, minutes: float | None, device: str,
-    fill: bool = False, processes: Processes = ALONE, stop: Event | None = None, labels: Tensor | None = None,
+    config: TrainConfig,
+    data: Tensor,
+    run: Path,
+    *,
+    resume: bool,
+    minutes: float | None,
+    device: str,
+    fill: bool = False,
+    processes: Processes = ALONE,
+    stop: Event | None = None,
+    labels: Tensor | None = None,
     space: Space | None = None,
 ) -> Trainer:
     """Train until the config's iterations or ``minutes`` are over or ``stop`` is set; each leaves a checkpoint.

@@ -32,8 +32,12 @@ class DirtyTreeError(ValueError):
 
 def provenance(command: str) -> dict[str, Any]:
     """A dictionary that goes into reports as it is; ``command`` is the one that makes the report again."""
-    return {"command": portable(command), "date": datetime.date.today().isoformat(), "commit": commit(),
-            "machine": machine()}  # fmt: skip
+    return {
+        "command": portable(command),
+        "date": datetime.date.today().isoformat(),
+        "commit": commit(),
+        "machine": machine(),
+    }
 
 
 def add_allow_dirty(parser: argparse.ArgumentParser) -> None:
@@ -63,9 +67,7 @@ def parse_publishing(parser: argparse.ArgumentParser) -> argparse.Namespace:
     return arguments
 
 
-def command_of(
-    words: Sequence[str], options: dict[str, Any], device: str | None = None, module: str = "train"
-) -> str:
+def command_of(words: Sequence[str], options: dict[str, Any], device: str | None = None, module: str = "train") -> str:
     """The command of the trainer, or of a module, with these words and options, as it is typed on any machine.
 
     Left out are options that are None or False, the shipped weights folder and the machine's own device; a list gives

@@ -58,14 +58,25 @@ def run(a: argparse.Namespace) -> None:
     reader = fit_reader(x, y, config, a.epochs, a.seed, a.device)
     figures = held_out(reader, x_test, y_test, a.device)
     options = {
-        "train": a.train, "test": a.test, "epochs": a.epochs, "width": a.width, "size": a.size, "seed": a.seed,
-        "weights": a.weights, "force": a.force,
-    }  # fmt: skip
+        "train": a.train,
+        "test": a.test,
+        "epochs": a.epochs,
+        "width": a.width,
+        "size": a.size,
+        "seed": a.seed,
+        "weights": a.weights,
+        "force": a.force,
+    }
     origin: dict[str, Any] = {
-        "train": Path(a.train).name, "test": Path(a.test).name, "num_train": len(x), "num_test": len(x_test),
-        "epochs": a.epochs, "seed": a.seed, "seconds": round(time.monotonic() - started),
+        "train": Path(a.train).name,
+        "test": Path(a.test).name,
+        "num_train": len(x),
+        "num_test": len(x_test),
+        "epochs": a.epochs,
+        "seed": a.seed,
+        "seconds": round(time.monotonic() - started),
         **provenance(command_of(["reader", a.family], options, a.device)),
-    }  # fmt: skip
+    }
     reader.config = replace(config, held_out=figures, provenance=origin)
     save_reader(path, reader)
     print("\n".join(f"{name}: {value:.4f}" for name, value in figures.items()))

@@ -42,18 +42,29 @@ class StepOutput(NamedTuple):
 
 
 def matching_step(
-    net: EnergyNetwork, data: Batch, config: TrainConfig, rng: torch.Generator, space: Space,
+    net: EnergyNetwork,
+    data: Batch,
+    config: TrainConfig,
+    rng: torch.Generator,
+    space: Space,
     energy_of: EnergyOf | None = None,
-) -> StepOutput:  # fmt: skip
+) -> StepOutput:
     """The warm start's step; ``energy_of`` gives for labels the energy of ``net`` in a faster form, if there is one."""
     terms = matching_terms(net, data, config, rng, space, energy_of or partial(conditioned, net))
     return StepOutput(terms, {name: term.detach() for name, term in terms.items()})
 
 
 def icd_step(
-    net: EnergyNetwork, chain_energy: EnergyOf, pos: Batch, match: Batch,
-    buffer: ReplayBuffer, config: TrainConfig, rng: torch.Generator, space: Space, energy_of: EnergyOf | None = None,
-) -> StepOutput:  # fmt: skip
+    net: EnergyNetwork,
+    chain_energy: EnergyOf,
+    pos: Batch,
+    match: Batch,
+    buffer: ReplayBuffer,
+    config: TrainConfig,
+    rng: torch.Generator,
+    space: Space,
+    energy_of: EnergyOf | None = None,
+) -> StepOutput:
     """Algorithm 1: chains from the replay buffer, then L_CD + L_opt + L_ent + penalty (+ a share of matching).
 
     ``chain_energy`` gives for labels the energy of ``net`` in its fastest form, which makes all Langevin steps but
@@ -100,9 +111,7 @@ def icd_step(
     return StepOutput(terms, figures)
 
 
-def chain_starts(
-    buffer: ReplayBuffer, data: Batch, config: TrainConfig, rng: torch.Generator, space: Space
-) -> Batch:
+def chain_starts(buffer: ReplayBuffer, data: Batch, config: TrainConfig, rng: torch.Generator, space: Space) -> Batch:
     """Past samples after a transition, or noise with ``reinit_prob`` (always, while the buffer is empty).
 
     Of the ``data`` only the shape and the labels count: past samples keep theirs, noise takes these. Noise is moved

@@ -73,15 +73,15 @@ class _Block(nn.Module):
 
     def __init__(self, pooled: bool) -> None:
         super().__init__()
-        self.conv = nn.Sequential(
-            _conv(WIDTH, WIDTH), nn.ReLU(), _conv(WIDTH, WIDTH), nn.ReLU(), _conv(WIDTH, WIDTH)
-        )  # fmt: skip
+        self.conv = nn.Sequential(_conv(WIDTH, WIDTH), nn.ReLU(), _conv(WIDTH, WIDTH), nn.ReLU(), _conv(WIDTH, WIDTH))
         if pooled:
             wide = 4 * WIDTH
             self.pool = nn.Sequential(
-                nn.Conv2d(WIDTH, wide, 1, bias=False), nn.GroupNorm(4, wide), nn.ReLU(),
+                nn.Conv2d(WIDTH, wide, 1, bias=False),
+                nn.GroupNorm(4, wide),
+                nn.ReLU(),
                 nn.Conv2d(wide, WIDTH, 1, bias=False),
-            )  # fmt: skip
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         if hasattr(self, "pool"):

@@ -54,9 +54,14 @@ class Trainer:
     """
 
     def __init__(
-        self, config: TrainConfig, data: Tensor, device: str, processes: Processes = ALONE,
-        labels: Tensor | None = None, space: Space | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        config: TrainConfig,
+        data: Tensor,
+        device: str,
+        processes: Processes = ALONE,
+        labels: Tensor | None = None,
+        space: Space | None = None,
+    ) -> None:
         self.config, self.device, self.processes = config, device, processes
         self.space = space or open_space(config.space, config.net, device)
         torch.manual_seed(config.seed)  # the initial weights; everything later draws from self.rng
@@ -223,9 +228,12 @@ class Trainer:
             terms = [output.terms[m] for m in members if m in output.terms]
             if terms and len(output.terms) > 1:
                 parts = torch.autograd.grad(
-                    torch.stack(terms).sum(), list(self.net.parameters()), retain_graph=True, allow_unused=True,
+                    torch.stack(terms).sum(),
+                    list(self.net.parameters()),
+                    retain_graph=True,
+                    allow_unused=True,
                     materialize_grads=True,
-                )  # fmt: skip
+                )
                 grads[name] = torch.cat([part.flatten() for part in parts])
         figures = {f"grad_norm_{name}": grad.norm() for name, grad in grads.items()}
         if "cd" in grads and "kl" in grads:
@@ -246,5 +254,3 @@ def schedule(iteration: int, progress: float, optim: OptimConfig) -> float:
     rise = min(1.0, (iteration + 1) / optim.warmup) if optim.warmup else 1.0
     fall = max(0.0, min(1.0, progress) - optim.hold) / (1 - optim.hold)
     return rise * (optim.final_lr + (1 - optim.final_lr) * 0.5 * (1 + math.cos(math.pi * fall)))
-
-

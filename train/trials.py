@@ -91,12 +91,20 @@ def trial(config: TrainConfig, train: Tensor, val: Tensor, seconds: float, num: 
     averages = {name: held_out_loss(average.net, config, val, space) for name, average in by_name.items()}
     best = min(averages, key=averages.__getitem__)
     row: dict[str, Any] = {
-        "iterations": iterations, "core_seconds": round(spent), "seed": config.seed,
-        "parameters": sum(p.numel() for p in trainer.net.parameters()), "batch_size": config.warm_start.batch_size,
+        "iterations": iterations,
+        "core_seconds": round(spent),
+        "seed": config.seed,
+        "parameters": sum(p.numel() for p in trainer.net.parameters()),
+        "batch_size": config.warm_start.batch_size,
         "pictures_per_core_second": round(iterations * config.warm_start.batch_size / spent, 1),
-        "curve": curve, "held_out": held_out_loss(trainer.net, config, val, space), "averages": averages, "best": best,
-        "scales": {key: float(value) for key, value in trainer.scale_figures().items()}, "distance": None, "num": num,
-    }  # fmt: skip
+        "curve": curve,
+        "held_out": held_out_loss(trainer.net, config, val, space),
+        "averages": averages,
+        "best": best,
+        "scales": {key: float(value) for key, value in trainer.scale_figures().items()},
+        "distance": None,
+        "num": num,
+    }
     if num:
         distance = FrechetDistance(val, device=device)
         samples, _ = draw_samples(
@@ -111,25 +119,49 @@ def report(rows: list[dict[str, Any]]) -> str:
     """All trials, the best Fréchet distance first, as Markdown."""
     first = rows[0]
     text = INTRODUCTION.format(
-        core_minutes=first["core_seconds"] / 60, seed=first["seed"], num_loss=256, num=first["num"],
+        core_minutes=first["core_seconds"] / 60,
+        seed=first["seed"],
+        num_loss=256,
+        num=first["num"],
         features=first.get("features", "no"),
-    )  # fmt: skip
+    )
     columns = (
-        "trial", "what it is", "parameters, M", "batch", "iterations", "pictures / core s", "loss at 1/6", "1/3", "2/3",
-        "end", "best average (its width or decay)", "Fréchet distance", "least share of a scale's gradient", "made by",
-    )  # fmt: skip
+        "trial",
+        "what it is",
+        "parameters, M",
+        "batch",
+        "iterations",
+        "pictures / core s",
+        "loss at 1/6",
+        "1/3",
+        "2/3",
+        "end",
+        "best average (its width or decay)",
+        "Fréchet distance",
+        "least share of a scale's gradient",
+        "made by",
+    )
     lines = []
     for row in sorted(rows, key=lambda row: row["distance"] or float("inf")):
         made = ", ".join(row["provenance"][key] for key in ("commit", "machine", "date"))
         curve = [f"{point['held_out']:.4f}" for point in row["curve"]]
         share = min(value for key, value in row["scales"].items() if key.startswith("grad_share"))
-        lines.append((
-            row["name"], row.get("what", ""), f"{row['parameters'] / 1e6:.2f}", row["batch_size"], row["iterations"],
-            row["pictures_per_core_second"], *curve, f"{row['held_out']:.4f}",
-            f"{row['averages'][row['best']]:.4f} ({row['best']})",
-            f"{row['distance']:.1f} (floor {row['floor']:.1f})" if row["distance"] is not None else "",
-            f"{share:.2g}", made,
-        ))  # fmt: skip
+        lines.append(
+            (
+                row["name"],
+                row.get("what", ""),
+                f"{row['parameters'] / 1e6:.2f}",
+                row["batch_size"],
+                row["iterations"],
+                row["pictures_per_core_second"],
+                *curve,
+                f"{row['held_out']:.4f}",
+                f"{row['averages'][row['best']]:.4f} ({row['best']})",
+                f"{row['distance']:.1f} (floor {row['floor']:.1f})" if row["distance"] is not None else "",
+                f"{share:.2g}",
+                made,
+            )
+        )
     return f"{text}{table(columns, lines)}\n"
 
 

@@ -76,10 +76,14 @@ def compare(
         longest = plans[max(plans)]
         walks = draw_walks(net, longest, num, seed, space=space, at=tuple(plans), batch=BATCH, device=device)
         for length, samples in walks.items():
-            rows.append({
-                "name": f"{name}, {length} steps", "steps": length, "distance": round(distance(samples), 2),
-                "plan": plans[length],
-            })  # fmt: skip
+            rows.append(
+                {
+                    "name": f"{name}, {length} steps",
+                    "steps": length,
+                    "distance": round(distance(samples), 2),
+                    "plan": plans[length],
+                }
+            )
     return rows
 
 

@@ -86,9 +86,14 @@ def _inputs_of(model: str, attribute: Attribute) -> list[Any]:
             low, 1, 0, step=0.05, label=label, info=info, scale=4, min_width=190, elem_id=f"{model}-strength"
         )
         operator = gr.Dropdown(
-            OPERATORS, value="and", label="joined by", filterable=False, scale=1, min_width=96,
+            OPERATORS,
+            value="and",
+            label="joined by",
+            filterable=False,
+            scale=1,
+            min_width=96,
             elem_id=f"{model}-operator",
-        )  # fmt: skip
+        )
     return [*value, strength, operator]
 
 
@@ -119,9 +124,11 @@ def build_composing_tab(catalog: Catalog, session: gr.State) -> None:
         with gr.Row(equal_height=True):
             rows = gr.Dropdown(_attributes(families[names[0]]), label="Down", elem_id="matrix-rows")
             columns = gr.Dropdown(
-                _attributes(families[names[0]]), value=_second(families[names[0]]), label="Across",
+                _attributes(families[names[0]]),
+                value=_second(families[names[0]]),
+                label="Across",
                 elem_id="matrix-columns",
-            )  # fmt: skip
+            )
             compare = gr.Button("Compare", min_width=90, elem_id="compare")
         told = gr.Markdown(elem_id="matrix-status")
         table = gr.HTML(elem_id="matrix")
@@ -158,21 +165,30 @@ def build_composing_tab(catalog: Catalog, session: gr.State) -> None:
 
     moved: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", "concurrency_limit": None}
     move: dict[str, Any] = {
-        "fn": on_move, "inputs": [session, family, *inputs], "outputs": [words, formula], **moved,
-    }  # fmt: skip
+        "fn": on_move,
+        "inputs": [session, family, *inputs],
+        "outputs": [words, formula],
+        **moved,
+    }
     for component in inputs:
         component.input(**move)
 
     def on_family(name: str, *values: Any) -> dict[Component, Any]:
         offered, second = _attributes(families[name]), _second(families[name])
-        return {one.group: gr.Column(visible=other == name) for other, one in controls.items()} | {
-            preset: gr.Dropdown(_preset_names(families[name]), value=None),
-            rows: gr.Dropdown(offered, value=offered[0][1]), columns: gr.Dropdown(offered, value=second),
-        } | describe(name, values)  # fmt: skip
+        return (
+            {one.group: gr.Column(visible=other == name) for other, one in controls.items()}
+            | {
+                preset: gr.Dropdown(_preset_names(families[name]), value=None),
+                rows: gr.Dropdown(offered, value=offered[0][1]),
+                columns: gr.Dropdown(offered, value=second),
+            }
+            | describe(name, values)
+        )
 
     groups = [one.group for one in controls.values()]
-    family.change(on_family, [family, *inputs], [*groups, preset, rows, columns, words, formula],
-                  show_progress="hidden")  # fmt: skip
+    family.change(
+        on_family, [family, *inputs], [*groups, preset, rows, columns, words, formula], show_progress="hidden"
+    )
 
     def on_preset(name: str, chosen: str | None) -> dict[Component, Any]:
         return {} if chosen is None else controls[name].values(COMPOSITIONS[name][chosen])
@@ -197,9 +213,9 @@ def build_composing_tab(catalog: Catalog, session: gr.State) -> None:
         values = controls[found.name].values(asked)
         return values | {dropped: None, family: found.name, num: recipe.num, seed: recipe.seed}
 
-    dropped.upload(
-        on_drop, [session, dropped], [dropped, family, num, seed, *inputs], show_progress="hidden"
-    ).then(**move)  # fmt: skip
+    dropped.upload(on_drop, [session, dropped], [dropped, family, num, seed, *inputs], show_progress="hidden").then(
+        **move
+    )
 
 
 def _preset_names(family: Family) -> list[str]:

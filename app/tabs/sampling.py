@@ -45,9 +45,11 @@ def build_sampling_tab(catalog: Catalog, session: gr.State) -> None:
             with gr.Accordion("All settings", open=False, elem_id="advanced"):
                 controls = _build_controls(own)
             dropped = gr.File(
-                label="Restore settings from a saved PNG", file_types=[".png"], height=160,
+                label="Restore settings from a saved PNG",
+                file_types=[".png"],
+                height=160,
                 elem_id="restore",
-            )  # fmt: skip
+            )
         with gr.Column(scale=3, min_width=340):
             view = build_chain_view(session)
 
@@ -87,18 +89,35 @@ def _build_controls(own: Controls) -> list[Any]:
     """Inputs for every field of ``Controls``, in its order."""
     label = {name: words for name, (words, _) in INPUTS.items()}
     return [
-        gr.Slider(0, 20, own.rounds, step=1, label=label["rounds"], info="each begins with a random jolt",
-                  elem_id="rounds"),
+        gr.Slider(
+            0, 20, own.rounds, step=1, label=label["rounds"], info="each begins with a random jolt", elem_id="rounds"
+        ),
         gr.Slider(1, 300, own.steps, step=1, label=label["steps"], elem_id="steps"),
-        gr.Slider(0, 500, own.refinement_steps, step=1, label=label["refinement_steps"],
-                  info="at the end, without jolts", elem_id="refinement"),
-        gr.Number(own.step_size, label=label["step_size"], info="how far a step follows the slope",
-                  elem_id="step-size"),
-        gr.Number(own.noise_std, label=label["noise_std"], info="standard deviation added in each step",
-                  elem_id="noise"),
-        gr.Slider(0, 4, own.transition_strength, step=0.05, label=label["transition_strength"],
-                  info="crop, colour and blur of the chain; 1 = as trained, 0 = none", elem_id="strength"),
-    ]  # fmt: skip
+        gr.Slider(
+            0,
+            500,
+            own.refinement_steps,
+            step=1,
+            label=label["refinement_steps"],
+            info="at the end, without jolts",
+            elem_id="refinement",
+        ),
+        gr.Number(
+            own.step_size, label=label["step_size"], info="how far a step follows the slope", elem_id="step-size"
+        ),
+        gr.Number(
+            own.noise_std, label=label["noise_std"], info="standard deviation added in each step", elem_id="noise"
+        ),
+        gr.Slider(
+            0,
+            4,
+            own.transition_strength,
+            step=0.05,
+            label=label["transition_strength"],
+            info="crop, colour and blur of the chain; 1 = as trained, 0 = none",
+            elem_id="strength",
+        ),
+    ]
 
 
 TAB = Tab("Sample", build_sampling_tab)

@@ -37,9 +37,11 @@ def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:
             model = gr.Dropdown(names, value=chosen, label="Model", elem_id="score-model")
             told = gr.Markdown(about(first), elem_id="score-about")
             files = gr.File(
-                label="Drop or paste pictures", file_count="multiple", height=170,
+                label="Drop or paste pictures",
+                file_count="multiple",
+                height=170,
                 elem_id="score-files",
-            )  # fmt: skip
+            )
             taken = gr.HTML(f'<p class="score-limits">{SCORE_LIMITS}</p>', js_on_load=TAKE, elem_id="score-limits")
             with gr.Row():
                 examples = gr.Button("Take the examples", min_width=120, elem_id="score-examples")
@@ -52,18 +54,31 @@ def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:
                     judge = gr.Dropdown(_judges(first), value="energy", label="Judged by", elem_id="score-judge")
                     purpose = gr.Markdown(judge_of(first).purpose, elem_id="score-purpose")
                 rate = gr.Slider(
-                    0.5, 50, 100 * first.rate, step=0.5, label="False alarms in percent", min_width=240,
-                    info="so many of the held-out pictures are called unusual too", elem_id="score-rate",
+                    0.5,
+                    50,
+                    100 * first.rate,
+                    step=0.5,
+                    label="False alarms in percent",
+                    min_width=240,
+                    info="so many of the held-out pictures are called unusual too",
+                    elem_id="score-rate",
                     interactive=first.calibration is not None,
-                )  # fmt: skip
+                )
     cards = gr.HTML("", js_on_load=PULL, elem_id="score-cards")
     table = gr.Dataframe(
-        empty.table, label="All pictures: press a heading to sort", interactive=False, max_height=420, wrap=True,
-        column_widths=WIDTHS, elem_id="score-table",
-    )  # fmt: skip
+        empty.table,
+        label="All pictures: press a heading to sort",
+        interactive=False,
+        max_height=420,
+        wrap=True,
+        column_widths=WIDTHS,
+        elem_id="score-table",
+    )
     link = gr.HTML("", elem_id="score-csv")
-    gr.Markdown("### Pull it back\nLangevin steps from the picture itself: downhill to something that the model knows.",
-                elem_id="score-pulling")  # fmt: skip
+    gr.Markdown(
+        "### Pull it back\nLangevin steps from the picture itself: downhill to something that the model knows.",
+        elem_id="score-pulling",
+    )
     with gr.Row():
         with gr.Column(scale=2, min_width=320):
             picture = gr.Dropdown([], label="Picture", elem_id="score-picture")
@@ -71,14 +86,20 @@ def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:
             buttons = build_buttons("Pull it back", "score-pull", "score-")
         with gr.Column(scale=3, min_width=340):
             view = build_chain_view(
-                session, "score-", "Pull it back", "a picture walk downhill to one that the model knows",
+                session,
+                "score-",
+                "Pull it back",
+                "a picture walk downhill to one that the model knows",
                 "Nothing pulled back yet.",
-            )  # fmt: skip
+            )
 
     shown = [status, plot, cards, table, link, picture]
     run: dict[str, Any] = {
-        "show_progress": "hidden", "concurrency_id": "scores", "concurrency_limit": 4, "trigger_mode": "multiple",
-    }  # fmt: skip
+        "show_progress": "hidden",
+        "concurrency_id": "scores",
+        "concurrency_limit": 4,
+        "trigger_mode": "multiple",
+    }
     quick: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "trigger_mode": "multiple"}
 
     def updates(item: Shown) -> dict[Component, Any]:
@@ -106,9 +127,11 @@ def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:
         judging = judge_of(current.board)
         calibrated = current.board.calibration is not None
         return {
-            told: about(current.board), judge: gr.Dropdown(_judges(current.board), value=judging.name),
-            purpose: judging.purpose, rate: gr.Slider(interactive=calibrated),
-        }  # fmt: skip
+            told: about(current.board),
+            judge: gr.Dropdown(_judges(current.board), value=judging.name),
+            purpose: judging.purpose,
+            rate: gr.Slider(interactive=calibrated),
+        }
 
     def on_judge(current: Session, model: str, name: str, percent: float) -> dict[Component, Any]:
         scoring.choose(current.board, catalog, model)
@@ -127,9 +150,13 @@ def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:
         event.then(on_score, session, shown, **run)
     for control in (judge, rate):
         control.input(
-            on_judge, [session, model, judge, rate], [purpose, *shown], show_progress="hidden",
-            concurrency_limit=None, trigger_mode="always_last",
-        )  # fmt: skip
+            on_judge,
+            [session, model, judge, rate],
+            [purpose, *shown],
+            show_progress="hidden",
+            concurrency_limit=None,
+            trigger_mode="always_last",
+        )
 
     def on_pull(current: Session, number: int | None, steps: float) -> Iterator[View]:
         yield from scoring.pull_back(current, number, steps)

@@ -80,9 +80,15 @@ def build_understanding_tab(catalog: Catalog, jolted: gr.State, bare: gr.State, 
         understanding.stop_both(pair)
 
     wire_parts(
-        mixing, [jolted, bare], on_part, [model, num, rounds, strength, seed], show_both,
-        [*left.outputs, *right.outputs, plot], on_continue, on_stop,
-    )  # fmt: skip
+        mixing,
+        [jolted, bare],
+        on_part,
+        [model, num, rounds, strength, seed],
+        show_both,
+        [*left.outputs, *right.outputs, plot],
+        on_continue,
+        on_stop,
+    )
     dice.click(new_seed, None, seed, show_progress="hidden")
 
     def on_plunge(

@@ -123,10 +123,13 @@ def test_what_makes_no_distribution_is_refused_with_the_reason(family):
 @pytest.mark.parametrize(
     "asks",
     [
-        [], [BRIGHT], [DARK, RING], [BRIGHT, replace(RING, operator="not"), ask("turn", 180.0, 0.5, "and")],
+        [],
+        [BRIGHT],
+        [DARK, RING],
+        [BRIGHT, replace(RING, operator="not"), ask("turn", 180.0, 0.5, "and")],
         [BRIGHT, ask("kind", "dot", 0.5, "or"), ask("place", 0.5, 1.0, 0.5, "or")],
     ],
-)  # fmt: skip
+)
 def test_a_composition_gives_the_controls_back(family, asks):
     values = decompose(Composition.from_plain(compose(family, asks).to_plain()), family)
     again = [read_ask(model, family.attributes[model], part) for model, part in values.items()]

@@ -36,8 +36,9 @@ def folder(tmp_path):
     codec = save_random_codec(tmp_path / "weights" / "tiny-codec")
     save_latent(tmp_path / "weights" / "latent", codec)
     torch.manual_seed(0)
-    save_model(tmp_path / "weights" / "plain" / "model.safetensors", EnergyNetwork(TINY).state_dict(),
-               ModelInfo(TINY, PLAN))  # fmt: skip
+    save_model(
+        tmp_path / "weights" / "plain" / "model.safetensors", EnergyNetwork(TINY).state_dict(), ModelInfo(TINY, PLAN)
+    )
     return tmp_path / "weights"
 
 

@@ -24,9 +24,11 @@ def test_hostile_file_names_are_text_everywhere(session, calibrated):
     calibration = session.board.calibration
     measured = measure(session.board.model.exact, CENTRE[None], session.board.model.space)
     scored = Scored(
-        Picture(CENTRE, ("<b>note</b>", "=note")), dict.fromkeys(judges_of(session.board.model, calibration), 0.0),
-        dict.fromkeys(calibration.quantiles, 0.5), {"a": b"a", "b": heat_map(measured.heat[0], 8)},
-    )  # fmt: skip
+        Picture(CENTRE, ("<b>note</b>", "=note")),
+        dict.fromkeys(judges_of(session.board.model, calibration), 0.0),
+        dict.fromkeys(calibration.quantiles, 0.5),
+        {"a": b"a", "b": heat_map(measured.heat[0], 8)},
+    )
     session.board.add([Entry(name, None, scored) for name in names])
     session.board.add([Entry("<i>", None, problem="<script>")])
     shown = score_view.show(session.board)
@@ -51,8 +53,11 @@ def test_the_csv_has_every_figure_at_full_precision(session, drop):
     assert float(good["energy_percentile"]) == scored.percentiles["energy"]
     assert good["scale_1_percentile"] == ""
     assert (good["model"], good["judge"], good["false_alarm_rate"], good["verdict"]) == (
-        "tiny", "energy", "0.05", "not unusual",
-    )  # fmt: skip
+        "tiny",
+        "energy",
+        "0.05",
+        "not unusual",
+    )
     assert good["fingerprint"] == session.board.model.fingerprint
     assert (bad["verdict"], bad["energy"], bad["energy_percentile"]) == ("not scored", "", "")
     assert bad["notes"].startswith("this is not an image")

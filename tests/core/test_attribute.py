@@ -41,8 +41,16 @@ def test_the_positive_end_is_what_the_attribute_is_named_for():
 
 @pytest.mark.parametrize(
     ("attribute", "value"),
-    [(TYPE, "torus"), (TYPE, 3), (TYPE, True), (FEMALE, 0.5), (PLACE, [1.0]), (PLACE, [1.0, math.nan]), (ANGLE, "up"),
-     (ANGLE, math.inf)],
+    [
+        (TYPE, "torus"),
+        (TYPE, 3),
+        (TYPE, True),
+        (FEMALE, 0.5),
+        (PLACE, [1.0]),
+        (PLACE, [1.0, math.nan]),
+        (ANGLE, "up"),
+        (ANGLE, math.inf),
+    ],
 )
 def test_impossible_values_are_refused(attribute, value):
     with pytest.raises(ValueError, match=attribute.name):
@@ -58,9 +66,17 @@ def test_a_label_without_the_attribute_is_refused():
 
 @pytest.mark.parametrize(
     "arguments",
-    [("a", "binary", ("a",), ("one",)), ("a", "choice", ("a",), ("one",)), ("a", "numbers", ("a",), (), (0.0,), ()),
-     ("a", "numbers", ("a",), (), (1.0,), (0.0,)), ("a", "angle", ("a", "b")), ("a", "angle", ("a",), ("x", "y")),
-     ("", "angle", ("a",)), ("a", "numbers", ()), ("a", "angle", ("a",), (), (), (), ("type",))],
+    [
+        ("a", "binary", ("a",), ("one",)),
+        ("a", "choice", ("a",), ("one",)),
+        ("a", "numbers", ("a",), (), (0.0,), ()),
+        ("a", "numbers", ("a",), (), (1.0,), (0.0,)),
+        ("a", "angle", ("a", "b")),
+        ("a", "angle", ("a",), ("x", "y")),
+        ("", "angle", ("a",)),
+        ("a", "numbers", ()),
+        ("a", "angle", ("a",), (), (), (), ("type",)),
+    ],
 )
 def test_attributes_that_make_no_sense_are_refused(arguments):
     with pytest.raises(ValueError, match="attribute"):

@@ -39,8 +39,12 @@ def path(tmp_path, tiny_net):
 
 def rewrite(path, tiny_net, change_metadata=None, change_tensors=None):
     metadata = {
-        "format_version": 1, "data_range": [0.0, 1.0], "net": to_dict(TINY), "plan": to_dict(SamplePlan()),
-        "provenance": {}, "calibration": {},
+        "format_version": 1,
+        "data_range": [0.0, 1.0],
+        "net": to_dict(TINY),
+        "plan": to_dict(SamplePlan()),
+        "provenance": {},
+        "calibration": {},
     }
     tensors = dict(tiny_net.state_dict())
     if change_metadata:
@@ -97,7 +101,7 @@ def torch_file(content, **options):
         (images.encode(Image.new("RGB", (2, 2)), "PNG"), "a PNG picture"),
         (b'{"weight_map": {}}', "it is JSON"),
     ],
-)  # fmt: skip
+)
 def test_foreign_bytes_are_called_what_they_are(path, content, what):
     path.write_bytes(content)
     for read in (load_model, read_info):
@@ -120,9 +124,15 @@ def test_foreign_safetensors(path, tiny_net):
 
 @pytest.mark.parametrize(
     ("number", "name"),
-    [(torch.int64, "I64"), (torch.uint8, "U8"), (torch.bool, "BOOL"), (torch.complex64, "C64"),
-     (torch.float8_e4m3fn, "F8_E4M3"), (torch.float8_e5m2, "F8_E5M2")],
-)  # fmt: skip
+    [
+        (torch.int64, "I64"),
+        (torch.uint8, "U8"),
+        (torch.bool, "BOOL"),
+        (torch.complex64, "C64"),
+        (torch.float8_e4m3fn, "F8_E4M3"),
+        (torch.float8_e5m2, "F8_E5M2"),
+    ],
+)
 def test_only_floating_point_weights_of_full_width_are_used(path, tiny_net, number, name):
     rewrite(path, tiny_net, change_tensors=lambda t: t.update({k: v.to(number) for k, v in t.items()}))
     for read in (load_model, read_info):

@@ -110,9 +110,14 @@ def test_they_nest():
 
 @pytest.mark.parametrize(
     ("weights", "message"),
-    [([], "nothing is asked for"), ([-1.0], "cannot stand alone"), ([0.0, -0.1], "cannot stand alone"),
-     ([1.0, -1.0], "they must weigh less"), ([1.0, -0.6, -0.6], "they must weigh less"),
-     ([1.0, -0.95], "they must weigh less")],
+    [
+        ([], "nothing is asked for"),
+        ([-1.0], "cannot stand alone"),
+        ([0.0, -0.1], "cannot stand alone"),
+        ([1.0, -1.0], "they must weigh less"),
+        ([1.0, -0.6, -0.6], "they must weigh less"),
+        ([1.0, -0.95], "they must weigh less"),
+    ],
 )
 def test_weights_that_make_no_distribution_are_refused(weights, message):
     with pytest.raises(ValueError, match=message):

@@ -106,19 +106,26 @@ def deep(levels):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (None, "is a dictionary, got None"), ([], "is a dictionary"), ({}, "has 'model', 'and' or 'or'"),
-        ({"xor": []}, "got 'xor'"), ({"model": 3}, "a name and a list"), ({"model": "a", "label": "b"}, "a name and"),
+        (None, "is a dictionary, got None"),
+        ([], "is a dictionary"),
+        ({}, "has 'model', 'and' or 'or'"),
+        ({"xor": []}, "got 'xor'"),
+        ({"model": 3}, "a name and a list"),
+        ({"model": "a", "label": "b"}, "a name and"),
         ({"model": "a", "label": [True]}, "finite numbers"),
         ({"model": "a", "label": [float("nan")]}, "finite numbers"),
-        ({"and": []}, "nothing is asked for"), ({"and": [LEAF]}, "'weight': NUMBER"),
+        ({"and": []}, "nothing is asked for"),
+        ({"and": [LEAF]}, "'weight': NUMBER"),
         ({"and": [{"weight": -1, "term": LEAF}]}, "a NOT cannot stand alone"),
         ({"and": [{"weight": 0, "term": LEAF}]}, "leave out what should not count"),
         ({"and": [{"weight": 99, "term": LEAF}]}, "from -4 to 4"),
         ({"and": [{"weight": 1, "term": LEAF}, {"weight": -1, "term": LEAF}]}, "they must weigh less"),
-        ({"or": [LEAF]}, "two terms or more, got 1"), ({"or": [LEAF, LEAF], "sharpness": 0}, "must be positive"),
-        (deep(7), "at most 6 deep"), ({"or": [LEAF] * 17}, "at most 16 terms"),
+        ({"or": [LEAF]}, "two terms or more, got 1"),
+        ({"or": [LEAF, LEAF], "sharpness": 0}, "must be positive"),
+        (deep(7), "at most 6 deep"),
+        ({"or": [LEAF] * 17}, "at most 16 terms"),
     ],
-)  # fmt: skip
+)
 def test_nonsense_is_refused(value, message):
     with pytest.raises(CompositionError, match=message):
         Composition.from_plain(value)

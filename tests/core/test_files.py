@@ -28,7 +28,6 @@ def test_a_file_takes_its_name_only_when_it_is_whole(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
-
 def test_what_cannot_be_written_is_a_file_error(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(FileError, match=r"could not write .*; free some space or choose another folder"):
@@ -41,9 +40,27 @@ def test_safe_names(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["", ".", "..", "../x", "a/b", "/tmp/x", "a\\b", ".hidden", "-x", "x.", "x ", "a\nb", "hf:a/b", "C:x", "*",
-             "a\0b", "x" * 101],
-)  # fmt: skip
+    "name",
+    [
+        "",
+        ".",
+        "..",
+        "../x",
+        "a/b",
+        "/tmp/x",
+        "a\\b",
+        ".hidden",
+        "-x",
+        "x.",
+        "x ",
+        "a\nb",
+        "hf:a/b",
+        "C:x",
+        "*",
+        "a\0b",
+        "x" * 101,
+    ],
+)
 def test_names_that_lead_elsewhere_are_refused(name):
     with pytest.raises(FileError, match="a name has 1 to 100 letters, digits"):
         safe_name(name)

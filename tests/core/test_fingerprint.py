@@ -16,7 +16,7 @@ from ebm_core.checkpoint import (
     read_safetensors,
     replace_calibration,
     save_model,
-)  # fmt: skip
+)
 from ebm_core.files import write_atomically
 from ebm_core.nets import EnergyNetwork
 from ebm_core.recipe import fingerprint

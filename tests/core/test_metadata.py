@@ -44,7 +44,7 @@ def png_with(added, where):
         chunk(b"sRGB", b""),
         chunk(b"acTL", b"1"),
     ],
-)  # fmt: skip
+)
 def test_of_a_png_no_chunk_beside_the_pixels_costs_them(added, where):
     assert torch.equal(read_picture(png_with(added, where), SIZE).u8, pixels())
 

@@ -44,8 +44,18 @@ def test_celeba_hq_layout_of_the_paper_builds_and_runs(size):
 
 
 CHANGES = {
-    "image_size": 16, "channels": 1, "width": 16, "stem": 2.0, "layouts": ("2d attn 2",), "label_dim": 2,
-    "patch": 2, "trunk": "linear", "attention": False, "norm": "reference", "conv": "spectral", "pooling": "blur",
+    "image_size": 16,
+    "channels": 1,
+    "width": 16,
+    "stem": 2.0,
+    "layouts": ("2d attn 2",),
+    "label_dim": 2,
+    "patch": 2,
+    "trunk": "linear",
+    "attention": False,
+    "norm": "reference",
+    "conv": "spectral",
+    "pooling": "blur",
     "energy_scale": 0.2,
 }
 

@@ -21,9 +21,12 @@ def measured(energy, bits=None, grad_norm=None):
     energy = torch.as_tensor(energy, dtype=torch.float32)
     zeros = torch.zeros_like(energy)
     return Measured(
-        energy, torch.stack([0.25 * energy, 0.75 * energy], 1), zeros if grad_norm is None else grad_norm,
-        torch.zeros(len(energy), 1, 1), zeros if bits is None else torch.as_tensor(bits, dtype=torch.float32),
-    )  # fmt: skip
+        energy,
+        torch.stack([0.25 * energy, 0.75 * energy], 1),
+        zeros if grad_norm is None else grad_norm,
+        torch.zeros(len(energy), 1, 1),
+        zeros if bits is None else torch.as_tensor(bits, dtype=torch.float32),
+    )
 
 
 @pytest.fixture
@@ -149,8 +152,9 @@ def test_scores_with_and_without_a_calibration():
     assert {name: values.tolist() for name, values in scores(found, None).items()} == raw
     calibration = Calibration("two", 2, energy_median=3.0, bits_slope=0.5, quantiles={"energy": (0.0, 1.0)})
     assert {name: values.tolist() for name, values in scores(found, calibration).items()} == raw | {
-        "typicality": [2, 5], "complexity": [0, 6.5],
-    }  # fmt: skip
+        "typicality": [2, 5],
+        "complexity": [0, 6.5],
+    }
     assert {"typicality", "complexity"} == set(ood.CALIBRATED)
 
 
@@ -162,8 +166,12 @@ def test_batches_are_joined_in_order(rng):
 
 
 def test_a_coded_picture_has_what_its_codec_lost(rng):
-    space = replace(pixels(3, 4), shape=(3, 2, 2), unpack=lambda u8, rng: (u8.float() + 0.5)[:, :, ::2, ::2] / 256,
-                    decode=lambda x: x.repeat_interleave(2, 2).repeat_interleave(2, 3))  # fmt: skip
+    space = replace(
+        pixels(3, 4),
+        shape=(3, 2, 2),
+        unpack=lambda u8, rng: (u8.float() + 0.5)[:, :, ::2, ::2] / 256,
+        decode=lambda x: x.repeat_interleave(2, 2).repeat_interleave(2, 3),
+    )
     u8 = torch.randint(256, (3, 3, 4, 4), generator=rng, dtype=torch.uint8)
     found = measure(Quadratic(), u8, space)
     kept = u8[:, :, ::2, ::2].repeat_interleave(2, 2).repeat_interleave(2, 3)
@@ -172,8 +180,13 @@ def test_a_coded_picture_has_what_its_codec_lost(rng):
     both = joined([found.part(0), found.part(1), found.part(2)])
     assert torch.equal(both.lost, found.lost)
     assert list(calibrate(found, "coded").quantiles) == [
-        "energy", "scale_0", "grad_norm", "reconstruction", "typicality", "complexity",
-    ]  # fmt: skip
+        "energy",
+        "scale_0",
+        "grad_norm",
+        "reconstruction",
+        "typicality",
+        "complexity",
+    ]
 
 
 def test_one_picture_is_no_calibration():

@@ -45,9 +45,15 @@ def refusal(data, **options):
 
 @pytest.mark.parametrize(
     ("format", "options"),
-    [("PNG", {}), ("WEBP", {"lossless": True}), ("BMP", {}), ("TIFF", {}), ("TIFF", {"compression": "tiff_lzw"}),
-     ("PPM", {})],
-)  # fmt: skip
+    [
+        ("PNG", {}),
+        ("WEBP", {"lossless": True}),
+        ("BMP", {}),
+        ("TIFF", {}),
+        ("TIFF", {"compression": "tiff_lzw"}),
+        ("PPM", {}),
+    ],
+)
 def test_a_lossless_file_of_the_right_size_is_seen_bit_for_bit(format, options):
     picture = read_picture(encoded(format, **options), SIZE)
     assert torch.equal(picture.u8, pixels())
@@ -136,9 +142,14 @@ def test_every_exif_orientation_is_turned_upright(format, orientation):
         upright.paste(colour, (number % 2 * 16, number // 2 * 16, number % 2 * 16 + 16, number // 2 * 16 + 16))
     turns = Image.Transpose
     undo = {
-        2: turns.FLIP_LEFT_RIGHT, 3: turns.ROTATE_180, 4: turns.FLIP_TOP_BOTTOM, 5: turns.TRANSPOSE,
-        6: turns.ROTATE_90, 7: turns.TRANSVERSE, 8: turns.ROTATE_270,
-    }  # fmt: skip
+        2: turns.FLIP_LEFT_RIGHT,
+        3: turns.ROTATE_180,
+        4: turns.FLIP_TOP_BOTTOM,
+        5: turns.TRANSPOSE,
+        6: turns.ROTATE_90,
+        7: turns.TRANSVERSE,
+        8: turns.ROTATE_270,
+    }
     stored = upright.transpose(undo[orientation]) if orientation > 1 else upright
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
@@ -203,9 +214,26 @@ def test_heic_is_a_picture_whose_decoder_has_to_be_installed(monkeypatch):
 
 def test_the_suffixes_are_those_of_the_formats():
     assert {
-        ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".avif", ".avifs", ".gif", ".bmp", ".tif",
-        ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm",
-    } == {suffix for suffix in SUFFIXES if not suffix.startswith((".hei", ".hif"))}  # fmt: skip
+        ".png",
+        ".apng",
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".mpo",
+        ".webp",
+        ".avif",
+        ".avifs",
+        ".gif",
+        ".bmp",
+        ".tif",
+        ".tiff",
+        ".ppm",
+        ".pgm",
+        ".pbm",
+        ".pnm",
+        ".pfm",
+    } == {suffix for suffix in SUFFIXES if not suffix.startswith((".hei", ".hif"))}
     assert not SUFFIXES & OTHER_SUFFIXES or HEIC
 
 

@@ -32,8 +32,10 @@ def test_it_has_the_layers_of_a_resnet18_and_an_output_for_each_label_number():
     assert theirs_size - ours_size == 64 * 3 * (7 * 7 - 3 * 3)  # only the stem differs
     parts = reader().by_attribute(reader()(torch.rand(3, 3, 16, 16)))
     assert {name: part.shape for name, part in parts.items()} == {
-        "smiling": (3, 2), "position": (3, 2), "rotation": (3, 2)
-    }  # fmt: skip
+        "smiling": (3, 2),
+        "position": (3, 2),
+        "rotation": (3, 2),
+    }
 
 
 def test_captions_tell_what_is_read_and_where_it_is_unsure(monkeypatch):

@@ -47,8 +47,19 @@ def sampled(weights, recipe, tmp_path):
     """The pictures of ``sample --recipe`` and its folder."""
     out = tmp_path / "sampled"
     (tmp_path / "given.png").write_bytes(png(recipe))
-    code = main(["sample", "--recipe", str(tmp_path / "given.png"), "--weights", str(weights), "--device", "cpu",
-                 "--out", str(out)])  # fmt: skip
+    code = main(
+        [
+            "sample",
+            "--recipe",
+            str(tmp_path / "given.png"),
+            "--weights",
+            str(weights),
+            "--device",
+            "cpu",
+            "--out",
+            str(out),
+        ]
+    )
     assert code == 0
     files = sorted(out.glob("*.png"))
     return torch.stack([images.from_pil(Image.open(file), 8) for file in files]), files
@@ -126,8 +137,9 @@ def test_a_precision_that_is_not_to_be_had_is_said(weights, monkeypatch):
     monkeypatch.setattr("ebm_core.precision.has_bf16", lambda device: False)
     recipe, said = restore.restore(png(own(weights, precision="bfloat16")), weights, "cpu")
     assert recipe.precision == "float32"
-    assert said == ["It was made in bfloat16, which this device does not have: here it is float32, so the result will "
-                    "differ."]  # fmt: skip
+    assert said == [
+        "It was made in bfloat16, which this device does not have: here it is float32, so the result will differ."
+    ]
 
 
 def test_an_or_of_before_the_levels_is_said(weights):

@@ -116,9 +116,13 @@ def save_version_1(path, net, **changes):
     plan = to_dict(SamplePlan())
     plan["langevin"]["clamp"] = changes.pop("clamp", True)
     metadata = {
-        "format_version": 1, "data_range": [0.0, 1.0], "net": to_dict(TINY), "plan": plan, "provenance": {},
+        "format_version": 1,
+        "data_range": [0.0, 1.0],
+        "net": to_dict(TINY),
+        "plan": plan,
+        "provenance": {},
         "calibration": {},
-    } | changes  # fmt: skip
+    } | changes
     save_file(net.state_dict(), path, metadata={METADATA_KEY: json.dumps(metadata)})
 
 
@@ -135,8 +139,10 @@ def test_a_file_from_before_spaces_is_of_pixels(tmp_path, tiny_net):
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"clamp": False}, r"did not keep pixels in \[0, 1\]"),
-     ({"data_range": [-1, 1]}, r"trained on data in \[-1, 1\]")],
+    [
+        ({"clamp": False}, r"did not keep pixels in \[0, 1\]"),
+        ({"data_range": [-1, 1]}, r"trained on data in \[-1, 1\]"),
+    ],
 )
 def test_a_file_from_before_spaces_of_other_points_is_refused(changes, message, tmp_path, tiny_net):
     save_version_1(tmp_path / "old.safetensors", tiny_net, **changes)
@@ -215,5 +221,3 @@ def test_models_of_different_spaces_are_not_mixed():
     with pytest.raises(CompositionError, match=r"'a' and 'b' cannot be mixed: .* the other of pixels"):
         both.plan({"a": one, "b": ModelInfo(NET, PLAN, family="f")})
     assert both.plan({"a": one, "b": one}).langevin.step_size == PLAN.langevin.step_size / 2
-
-

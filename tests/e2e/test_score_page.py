@@ -30,9 +30,7 @@ PASTE = """data => {
 
 
 def wait_for_text(page, selector, text):
-    page.wait_for_function(
-        "([s, t]) => document.querySelector(s)?.innerText.includes(t)", arg=[selector, text]
-    )  # fmt: skip
+    page.wait_for_function("([s, t]) => document.querySelector(s)?.innerText.includes(t)", arg=[selector, text])
 
 
 def verdict(page, name):
@@ -103,9 +101,7 @@ def test_drop_read_judge_and_pull_back(tmp_path):
         wait_for_text(page, "#score-chain-status", "step 0 of 200")
         assert frame(page) != end, "the picture does not move"
         page.click("#score-pull")
-        page.wait_for_function(
-            "() => /Walking|Finished/.test(document.querySelector('#score-chain-status').innerText)"
-        )  # fmt: skip
+        page.wait_for_function("() => /Walking|Finished/.test(document.querySelector('#score-chain-status').innerText)")
 
         page.locator("#score-model input").click()
         page.get_by_role("option", name="raw", exact=True).click()

@@ -44,37 +44,92 @@ def test_the_command_writes_a_card_from_reports(tmp_path, capsys):
     report = {
         "rows": [
             {"asked": "nothing", "num": 4},
-            {"asked": "bright alone", "num": 4, "read": {"bright": 0.875},
-             "read_where_nothing_is_asked": {"bright": 0.5}, "read_in_real_pictures": {"bright": 0.96}},
+            {
+                "asked": "bright alone",
+                "num": 4,
+                "read": {"bright": 0.875},
+                "read_where_nothing_is_asked": {"bright": 0.5},
+                "read_in_real_pictures": {"bright": 0.96},
+            },
         ],
-        "choices": ["bright"], "read_on": {"kind": "test", "file": "t.zip"}, "provenance": {"command": "c"},
-    }  # fmt: skip
+        "choices": ["bright"],
+        "read_on": {"kind": "test", "file": "t.zip"},
+        "provenance": {"command": "c"},
+    }
     (tmp_path / "compose.json").write_text(json.dumps(report))
     (tmp_path / "tiny-bright" / "metrics.json").write_text(json.dumps({"trained": "By hand.", "poor": "Old."}))
-    code = main(["card", "tiny-bright", "--weights", str(tmp_path), "--compose", str(tmp_path / "compose.json"),
-                 "--poor", "It is tiny.", "--device", "cpu"])  # fmt: skip
+    code = main(
+        [
+            "card",
+            "tiny-bright",
+            "--weights",
+            str(tmp_path),
+            "--compose",
+            str(tmp_path / "compose.json"),
+            "--poor",
+            "It is tiny.",
+            "--device",
+            "cpu",
+        ]
+    )
     assert code == 0, capsys.readouterr().err
     card = (tmp_path / "tiny-bright" / "README.md").read_text()
-    for part in ("by its *bright*", "(*bright alone*)",
-                 "| **0.875** |", "| 0.500 |", "| 0.960 |", "By hand.", "It is tiny.", "test file `t.zip`",
-
-                 "dark; bright"):  # fmt: skip
+    for part in (
+        "by its *bright*",
+        "(*bright alone*)",
+        "| **0.875** |",
+        "| 0.500 |",
+        "| 0.960 |",
+        "By hand.",
+        "It is tiny.",
+        "test file `t.zip`",
+        "dark; bright",
+    ):
         assert part in card
     metrics = json.loads((tmp_path / "tiny-bright" / "metrics.json").read_text())
     assert metrics["figures"]["compose"]["read"] == 0.875
     assert (tmp_path / "tiny-bright" / "samples.png").is_file()
 
-    frechet = {"features": "tiny-net", "distance": 12.34, "floor_train_against_test": 1.0, "num_samples": 10,
-               "ceiling_noise_against_test": 99.0, "num_test": 10, "read_on": {"kind": "validation", "file": "v.zip"},
-               "nearest_training_image_mse": {"samples_median": 0.01, "test_median": 0.02}}  # fmt: skip
+    frechet = {
+        "features": "tiny-net",
+        "distance": 12.34,
+        "floor_train_against_test": 1.0,
+        "num_samples": 10,
+        "ceiling_noise_against_test": 99.0,
+        "num_test": 10,
+        "read_on": {"kind": "validation", "file": "v.zip"},
+        "nearest_training_image_mse": {"samples_median": 0.01, "test_median": 0.02},
+    }
     (tmp_path / "frechet.json").write_text(json.dumps(frechet))
-    ood = {"scores": ["energy"], "in_distribution": {"title": "Home"}, "command": "c", "seed": 0, "machine": "m",
-           "commit": "c", "objective": "",
-           "date": "d", "sets": [{"title": "Away", "paper_auroc": 0.91, "detection": {"energy": {"auroc": 0.754}}},
-                                 {"title": "Absent", "paper_auroc": None, "not_run": "no file"}]}  # fmt: skip
+    ood = {
+        "scores": ["energy"],
+        "in_distribution": {"title": "Home"},
+        "command": "c",
+        "seed": 0,
+        "machine": "m",
+        "commit": "c",
+        "objective": "",
+        "date": "d",
+        "sets": [
+            {"title": "Away", "paper_auroc": 0.91, "detection": {"energy": {"auroc": 0.754}}},
+            {"title": "Absent", "paper_auroc": None, "not_run": "no file"},
+        ],
+    }
     (tmp_path / "ood.json").write_text(json.dumps(ood))
-    code = main(["card", "tiny", "--weights", str(tmp_path), "--frechet", str(tmp_path / "frechet.json"),
-                 "--ood", str(tmp_path / "ood.json"), "--device", "cpu"])  # fmt: skip
+    code = main(
+        [
+            "card",
+            "tiny",
+            "--weights",
+            str(tmp_path),
+            "--frechet",
+            str(tmp_path / "frechet.json"),
+            "--ood",
+            str(tmp_path / "ood.json"),
+            "--device",
+            "cpu",
+        ]
+    )
     assert code == 0, capsys.readouterr().err
     card = (tmp_path / "tiny" / "README.md").read_text()
     assert "| **12.3** |" in card
@@ -92,8 +147,12 @@ def test_a_card_names_a_dead_scale_and_how_its_plan_was_chosen(tmp_path, capsys)
     net, info = load_model(path)
     state = net.state_dict()
     state["scales.1.head.weight"] = torch.zeros_like(state["scales.1.head.weight"])
-    tuning = {"chosen": "no jolts, 80 steps", "num": 9, "file": "v.zip",
-              "plans": [{"name": "no jolts, 80 steps", "distance": 12.34}]}  # fmt: skip
+    tuning = {
+        "chosen": "no jolts, 80 steps",
+        "num": 9,
+        "file": "v.zip",
+        "plans": [{"name": "no jolts, 80 steps", "distance": 12.34}],
+    }
     save_model(path, state, replace(info, provenance={"tuning": tuning}))
     assert main(["card", "tiny", "--weights", str(tmp_path), "--device", "cpu"]) == 0, capsys.readouterr().err
     card = (tmp_path / "tiny" / "README.md").read_text()

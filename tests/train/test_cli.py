@@ -234,8 +234,12 @@ def test_sample_makes_compositions_of_recipes_and_of_the_pages_pictures(tmp_path
     from tests.app.conftest import save_tiny_family
 
     save_tiny_family(tmp_path / "w")
-    node = {"and": [{"weight": 1.0, "term": {"model": "tiny-bright", "label": [0, 1]}},
-                    {"weight": 0.5, "term": {"model": "tiny-kind", "label": [1, 0, 0]}}]}  # fmt: skip
+    node = {
+        "and": [
+            {"weight": 1.0, "term": {"model": "tiny-bright", "label": [0, 1]}},
+            {"weight": 0.5, "term": {"model": "tiny-kind", "label": [1, 0, 0]}},
+        ]
+    }
     (tmp_path / "recipe.json").write_text(json.dumps(node))
     arguments = ["sample", "--weights", str(tmp_path / "w"), "--device", "cpu", "--out"]
     recipe = ["--recipe", str(tmp_path / "recipe.json"), "--num", "3", "--seed", "5"]
@@ -251,7 +255,8 @@ def test_sample_makes_compositions_of_recipes_and_of_the_pages_pictures(tmp_path
     for wrong, message in [
         (["--recipe", str(tmp_path / "no.json")], "neither JSON nor a PNG"),
         (["--recipe", str(tmp_path / "absent.json")], "cannot be read"),
-        (["tiny", *recipe], "either a model's name or --recipe"), ([], "either a model's name or --recipe"),
-    ]:  # fmt: skip
+        (["tiny", *recipe], "either a model's name or --recipe"),
+        ([], "either a model's name or --recipe"),
+    ]:
         assert main([*arguments, str(tmp_path / "c"), *wrong]) == 2
         assert message in capsys.readouterr().err

@@ -31,8 +31,13 @@ RUN = CodecRun(
     CodecConfig(16, 6, (8, 12), (0, 1), (8, 12), (0, 1)),
     OptimConfig(lr=5e-3, muon_lr=1e-2, beta1=0.9, beta2=0.99, clip_norm=1.0),
     CodecLogConfig(scalars_every=2, checkpoint_every=4),
-    iterations=8, batch_size=8, feature_weight=0.0, held_out=4, ema_decay=0.9, bf16=False,
-)  # fmt: skip
+    iterations=8,
+    batch_size=8,
+    feature_weight=0.0,
+    held_out=4,
+    ema_decay=0.9,
+    bf16=False,
+)
 
 
 def coarse(u8):
@@ -83,9 +88,18 @@ def test_the_decoder_is_lent_the_teachers_latents_at_first(monkeypatch):
 
 @pytest.mark.parametrize(
     "change",
-    [{"noise_std": 1.0}, {"distill_weight": 3.0}, {"final_distill": 1.0}, {"lent_share": 0.0}, {"feature_weight": 1.0},
-     {"batch_size": 4}, {"ema_decay": 0.05}, {"seed": 1}, {"held_out": 5}],
-)  # fmt: skip
+    [
+        {"noise_std": 1.0},
+        {"distill_weight": 3.0},
+        {"final_distill": 1.0},
+        {"lent_share": 0.0},
+        {"feature_weight": 1.0},
+        {"batch_size": 4},
+        {"ema_decay": 0.05},
+        {"seed": 1},
+        {"held_out": 5},
+    ],
+)
 def test_every_setting_matters(change, monkeypatch):
     monkeypatch.setattr(training, "FeatureLoss", Edges)
     assert not torch.equal(fingerprint(RUN), fingerprint(replace(RUN, **change)))
@@ -218,8 +232,22 @@ def test_the_commands_train_a_codec_and_measure_it(tmp_path, monkeypatch, capsys
     assert config["data"]["path"] == "data.zip"
     assert config["teacher"].startswith("TAESD")
     out = tmp_path / "out"
-    code = main(["evaluate", "codec", str(file), "--data", more, data, "--teacher", folder, "--out", str(out),
-                 "--device", "cpu"])  # fmt: skip
+    code = main(
+        [
+            "evaluate",
+            "codec",
+            str(file),
+            "--data",
+            more,
+            data,
+            "--teacher",
+            folder,
+            "--out",
+            str(out),
+            "--device",
+            "cpu",
+        ]
+    )
     assert code == 0, capsys.readouterr().err
     report = json.loads((out / "codec.json").read_text())
     assert [(row["coder"], row["num"]) for row in report["rows"]] == [("codec", 9), ("teacher", 9)]

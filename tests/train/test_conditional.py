@@ -113,9 +113,10 @@ def test_labels_matter_in_both_phases(phase, data, labels):
     """The label layers start at zero; training moves them, and other labels give other weights."""
     iterations = {"warm_start": (3, 0), "icd": (0, 3)}[phase]
     config = replace(
-        CONDITIONAL, warm_start=replace(CONFIG.warm_start, iterations=iterations[0]),
+        CONDITIONAL,
+        warm_start=replace(CONFIG.warm_start, iterations=iterations[0]),
         icd=replace(CONFIG.icd, iterations=iterations[1], matching_weight=0.0),
-    )  # fmt: skip
+    )
 
     def trained(labels):
         trainer = Trainer(config, data, "cpu", labels=labels)
@@ -139,8 +140,9 @@ def test_balanced_changes_the_run(data, labels):
 
 def test_resume_is_bit_for_bit(data, labels, tmp_path):
     def run(config, name, **options):
-        return fit(config, data, tmp_path / name, minutes=None, device="cpu", labels=labels,
-                   **{"resume": False} | options)
+        return fit(
+            config, data, tmp_path / name, minutes=None, device="cpu", labels=labels, **{"resume": False} | options
+        )
 
     whole = run(CONDITIONAL, "whole")
     half = replace(CONDITIONAL, icd=replace(CONFIG.icd, iterations=1))
@@ -160,8 +162,12 @@ def test_export_says_what_the_labels_mean(data, labels, tmp_path):
 def test_a_conditional_model_starts_as_the_unconditional_one(tmp_path, tiny_net):
     path = tmp_path / "model.safetensors"
     save_model(path, tiny_net.state_dict(), ModelInfo(TINY, CONFIG.plan))
-    net = Trainer(replace(CONDITIONAL, start_from=str(path)), torch.zeros(4, 3, 8, 8, dtype=torch.uint8), "cpu",
-                  labels=torch.eye(2).repeat(2, 1)).net
+    net = Trainer(
+        replace(CONDITIONAL, start_from=str(path)),
+        torch.zeros(4, 3, 8, 8, dtype=torch.uint8),
+        "cpu",
+        labels=torch.eye(2).repeat(2, 1),
+    ).net
     x = torch.rand(2, 3, 8, 8)
     torch.testing.assert_close(net(x, torch.eye(2)), tiny_net(x))
 

@@ -69,8 +69,9 @@ def test_another_commit_is_another_part(data, tmp_path, monkeypatch, clocks):
     run(config, data, tmp_path / "faces", resume=True)
     parts = parts_in(export_run(tmp_path / "faces", tmp_path / "model.safetensors"))
     assert [(p.iterations, p.contrastive, p.pictures, p.commit) for p in parts] == [
-        (3, 1, 16, "0123abc"), (1, 1, 8, "later")
-    ]  # fmt: skip
+        (3, 1, 16, "0123abc"),
+        (1, 1, 8, "later"),
+    ]
     assert [(p.core_hours, p.hours) for p in parts] == [(2.0, 1.0), (2.0, 1.0)]
 
 

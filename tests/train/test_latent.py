@@ -94,8 +94,10 @@ def test_a_step_of_each_phase_trains_and_its_state_is_kept_bit_for_bit(warm, icd
 
 def test_the_space_changes_the_result(codec, pictures):
     """The same network on the same pictures, in the latents of another codec."""
-    losses = [held_out_loss(Trainer(LATENT, pictures, "cpu").net, LATENT, pictures, latent(random_codec(seed)))
-              for seed in (0, 1)]  # fmt: skip
+    losses = [
+        held_out_loss(Trainer(LATENT, pictures, "cpu").net, LATENT, pictures, latent(random_codec(seed)))
+        for seed in (0, 1)
+    ]
     assert losses[0] != losses[1]
 
 
@@ -188,8 +190,26 @@ def test_the_commands_that_compare_samples_with_pictures_take_latent_models(
     sets = ["--train", archive, "--test", archive]
     assert main(["evaluate", "frechet", str(model), *sets, "--num", "3", "--out", str(tmp_path / "f"), *device]) == 0
     assert json.loads((tmp_path / "f" / "frechet.json").read_text())["num_samples"] == 3
-    assert main(["trials", write_config(tmp_path / "c.toml"), "--data", archive, "--val", archive, "--num", "3",
-                 "--core-minutes", "0.001", "--out", str(tmp_path / "t"), *device]) == 0  # fmt: skip
+    assert (
+        main(
+            [
+                "trials",
+                write_config(tmp_path / "c.toml"),
+                "--data",
+                archive,
+                "--val",
+                archive,
+                "--num",
+                "3",
+                "--core-minutes",
+                "0.001",
+                "--out",
+                str(tmp_path / "t"),
+                *device,
+            ]
+        )
+        == 0
+    )
     row = json.loads((tmp_path / "t" / "c.json").read_text())
     assert row["distance"] >= 0
     assert row["held_out"] > 0

@@ -179,8 +179,12 @@ def test_unusable_runs_are_refused_in_a_sentence(data, tmp_path):
     with pytest.raises(RunError, match="is no whole checkpoint that can be read") as error:
         run(CONFIG, data, tmp_path / "cut", resume=True)
     assert "weights_only" not in str(error.value)
-    for content, what in [({"a": torch.zeros(1)}, "a bare state dict"), ([1], "a list"), (torch.zeros(1), "a Tensor"),
-                          ({"net": Event}, "holds more than tensors")]:  # fmt: skip
+    for content, what in [
+        ({"a": torch.zeros(1)}, "a bare state dict"),
+        ([1], "a list"),
+        (torch.zeros(1), "a Tensor"),
+        ({"net": Event}, "holds more than tensors"),
+    ]:
         torch.save(content, state)
         with pytest.raises(RunError, match=what) as error:
             run(CONFIG, data, tmp_path / "cut", resume=True)
@@ -284,14 +288,36 @@ def test_moving_average_starts_fast_and_ends_at_its_decay():
 
 # A value other than CONFIG's for every field of the training sections; the test below walks all fields.
 OTHER = {
-    "seed": 5, "ema_decay": 0.05, "bf16": True, "diverged_at": 1e-9, "mirror": True,
-    "warm_start.iterations": 3, "warm_start.batch_size": 5,
-    "icd.iterations": 5, "icd.batch_size": 5, "icd.steps": 4, "icd.contrastive_weight": 2.0, "icd.opt_weight": 2.0,
-    "icd.kl_steps": 2, "icd.entropy_weight": 2.0, "icd.entropy_past": 2, "icd.penalty_weight": 9.0,
-    "icd.matching_weight": 1.0, "icd.matching_batch": 5, "icd.buffer_size": 5, "icd.buffer_kind": "reservoir",
+    "seed": 5,
+    "ema_decay": 0.05,
+    "bf16": True,
+    "diverged_at": 1e-9,
+    "mirror": True,
+    "warm_start.iterations": 3,
+    "warm_start.batch_size": 5,
+    "icd.iterations": 5,
+    "icd.batch_size": 5,
+    "icd.steps": 4,
+    "icd.contrastive_weight": 2.0,
+    "icd.opt_weight": 2.0,
+    "icd.kl_steps": 2,
+    "icd.entropy_weight": 2.0,
+    "icd.entropy_past": 2,
+    "icd.penalty_weight": 9.0,
+    "icd.matching_weight": 1.0,
+    "icd.matching_batch": 5,
+    "icd.buffer_size": 5,
+    "icd.buffer_kind": "reservoir",
     "icd.reinit_prob": 0.9,
-    "optim.lr": 2e-2, "optim.beta1": 0.5, "optim.beta2": 0.5, "optim.warmup": 4, "optim.final_lr": 0.1,
-    "optim.clip_norm": 1e-9, "optim.muon_lr": 1e-2, "optim.hold": 0.9, "optim.muon_decay": 9.0,
+    "optim.lr": 2e-2,
+    "optim.beta1": 0.5,
+    "optim.beta2": 0.5,
+    "optim.warmup": 4,
+    "optim.final_lr": 0.1,
+    "optim.clip_norm": 1e-9,
+    "optim.muon_lr": 1e-2,
+    "optim.hold": 0.9,
+    "optim.muon_decay": 9.0,
 }
 ELSEWHERE = {"data", "net", "plan", "matching", "log", "warm_start", "icd"}  # sections tested field by field elsewhere
 ELSEWHERE |= {"family", "attribute", "balanced", "start_from"}  # test_conditional.py

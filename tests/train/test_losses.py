@@ -144,8 +144,9 @@ def test_label_contrast_is_minus_the_log_posterior_of_the_true_pairing():
     torch.testing.assert_close(first, label_contrast(energy[:2], swapped[:2], mates[:2], torch.ones(2), 7.0))
     assert label_contrast(energy, swapped, mates, torch.zeros(4), 7.0) == 0
     # What a label adds to every picture's energy is no matter: here 5 to the first label and 9 to the second.
-    moved = label_contrast(energy[:2] + torch.tensor([5.0, 9.0]), swapped[:2] + torch.tensor([9.0, 5.0]), mates[:2],
-                           torch.ones(2), 7.0)  # fmt: skip
+    moved = label_contrast(
+        energy[:2] + torch.tensor([5.0, 9.0]), swapped[:2] + torch.tensor([9.0, 5.0]), mates[:2], torch.ones(2), 7.0
+    )
     torch.testing.assert_close(moved, first)
 
 

@@ -40,7 +40,7 @@ def of(values):
         # 19 of 20 are 95 %, so the one below all others need not be caught.
         ([1, 2], [0] + [3] * 19, 19 / 20, None, None, 0),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize(("factor", "shift"), [(1, 0), (1e-6, 0), (1, 1e4), (1e6, -5e6)])
 def test_detection_is_exact_whatever_the_scale(inside, outside, auroc, aupr_in, aupr_out, fpr95, factor, shift):
     found = detect(of(inside) * factor + shift, of(outside) * factor + shift)
@@ -74,9 +74,11 @@ def test_interpolations_are_means_of_two_different_pictures(inside, rng):
     used = torch.zeros(7)
     for mean in means:
         pairs = [
-            (i, j) for i in range(7) for j in range(i)
+            (i, j)
+            for i in range(7)
+            for j in range(i)
             if ((inside[i].float() + inside[j].float()) / 2 - mean.float()).abs().max() <= 0.5
-        ]  # fmt: skip
+        ]
         assert len(pairs) == 1
         used[list(pairs[0])] += 1
     assert used.tolist() == [2] * 7
@@ -289,8 +291,9 @@ def test_the_mean_of_the_papers_sets_is_given_when_all_of_them_ran(model, folder
 
 
 def test_bad_input_is_one_sentence_and_changes_nothing(model, folder, tmp_path, capsys):
-    save_model(tmp_path / "conditional.safetensors", conditional_tiny().state_dict(),
-               ModelInfo(CONDITIONAL_TINY, SamplePlan()))
+    save_model(
+        tmp_path / "conditional.safetensors", conditional_tiny().state_dict(), ModelInfo(CONDITIONAL_TINY, SamplePlan())
+    )
     conditional, data = str(tmp_path / "conditional.safetensors"), str(folder / "cifar10-test.zip")
     before = model.read_bytes()
     evaluate = ["evaluate", "ood", str(model), "--out", str(tmp_path / "out"), "--data"]

@@ -19,9 +19,11 @@ from train.trainer import Trainer
 
 # No norm: under one, the biases before it have no gradient, and Adam makes steps of rounding errors.
 WARM = replace(
-    CONFIG, net=replace(CONFIG.net, norm="none"), warm_start=replace(CONFIG.warm_start, iterations=3),
+    CONFIG,
+    net=replace(CONFIG.net, norm="none"),
+    warm_start=replace(CONFIG.warm_start, iterations=3),
     icd=replace(CONFIG.icd, iterations=0),
-)  # fmt: skip
+)
 
 
 def on_two(worker, *arguments):
@@ -87,9 +89,7 @@ def stop_one(processes, config, data, path):
     stop = Event()
     if processes.rank == 1:
         stop.set()
-    trainer = fit(
-        config, data, path, resume=False, minutes=None, device="cpu", processes=processes, stop=stop
-    )
+    trainer = fit(config, data, path, resume=False, minutes=None, device="cpu", processes=processes, stop=stop)
     assert trainer.iteration == 0
 
 

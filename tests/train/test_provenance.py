@@ -65,7 +65,7 @@ def test_a_commit_is_that_of_the_start(monkeypatch):
         ["trials", "nowhere.toml", "--data", "a.zip", "--val", "b.zip", "--out", "o"],
         ["tune", "nobody", "--data", "a.zip"],
     ],
-)  # fmt: skip
+)
 def test_commands_that_publish_want_a_commit(command, monkeypatch, capsys):
     git_says(monkeypatch, {"rev-parse": "abc", "status": "?? train/new.py"})
     assert main(command) == 2
@@ -77,10 +77,11 @@ def test_commands_that_publish_want_a_commit(command, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "the code has changes that are not committed"), (["--allow-dirty"], None),
+        ([], "the code has changes that are not committed"),
+        (["--allow-dirty"], None),
         (["--repeats", "0"], "--repeats: must be a whole number of 1 or more, got '0'"),
     ],
-)  # fmt: skip
+)
 def test_a_program_that_publishes_wants_a_commit_too(words, message, monkeypatch, capsys):
     git_says(monkeypatch, {"rev-parse": "abc", "status": "?? train/new.py"})
     monkeypatch.setattr("sys.argv", ["benchmarks", *words])
@@ -99,9 +100,15 @@ def test_a_program_that_publishes_wants_a_commit_too(words, message, monkeypatch
 def test_commands_are_as_they_are_typed_on_any_machine(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     options = {
-        "data": "/data/of mine/a.zip", "num": 3, "sum_only": True, "minutes": None, "fast": False, "weights": WEIGHTS,
-        "set": ["x.y=1", "data.path=/some/where/b.zip"], "out": tmp_path / "reports" / "new",
-    }  # fmt: skip
+        "data": "/data/of mine/a.zip",
+        "num": 3,
+        "sum_only": True,
+        "minutes": None,
+        "fast": False,
+        "weights": WEIGHTS,
+        "set": ["x.y=1", "data.path=/some/where/b.zip"],
+        "out": tmp_path / "reports" / "new",
+    }
     monkeypatch.setattr(provenance, "default_device", lambda: "cpu")
     expected = (
         "python -m train evaluate it --data a.zip --num 3 --sum-only --set x.y=1 --set data.path=b.zip "
@@ -114,15 +121,27 @@ def test_commands_are_as_they_are_typed_on_any_machine(tmp_path, monkeypatch):
 def test_no_absolute_path_is_left_in_plain_containers(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     value = {
-        "path": "/a/b/c.zip", "two": "/a/b.zip,/a/c.zip", "here": str(tmp_path / "runs" / "x"), "n": 3, "none": None,
+        "path": "/a/b/c.zip",
+        "two": "/a/b.zip,/a/c.zip",
+        "here": str(tmp_path / "runs" / "x"),
+        "n": 3,
+        "none": None,
         "told": "'svhn' is neither whole in /a/data nor at https://example.org/a/b (see 1/2, and/or); put it there",
-        "list": ["/a/b/model.safetensors", {"deep": "/x/y"}], "windows": r"C:\Users\me\x.zip", "/a/key": 1,
-    }  # fmt: skip
+        "list": ["/a/b/model.safetensors", {"deep": "/x/y"}],
+        "windows": r"C:\Users\me\x.zip",
+        "/a/key": 1,
+    }
     assert portable(value) == {
-        "path": "c.zip", "two": "b.zip,c.zip", "here": "runs/x", "n": 3, "none": None,
+        "path": "c.zip",
+        "two": "b.zip,c.zip",
+        "here": "runs/x",
+        "n": 3,
+        "none": None,
         "told": "'svhn' is neither whole in data nor at https://example.org/a/b (see 1/2, and/or); put it there",
-        "list": ["model.safetensors", {"deep": "y"}], "windows": "x.zip", "key": 1,
-    }  # fmt: skip
+        "list": ["model.safetensors", {"deep": "y"}],
+        "windows": "x.zip",
+        "key": 1,
+    }
 
 
 @pytest.mark.parametrize("folder", ["weights", "reports", "benchmarks"])

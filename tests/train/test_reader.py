@@ -115,11 +115,15 @@ def test_or_and_not_are_composed_as_on_the_page(tmp_path):
         asked = (Asked("bright", labels["bright"], first), Asked("kind", labels["kind"], operator))
         drawn, _ = draw(models, Case("two", asked), 2, 7, "cpu")
         page = [
-            page_compose(Family("tiny", "", attributes),
-                         [Ask(a.attribute, attributes[a.attribute], tuple(a.labels[i].tolist()), 1.0, a.operator)
-                          for a in asked])
+            page_compose(
+                Family("tiny", "", attributes),
+                [
+                    Ask(a.attribute, attributes[a.attribute], tuple(a.labels[i].tolist()), 1.0, a.operator)
+                    for a in asked
+                ],
+            )
             for i in range(2)
-        ]  # fmt: skip
+        ]
         energy = energy_of_each(page, nets, Reference(nets[""], PLAN.langevin, PIXELS), PIXELS)
         rng = torch.Generator().manual_seed(7)
         for state in sample(energy, PIXELS.noise(2, rng), page[0].plan(infos), rng, PIXELS):
@@ -219,9 +223,27 @@ def test_the_command_writes_a_report_a_figure_and_sheets(tmp_path, monkeypatch, 
     labels = [{"Bright": i % 2, "kind": i % 3, "x": 0.1 * i, "y": 1.0, "theta": 0.5 * i} for i in range(9)]
     data = write_zip(tmp_path / "data.zip", labels)
     out = tmp_path / "out"
-    code = main(["evaluate", "compose", "tiny", "--train", str(data), "--validation", str(data), "--num", "3",
-                 "--weight", "0.5", "--weights", str(tmp_path / "w"), "--out", str(out),
-                 "--device", "cpu"])  # fmt: skip
+    code = main(
+        [
+            "evaluate",
+            "compose",
+            "tiny",
+            "--train",
+            str(data),
+            "--validation",
+            str(data),
+            "--num",
+            "3",
+            "--weight",
+            "0.5",
+            "--weights",
+            str(tmp_path / "w"),
+            "--out",
+            str(out),
+            "--device",
+            "cpu",
+        ]
+    )
     assert code == 0, capsys.readouterr().err
     report = json.loads((out / "compose.json").read_text())
     assert [row["asked"] for row in report["rows"]][:2] == ["nothing", "bright alone"]
@@ -237,7 +259,11 @@ def test_the_command_writes_a_report_a_figure_and_sheets(tmp_path, monkeypatch, 
     assert report["rows"][4]["num_real"] == 3  # rings
     operators = {row["asked"]: row for row in report["operators"]}
     assert list(operators) == [
-        "dot or bar", "bright or kind", "kind or place", "place, but not bright", "bright, but not kind",
+        "dot or bar",
+        "bright or kind",
+        "kind or place",
+        "place, but not bright",
+        "bright, but not kind",
         "kind, but not place",
     ]
     kinds = operators["dot or bar"]
@@ -259,8 +285,24 @@ def test_the_command_writes_a_report_a_figure_and_sheets(tmp_path, monkeypatch, 
 def test_the_reader_command_ships_a_reader(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("train.reader.family_attributes", lambda family: (BRIGHT,))
     data = write_zip(tmp_path / "data.zip", [{"Bright": i % 2} for i in range(6)])
-    code = main(["reader", "tiny", "--train", str(data), "--test", str(data), "--epochs", "1", "--width", "2",
-                 "--weights", str(tmp_path), "--device", "cpu"])  # fmt: skip
+    code = main(
+        [
+            "reader",
+            "tiny",
+            "--train",
+            str(data),
+            "--test",
+            str(data),
+            "--epochs",
+            "1",
+            "--width",
+            "2",
+            "--weights",
+            str(tmp_path),
+            "--device",
+            "cpu",
+        ]
+    )
     assert code == 0, capsys.readouterr().err
     reader = load_reader(tmp_path / "tiny" / READER_FILE)
     assert set(reader.config.held_out) == {"bright"}

@@ -181,11 +181,19 @@ def test_lists_name_what_they_like_in_their_own_order(model, tmp_path):
     tally = score_all(tmp_path / "list", model, tmp_path / "scores.parquet")
     rows = table(tmp_path / "scores.parquet")
     assert [row["file"].rpartition("/")[2] for row in rows] == [
-        "b.picture", "caf\\xe9.png", "a.png", "pipe.png", "nowhere.png", "", "b.picture"
-    ]  # fmt: skip
+        "b.picture",
+        "caf\\xe9.png",
+        "a.png",
+        "pipe.png",
+        "nowhere.png",
+        "",
+        "b.picture",
+    ]
     assert [row["error"] for row in rows[3:6]] == [
-        "this is not a file", "the file cannot be read: No such file or directory", "this is not a file"
-    ]  # fmt: skip
+        "this is not a file",
+        "the file cannot be read: No such file or directory",
+        "this is not a file",
+    ]
     assert rows[0]["energy"] == pytest.approx(rows[6]["energy"], rel=1e-5)
     assert (tally.num, tally.num_unreadable) == (7, 3)
 
@@ -389,8 +397,9 @@ def test_parts_are_shared_among_processes(folder, model, tmp_path, monkeypatch):
 
 
 def test_bad_input_is_one_sentence_and_exit_code_2(folder, model, tmp_path, capsys):
-    save_model(tmp_path / "conditional.safetensors", conditional_tiny().state_dict(),
-               ModelInfo(CONDITIONAL_TINY, SamplePlan()))
+    save_model(
+        tmp_path / "conditional.safetensors", conditional_tiny().state_dict(), ModelInfo(CONDITIONAL_TINY, SamplePlan())
+    )
     (tmp_path / "empty").mkdir()
     (tmp_path / "there.csv").touch()
     (tmp_path / "nothing.txt").write_text("\n\n")

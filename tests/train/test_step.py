@@ -144,8 +144,13 @@ def test_every_matching_field_changes_the_loss(name, value):
 
 @pytest.mark.parametrize(
     "bad",
-    [lambda: IcdConfig(kl_steps=0), lambda: IcdConfig(kl_steps=41), lambda: IcdConfig(batch_size=128, buffer_size=64),
-     lambda: MatchingConfig(noise=0.5), lambda: MatchingConfig(noise=1.5, moved_data=-0.5)],
+    [
+        lambda: IcdConfig(kl_steps=0),
+        lambda: IcdConfig(kl_steps=41),
+        lambda: IcdConfig(batch_size=128, buffer_size=64),
+        lambda: MatchingConfig(noise=0.5),
+        lambda: MatchingConfig(noise=1.5, moved_data=-0.5),
+    ],
 )
 def test_impossible_values_are_refused(bad):
     with pytest.raises(ValueError):

@@ -54,9 +54,21 @@ def test_a_trial_takes_its_time_and_reports_it(data, monkeypatch):
 
 
 def test_trials_are_made_once(tmp_path, monkeypatch, pictures, capsys):
-    row = {"iterations": 1, "held_out": 1.0, "averages": {"0.5": 1.0}, "best": "0.5", "distance": None, "num": 0,
-           "core_seconds": 60, "seed": 0, "parameters": 5, "batch_size": 4, "pictures_per_core_second": 1.0,
-           "curve": [], "scales": {"grad_share_scale0": 1.0}}  # fmt: skip
+    row = {
+        "iterations": 1,
+        "held_out": 1.0,
+        "averages": {"0.5": 1.0},
+        "best": "0.5",
+        "distance": None,
+        "num": 0,
+        "core_seconds": 60,
+        "seed": 0,
+        "parameters": 5,
+        "batch_size": 4,
+        "pictures_per_core_second": 1.0,
+        "curve": [],
+        "scales": {"grad_share_scale0": 1.0},
+    }
     names = []
     monkeypatch.setattr(trials, "trial", lambda config, *_: names.append(config.net.width) or row)
     (tmp_path / "wide.toml").write_text("# It is wide.\n[data]\n[net]\nimage_size = 8\nwidth = 16\nlayouts = ['1']\n")

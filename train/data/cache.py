@@ -46,9 +46,11 @@ def entry_path(config: DataConfig, image_size: int, channels: int) -> Path:
     """The cache file of a data set: one part of its name says what is decoded, the other how its files are now."""
     folder = os.environ.get(CACHE_VARIABLE)
     base = Path(folder) if folder else Path.home() / ".cache" / "ebm-studio"
-    paths = [Path(p.strip()).resolve() for p in config.path.split(",")] if config.source == "zip" else [
-        Path(config.path).resolve()
-    ]
+    paths = (
+        [Path(p.strip()).resolve() for p in config.path.split(",")]
+        if config.source == "zip"
+        else [Path(config.path).resolve()]
+    )
     what = [CACHE_VERSION, config.source, [str(p) for p in paths], config.split, config.crop, image_size, channels]
     files = [list(entry) for path in paths for entry in _files(config.source, path)]
     return base / "data" / f"{config.source}-{_digest(what)}-{_digest(files)}.safetensors"

@@ -58,8 +58,10 @@ def _read(folder: Path, image_size: int, channels: int) -> Tensor:
     lmdb = _import_lmdb()
     try:
         # Nothing is written beside the data base: no lock file.
-        with lmdb.open(str(folder), readonly=True, lock=False, readahead=False) as environment, \
-                environment.begin() as transaction:
+        with (
+            lmdb.open(str(folder), readonly=True, lock=False, readahead=False) as environment,
+            environment.begin() as transaction,
+        ):
             images = torch.empty(transaction.stat()["entries"], channels, image_size, image_size, dtype=torch.uint8)
             for i, (key, value) in enumerate(tqdm(transaction.cursor(), folder.name, len(images), leave=False)):
                 images[i] = read_picture(value, image_size, channels, LIMITS).u8

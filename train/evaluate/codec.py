@@ -57,11 +57,14 @@ def run(a: argparse.Namespace) -> None:
     options = {"teacher": a.teacher, "num": a.num, "seed": a.seed, "out": a.out}
     command = command_of(["evaluate", "codec", str(a.codec), *pairs], options, a.device)
     report = {
-        "rows": rows, "cost": costs(codec, a.device),
+        "rows": rows,
+        "cost": costs(codec, a.device),
         "parameters": {n: sum(p.numel() for p in getattr(codec, n).parameters()) for n in ("encoder", "decoder")},
-        "mib": round(a.codec.stat().st_size / 2**20, 2), "seed": a.seed, "trained": codec.provenance,
+        "mib": round(a.codec.stat().st_size / 2**20, 2),
+        "seed": a.seed,
+        "trained": codec.provenance,
         "provenance": provenance(command),
-    }  # fmt: skip
+    }
     report = portable(report)
     write_atomically(a.out / "codec.json", json.dumps(report, indent=1).encode())
     write_atomically(a.out / "README.md", markdown(report).encode())
@@ -71,34 +74,57 @@ def markdown(report: dict[str, Any]) -> str:
     """The report in words and a table."""
     rows, cost, origin = report["rows"], report["cost"], report["provenance"]
     head = [
-        "pictures", "coder", "PSNR, dB", "Fréchet distance, train reconstructed to test", "train to test (floor)",
-        "ratio", "test reconstructed to test", "lag-1 correlation", "not predicted by 3x3 neighbours",
+        "pictures",
+        "coder",
+        "PSNR, dB",
+        "Fréchet distance, train reconstructed to test",
+        "train to test (floor)",
+        "ratio",
+        "test reconstructed to test",
+        "lag-1 correlation",
+        "not predicted by 3x3 neighbours",
         "mean picture's share",
-    ]  # fmt: skip
+    ]
     cells = []
     for row in rows:
         floor, train = row["floor_train_against_test"], row["train_reconstructed_against_test"]
-        cells.append([
-            f"{row['data']} ({row['num']})", row["coder"], f"{row['psnr']:.1f}", f"{train:.1f}", f"{floor:.1f}",
-            f"{train / floor:.2f}", f"{row['test_reconstructed_against_test']:.1f}", f"{row['lag1']:.2f}",
-            f"{row['unpredicted']:.2f}", f"{row['mean_picture']:.2f}",
-        ])  # fmt: skip
-    return "\n".join([
-        "# Codec", "", table(head, cells), "",
-        f"Distances are on {rows[0]['features']} features, so no FID; the codec was trained on a loss of the same "
-        "features, which flatters its distances. The last three columns are of the test pictures' latents "
-        "(`train/evaluate/latents.py` says how).",
-        "",
-        _origin(report),
-        "",
-        f"The codec's file has {report['mib']:.2f} MiB. A picture costs {cost['encode_ms']:.1f} ms to encode, "
-        f"{cost['decode_ms']:.1f} ms to decode and {cost['preview_ms']:.2f} ms to preview, in float32 and batches of "
-        f"{cost['batch']}.",
-        "",
-        f"`{origin['command']}`, {origin['date']}, commit {origin['commit']}, {origin['machine']}. The reconstructions "
-        "are not kept here: the pictures are not the project's to pass on.",
-        "",
-    ])  # fmt: skip
+        cells.append(
+            [
+                f"{row['data']} ({row['num']})",
+                row["coder"],
+                f"{row['psnr']:.1f}",
+                f"{train:.1f}",
+                f"{floor:.1f}",
+                f"{train / floor:.2f}",
+                f"{row['test_reconstructed_against_test']:.1f}",
+                f"{row['lag1']:.2f}",
+                f"{row['unpredicted']:.2f}",
+                f"{row['mean_picture']:.2f}",
+            ]
+        )
+    return "\n".join(
+        [
+            "# Codec",
+            "",
+            table(head, cells),
+            "",
+            f"Distances are on {rows[0]['features']} features, so no FID; the codec was trained on a loss of the same "
+            "features, which flatters its distances. The last three columns are of the test pictures' latents "
+            "(`train/evaluate/latents.py` says how).",
+            "",
+            _origin(report),
+            "",
+            f"The codec's file has {report['mib']:.2f} MiB. A picture costs {cost['encode_ms']:.1f} ms to encode, "
+            f"{cost['decode_ms']:.1f} ms to decode and {cost['preview_ms']:.2f} ms to preview, in float32 and "
+            f"batches of "
+            f"{cost['batch']}.",
+            "",
+            f"`{origin['command']}`, {origin['date']}, commit {origin['commit']}, {origin['machine']}. The "
+            f"reconstructions "
+            "are not kept here: the pictures are not the project's to pass on.",
+            "",
+        ]
+    )
 
 
 def _origin(report: dict[str, Any]) -> str:

@@ -70,15 +70,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(a: argparse.Namespace) -> None:
     """The command itself. Raises ValueError as ``evaluate`` does."""
     evaluate(
-        a.family, Split.of(a), train=a.train, num=a.num, seed=a.seed, sum_only=a.sum_only, weight=a.weight,
-        weights=a.weights, out=a.out, device=a.device,
-    )  # fmt: skip
+        a.family,
+        Split.of(a),
+        train=a.train,
+        num=a.num,
+        seed=a.seed,
+        sum_only=a.sum_only,
+        weight=a.weight,
+        weights=a.weights,
+        out=a.out,
+        device=a.device,
+    )
 
 
 def draw(
-    models: dict[str, tuple[EnergyNetwork, ModelInfo]], case: Case, num: int, seed: int, device: str,
-    sum_only: bool = False, weight: float = 1.0,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+    models: dict[str, tuple[EnergyNetwork, ModelInfo]],
+    case: Case,
+    num: int,
+    seed: int,
+    device: str,
+    sum_only: bool = False,
+    weight: float = 1.0,
+) -> tuple[Tensor, Tensor]:
     """Samples uint8 ``(num, C, H, W)`` of a case and their energies; ``models`` by attribute, "" the unconditional.
 
     Each attribute weighs ``weight``, composed by the page's own functions; with ``sum_only`` as in the paper, without
@@ -88,23 +101,43 @@ def draw(
     attributes = {name: info.attribute for name, info in infos.items() if info.attribute is not None}
     family = Family("", None if sum_only and case.asked else "", attributes)
     compositions = [
-        compose(family, [Ask(a.attribute, attributes[a.attribute], tuple(a.labels[i].tolist()), weight, a.operator)
-                         for a in case.asked])
+        compose(
+            family,
+            [
+                Ask(a.attribute, attributes[a.attribute], tuple(a.labels[i].tolist()), weight, a.operator)
+                for a in case.asked
+            ],
+        )
         for i in range(num)
-    ]  # fmt: skip
+    ]
     nets, base = {name: net for name, (net, _) in models.items()}, infos[""]
     space = open_space(base.space, base.net, device)
     reference = Reference(nets[""], base.plan.langevin, space)
     return draw_chains(
-        lambda part: energy_of_each(compositions[part], nets, reference, space), space, compositions[0].plan(infos),
-        num, seed, batch=BATCH, device=device, title=case.name,
-    )  # fmt: skip
+        lambda part: energy_of_each(compositions[part], nets, reference, space),
+        space,
+        compositions[0].plan(infos),
+        num,
+        seed,
+        batch=BATCH,
+        device=device,
+        title=case.name,
+    )
 
 
 def evaluate(
-    family: str, split: Split, *, train: str, num: int, seed: int, weight: float, weights: Path, out: Path, device: str,
+    family: str,
+    split: Split,
+    *,
+    train: str,
+    num: int,
+    seed: int,
+    weight: float,
+    weights: Path,
+    out: Path,
+    device: str,
     sum_only: bool = False,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """Compose, read and compare; ``train`` is a zip. Writes ``compose.json``, ``README.md`` and sheets into ``out``.
 
     Raises ValueError where the family, its reader or the pictures cannot be used.
@@ -113,8 +146,10 @@ def evaluate(
     reader = load_reader(weights / family / READER_FILE, device)
     size, base = reader.config.image_size, models[""][1]
     if (side := open_space(base.space, base.net, device).picture_shape[1]) != size:
-        raise ValueError(f"the models of '{family}' make pictures of {side} pixels, its reader was trained on those of "
-                         f"{size}; give it a reader of {side} pixels")  # fmt: skip
+        raise ValueError(
+            f"the models of '{family}' make pictures of {side} pixels, its reader was trained on those of "
+            f"{size}; give it a reader of {side} pixels"
+        )
     pictures, test = (load(DataConfig("zip", path), size) for path in (train, split.path))
     labels = {name: label_vectors(test.labels, attribute, test.names) for name, attribute in attributes.items()}
     order = in_order(attributes, ORDER.get(family, ()))
@@ -152,23 +187,39 @@ def evaluate(
         read = read_pictures(reader, draw_sheet(case)[0], device)
         beside = read_pictures(reader, draw_sheet(without)[0], device) if without else read_nothing
         row = {
-            "asked": case.name, "num": num, "read": shares(read, attributes, case.asked),
-            "without": without.name if without else "nothing", "read_without": shares(beside, attributes, case.asked),
-        } | _terms_in_real(case, attributes, read_real, labels)  # fmt: skip
+            "asked": case.name,
+            "num": num,
+            "read": shares(read, attributes, case.asked),
+            "without": without.name if without else "nothing",
+            "read_without": shares(beside, attributes, case.asked),
+        } | _terms_in_real(case, attributes, read_real, labels)
         operators.append(row)
         print(json.dumps(row), flush=True)
     options = {
-        "train": train, split.kind: split.path, "num": num, "seed": seed, "sum_only": sum_only,
-        "weight": weight, "weights": weights, "out": out,
-    }  # fmt: skip
+        "train": train,
+        split.kind: split.path,
+        "num": num,
+        "seed": seed,
+        "sum_only": sum_only,
+        "weight": weight,
+        "weights": weights,
+        "out": out,
+    }
     report = {
-        "family": family, "sum_only": sum_only, "weight": weight, "rows": rows, "operators": operators,
-        "read_on": split.to_plain(), "objective": _objectives(models),
+        "family": family,
+        "sum_only": sum_only,
+        "weight": weight,
+        "rows": rows,
+        "operators": operators,
+        "read_on": split.to_plain(),
+        "objective": _objectives(models),
         "nearest_training_image_mse_of_test_images": float(nearest(test.images, pictures.images)[0].median()),
         "choices": [n for n, t in attributes.items() if t.kind in CHOICES] + [TOGETHER],
-        "paper": PAPER.get(family, {}), "seed": seed, "seconds": round(time.monotonic() - started),
+        "paper": PAPER.get(family, {}),
+        "seed": seed,
+        "seconds": round(time.monotonic() - started),
         "provenance": provenance(command_of(["evaluate", "compose", family], options, device)),
-    }  # fmt: skip
+    }
     write_atomically(out / "compose.json", json.dumps(report, indent=1).encode())
     write_atomically(out / "README.md", markdown(report).encode())
     bars(out / "compose.png", report)
@@ -176,9 +227,13 @@ def evaluate(
 
 
 def _comparison(
-    case: Case, attributes: dict[str, Attribute], read: dict[str, Tensor], read_nothing: dict[str, Tensor],
-    read_real: dict[str, Tensor], real: dict[str, Tensor],
-) -> dict[str, Any]:  # fmt: skip
+    case: Case,
+    attributes: dict[str, Attribute],
+    read: dict[str, Tensor],
+    read_nothing: dict[str, Tensor],
+    read_real: dict[str, Tensor],
+    real: dict[str, Tensor],
+) -> dict[str, Any]:
     """The same question put to samples that were asked for it, to samples that were not, and to real pictures."""
     has = has_asked(case.labels, attributes, real, len(next(iter(real.values()))))
     of_real = {name: real[name][has] for name in case.labels}
@@ -246,5 +301,9 @@ def distance_to_asked(
     real = test[has]
     distance, half = FrechetDistance(real, device=device), min(len(samples), len(real) // 2)
     floor = FrechetDistance(real[half:], device=device)(real[:half])
-    return {"features": distance.name, "distance": round(distance(samples), 2), "num_real": len(real),
-            f"floor_of_{half}_real_ones": round(floor, 2)}  # fmt: skip
+    return {
+        "features": distance.name,
+        "distance": round(distance(samples), 2),
+        "num_real": len(real),
+        f"floor_of_{half}_real_ones": round(floor, 2),
+    }

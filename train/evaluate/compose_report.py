@@ -23,9 +23,16 @@ def markdown(report: dict[str, Any]) -> str:
     for row in rows:
         distance = row["frechet"] or {}
         floor = next((f"{v:.0f}" for k, v in distance.items() if k.startswith("floor")), "")
-        lines.append([row["asked"], str(row["num"]), *_figures(row.get("read"), names, "**"),
-                      f"{distance['distance']:.0f}" if distance else "", floor,
-                      f"{row['nearest_training_image_mse']:.4f}"])  # fmt: skip
+        lines.append(
+            [
+                row["asked"],
+                str(row["num"]),
+                *_figures(row.get("read"), names, "**"),
+                f"{distance['distance']:.0f}" if distance else "",
+                floor,
+                f"{row['nearest_training_image_mse']:.4f}",
+            ]
+        )
         if "read" in row:
             nothing, real = (row.get(key) for key in ("read_where_nothing_is_asked", "read_in_real_pictures"))
             lines.append(["· nothing asked", str(rows[0]["num"]), *_figures(nothing, names), "", "", ""])
@@ -34,8 +41,16 @@ def markdown(report: dict[str, Any]) -> str:
     lines.append(["*real pictures, all*", "", *[""] * len(names), "", "", nearest])
     if report["paper"]:
         paper = report["paper"]
-        lines.append(["*the paper's, all four at once, CelebA-HQ 128*", "",
-                      *(f"*{paper[n]:.2f}*" if n in paper else "" for n in names), "", "", ""])  # fmt: skip
+        lines.append(
+            [
+                "*the paper's, all four at once, CelebA-HQ 128*",
+                "",
+                *(f"*{paper[n]:.2f}*" if n in paper else "" for n in names),
+                "",
+                "",
+                "",
+            ]
+        )
     rule = (
         "The energies are added as in the paper"
         if report["sum_only"]
@@ -43,30 +58,50 @@ def markdown(report: dict[str, Any]) -> str:
         "their sum, and the unconditional energy with what their weights leave of 1"
     )
     p = report["provenance"]
-    return "\n".join([
-        f"# Composition: {family}", "",
-        f"{rule}; each attribute weighs {report['weight']:g}. "
-        "A classifier that was trained on real pictures alone reads the samples: of choices the balanced share that is "
-        "read as it was asked for (each value that is asked for counts alike), else the mean error. The same question "
-        "is put to two others: *nothing asked*, samples of the unconditional model, is the level to beat; *real "
-        "pictures* are held-out ones that have what was asked for, and more than theirs says that samples exaggerate, "
-        "not that they are better. Of a binary attribute alone both values are asked for in turn, so that a model that "
-        "asks for nothing has about 0.5; together the positive ones are. A rotation's error is in degrees, and of "
-        "pictures of which a kind is asked only those of the kind that shows it count.",
-        "", saying(report["read_on"]), "",
-        *(f"- *{name}*: {sentence}" for name, sentence in report["objective"].items()), "",
-        table(head, lines), "",
-        "The Fréchet distance is on EfficientNet-lite0 features (not an FID), to the real test pictures that have what "
-        "was asked for, and depends on the number of samples; *of real ones* is that of as many such pictures to the "
-        "rest of them. The last column is the median squared error to the nearest training image: far below that of "
-        "real test pictures it would mean memorised ones.", "",
-        "![Shares read as asked for](compose.png)", "",
-        *_operators(report["operators"]),
-        "The command also draws the first samples of the last row above their nearest training images; that sheet is "
-        "not here, since training pictures are not this project's to pass on.", "",
-        f"Seed {report['seed']}, {p['machine']}, {p['date']}, commit {p['commit']}, {report['seconds']} s:", "",
-        f"```sh\n{p['command']}\n```", "",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            f"# Composition: {family}",
+            "",
+            f"{rule}; each attribute weighs {report['weight']:g}. "
+            "A classifier that was trained on real pictures alone reads the samples: of choices the balanced share "
+            "that is "
+            "read as it was asked for (each value that is asked for counts alike), else the mean error. The same "
+            "question "
+            "is put to two others: *nothing asked*, samples of the unconditional model, is the level to beat; *real "
+            "pictures* are held-out ones that have what was asked for, and more than theirs says that samples "
+            "exaggerate, "
+            "not that they are better. Of a binary attribute alone both values are asked for in turn, so that a "
+            "model that "
+            "asks for nothing has about 0.5; together the positive ones are. A rotation's error is in degrees, and of "
+            "pictures of which a kind is asked only those of the kind that shows it count.",
+            "",
+            saying(report["read_on"]),
+            "",
+            *(f"- *{name}*: {sentence}" for name, sentence in report["objective"].items()),
+            "",
+            table(head, lines),
+            "",
+            "The Fréchet distance is on EfficientNet-lite0 features (not an FID), to the real test pictures that "
+            "have what "
+            "was asked for, and depends on the number of samples; *of real ones* is that of as many such pictures "
+            "to the "
+            "rest of them. The last column is the median squared error to the nearest training image: far below "
+            "that of "
+            "real test pictures it would mean memorised ones.",
+            "",
+            "![Shares read as asked for](compose.png)",
+            "",
+            *_operators(report["operators"]),
+            "The command also draws the first samples of the last row above their nearest training images; that "
+            "sheet is "
+            "not here, since training pictures are not this project's to pass on.",
+            "",
+            f"Seed {report['seed']}, {p['machine']}, {p['date']}, commit {p['commit']}, {report['seconds']} s:",
+            "",
+            f"```sh\n{p['command']}\n```",
+            "",
+        ]
+    )
 
 
 def _operators(rows: list[dict[str, Any]]) -> list[str]:
@@ -87,8 +122,10 @@ def _operators(rows: list[dict[str, Any]]) -> list[str]:
         "it lowers the share of what it forbids. A number counts as read within an eighth of its range. Real pictures "
         "are held-out ones that have one of the terms, or the one and not the other, and how many of them there are; "
         "none where many values are asked for.",
-        "", table(head, lines), "",
-    ]  # fmt: skip
+        "",
+        table(head, lines),
+        "",
+    ]
 
 
 def _figures(read: dict[str, float] | None, names: list[str], mark: str = "") -> list[str]:

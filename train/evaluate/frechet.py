@@ -52,13 +52,29 @@ def run(a: argparse.Namespace) -> None:
     space = open_space(info.space, info.net, a.device, path)
     channels, size, _ = space.picture_shape
     train, test = (load(DataConfig("zip", file), size, channels).images for file in (a.train, split.path))
-    options = {"train": a.train, split.kind: split.path, "num": a.num, "seed": a.seed, "inception": a.inception,
-               "set": a.set, "out": a.out}  # fmt: skip
+    options = {
+        "train": a.train,
+        split.kind: split.path,
+        "num": a.num,
+        "seed": a.seed,
+        "inception": a.inception,
+        "set": a.set,
+        "out": a.out,
+    }
     report = evaluate(
-        net, override(info.plan, a.set), space, train, test, num=a.num, seed=a.seed, out=a.out,
-        inception_weights=a.inception, device=a.device, read_on=split.to_plain(),
+        net,
+        override(info.plan, a.set),
+        space,
+        train,
+        test,
+        num=a.num,
+        seed=a.seed,
+        out=a.out,
+        inception_weights=a.inception,
+        device=a.device,
+        read_on=split.to_plain(),
         command=command_of(["evaluate", "frechet", a.model], options, a.device),
-    )  # fmt: skip
+    )
     print(json.dumps(report, indent=1))
 
 

@@ -33,13 +33,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_device(parser)
     parser.add_argument("model", help="a name under weights/, a path, or hf:owner/repo")
     parser.add_argument(
-        "--data", type=Path, required=True, metavar="DIR",
+        "--data",
+        type=Path,
+        required=True,
+        metavar="DIR",
         help="folder of the test sets: zips such as cifar10-test.zip, or the official files, downloaded if missing",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--in", dest="inside", default="cifar10", metavar="SET",
+        "--in",
+        dest="inside",
+        default="cifar10",
+        metavar="SET",
         help="the in-distribution set: cifar10, objects, celeba, ..., or the path of a zip (default: %(default)s)",
-    )  # fmt: skip
+    )
     parser.add_argument("--skip", type=whole(0), metavar="N", help="leave its first N pictures out (default: half)")
     parser.add_argument("--num", type=whole(2), help="pictures of each set, drawn by the seed (default: all)")
     parser.add_argument("--seed", type=SEED, default=0)
@@ -115,8 +121,11 @@ def evaluate(
     rows: list[dict[str, Any]] = []
     for item in setting.sets:
         row: dict[str, Any] = {
-            "name": item.name, "title": item.title, "data": item.data, "paper_auroc": setting.paper.get(item.name),
-        }  # fmt: skip
+            "name": item.name,
+            "title": item.title,
+            "data": item.data,
+            "paper_auroc": setting.paper.get(item.name),
+        }
         try:
             pictures = item.pictures(inside, torch.Generator().manual_seed(seed))
         except ValueError as error:

@@ -49,19 +49,18 @@ KEPT = {
     "cifar10": Kept("CIFAR-10 test", "cifar10-test.zip", DataConfig("cifar10", split="test")),
     "svhn": Kept("SVHN test", "svhn-test.zip", DataConfig("svhn", split="test")),
     "textures_crop": Kept(
-        "Textures, top-left 32x32 (reference code)", "dtd10-crop32.zip",
+        "Textures, top-left 32x32 (reference code)",
+        "dtd10-crop32.zip",
         DataConfig("dtd", split="test", crop="top_left"),
     ),
-    "textures_resized": Kept(
-        "Textures, centre square resized", "dtd10-resize32.zip", DataConfig("dtd", split="test")
-    ),
+    "textures_resized": Kept("Textures, centre square resized", "dtd10-resize32.zip", DataConfig("dtd", split="test")),
     "cifar100": Kept("CIFAR-100 test", "cifar100-test.zip", DataConfig("cifar100", split="test")),
     "tinyimagenet": Kept("Tiny ImageNet, box-resized", "tinyimagenet-test32.zip"),
     "celeba": Kept("CelebA test", "celeba128-test.zip", DataConfig("celeba", split="test")),
     "mnist": Kept("MNIST test", "mnist-test32.zip", DataConfig("mnist", split="test")),
     "fashion_mnist": Kept("Fashion-MNIST test", "fashion-test32.zip", DataConfig("fashion_mnist", split="test")),
     "objects": Kept("rendered objects", "objects64-test.zip"),
-}  # fmt: skip
+}
 
 PIXELS = "pixel statistics"  # the score without a model
 MADE = "made"  # the data of sets that are made from the in-distribution pictures

@@ -54,9 +54,7 @@ def readings(
     return {name: round(value, 4) for name, value in figures.items()}
 
 
-def shares(
-    outputs: dict[str, Tensor], attributes: dict[str, Attribute], asked: Sequence[Asked]
-) -> dict[str, float]:
+def shares(outputs: dict[str, Tensor], attributes: dict[str, Attribute], asked: Sequence[Asked]) -> dict[str, float]:
     """Of an OR or a NOT the share of pictures read as each term asks or forbids, and of an OR as any of its terms asks.
 
     Numbers and angles count as read where ``reads_as`` finds them close.

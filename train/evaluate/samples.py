@@ -15,9 +15,16 @@ from ebm_core.space import Space
 
 
 def draw_chains(
-    energy_of: Callable[[slice], EnergyFn], space: Space, plan: SamplePlan, num: int, seed: int, *,
-    batch: int, device: str, title: str = "samples",
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+    energy_of: Callable[[slice], EnergyFn],
+    space: Space,
+    plan: SamplePlan,
+    num: int,
+    seed: int,
+    *,
+    batch: int,
+    device: str,
+    title: str = "samples",
+) -> tuple[Tensor, Tensor]:
     """``num`` images uint8 ``(num, C, H, W)`` of Algorithm 2 and their energies ``(num,)``.
 
     ``energy_of`` gives the energy for a slice of them, whose labels may differ. Batch ``i`` uses seed ``seed + i``.
@@ -34,7 +41,14 @@ def draw_chains(
 
 
 def draw_walks(
-    net: EnergyNetwork, plan: SamplePlan, num: int, seed: int, *, space: Space, at: Collection[int], batch: int = 100,
+    net: EnergyNetwork,
+    plan: SamplePlan,
+    num: int,
+    seed: int,
+    *,
+    space: Space,
+    at: Collection[int],
+    batch: int = 100,
     device: str = "cpu",
 ) -> dict[int, Tensor]:
     """As ``draw_samples``, the images at several steps of the same chains: ``{step: uint8 (num, C, H, W)}``."""

@@ -57,9 +57,7 @@ class ObjectRenderer:
         self._bpy.ops.wm.read_factory_settings(use_empty=True)
         self._configure(size, samples)
         self._add_surroundings()
-        self._material, self._colour = self._add_material(
-            "object", OBJECT_ROUGHNESS, OBJECT_SPECULAR, OBJECT_METALLIC
-        )
+        self._material, self._colour = self._add_material("object", OBJECT_ROUGHNESS, OBJECT_SPECULAR, OBJECT_METALLIC)
         self._objects = {kind: self._add_object(kind) for kind in OBJECT_TYPES}
 
     def __call__(self, label: dict[str, Any]) -> npt.NDArray[np.uint8]:

@@ -31,9 +31,15 @@ ATTRIBUTES = ("young", "female", "smiling", "wavy_hair")
 FULL = "all of it"
 # Pictures of a quarter of the pixels and a network of half the width: a variant's five runs take a few minutes.
 SMALL = [
-    "net.image_size=16", "net.width=8", "net.layouts=['1 2d attn 2 4d', '1 2d', '1']", "icd.batch_size=16",
-    "icd.steps=20", "icd.matching_batch=16", "log.scalars_every=20", "log.checkpoint_every=100",
-]  # fmt: skip
+    "net.image_size=16",
+    "net.width=8",
+    "net.layouts=['1 2d attn 2 4d', '1 2d', '1']",
+    "icd.batch_size=16",
+    "icd.steps=20",
+    "icd.matching_batch=16",
+    "log.scalars_every=20",
+    "log.checkpoint_every=100",
+]
 BASE = {"small": ["warm_start.iterations=1200", "icd.iterations=100"], "full": []}
 ATTRIBUTE = {"small": ["warm_start.iterations=200", "icd.iterations=50"], "full": ["icd.iterations=300"]}
 
@@ -108,9 +114,12 @@ def _attribute(name: str) -> Attribute:
 
 
 def _compose(
-    lab: Lab, trained: dict[str, tuple[EnergyNetwork, ModelInfo]], attributes: list[Attribute], reader: Reader,
+    lab: Lab,
+    trained: dict[str, tuple[EnergyNetwork, ModelInfo]],
+    attributes: list[Attribute],
+    reader: Reader,
     s: Settings,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """Readings and distance of nothing, and of attributes one added after the other; samples of the last."""
     from train.evaluate.asking import cases
     from train.evaluate.compose import distance_to_asked, draw

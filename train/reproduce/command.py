@@ -85,7 +85,12 @@ def command(a: argparse.Namespace) -> str:
     """The command that makes the same report, without what depends on the day."""
     out = None if a.out == REPORTS / a.name else a.out
     options = {
-        "size": a.size, "seeds": a.seeds, "data": a.data, "out": out, "weights": a.weights, "inception": a.inception,
+        "size": a.size,
+        "seeds": a.seeds,
+        "data": a.data,
+        "out": out,
+        "weights": a.weights,
+        "inception": a.inception,
         "set": a.set,
-    }  # fmt: skip
+    }
     return command_of(["reproduce", a.name], options, a.device)

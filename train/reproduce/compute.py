@@ -25,9 +25,13 @@ def lasting(config: TrainConfig, compute: Mapping[Phase, float], like: TrainConf
     def iterations(phase: Phase, total: float) -> int:
         return max(1, round(total / flops(like or config, phase))) if total else 0
 
-    return replace(config, **{
-        phase: replace(getattr(config, phase), iterations=iterations(phase, total)) for phase, total in compute.items()
-    })  # fmt: skip
+    return replace(
+        config,
+        **{
+            phase: replace(getattr(config, phase), iterations=iterations(phase, total))
+            for phase, total in compute.items()
+        },
+    )
 
 
 def equal_compute(configs: dict[str, TrainConfig], of: str) -> dict[str, TrainConfig]:
@@ -54,9 +58,12 @@ def flops(config: TrainConfig, phase: Phase) -> int:
     times = gcd(icd.batch_size, icd.matching_batch) if icd.matching_weight else icd.batch_size
     times = config.warm_start.batch_size if phase == "warm_start" else times
     few = replace(
-        icd, iterations=2, buffer_size=icd.batch_size, batch_size=max(1, icd.batch_size // times),
+        icd,
+        iterations=2,
+        buffer_size=icd.batch_size,
+        batch_size=max(1, icd.batch_size // times),
         matching_batch=max(1, icd.matching_batch // times),
-    )  # fmt: skip
+    )
     warm = replace(config.warm_start, iterations=2 if phase == "warm_start" else 0, batch_size=1)
     small = replace(config, icd=few, warm_start=warm, start_from="")
     c = config.net

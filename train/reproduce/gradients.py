@@ -53,11 +53,14 @@ def _findings(run: Trained) -> Findings:
     parts = {"first quarter": slice(0, quarter), "last quarter": slice(-quarter, None), "whole run": slice(None)}
     table = [
         {
-            "of the run": name, "median norm of L_CD": median(cd[part]), "median norm of L_KL": median(kl[part]),
-            "median ratio": median(ratio[part]), "median cosine": median(cosine[part]),
+            "of the run": name,
+            "median norm of L_CD": median(cd[part]),
+            "median norm of L_KL": median(kl[part]),
+            "median ratio": median(ratio[part]),
+            "median cosine": median(cosine[part]),
         }
         for name, part in parts.items()
-    ]  # fmt: skip
+    ]
     claim = Claim(
         f"the gradient of the KL term is not negligible: at least {WORTH:.0%} of that of L_CD",
         median(ratio) - WORTH,

@@ -28,7 +28,11 @@ def judge(lab: Lab, name: str, trained: Trained, test: str, num: int) -> dict[st
     def compute() -> dict[str, Any]:
         try:
             samples, _ = draw_samples(
-                trained.net, config.plan, num, config.seed, space=open_space(config.space, config.net, lab.device),
+                trained.net,
+                config.plan,
+                num,
+                config.seed,
+                space=open_space(config.space, config.net, lab.device),
                 device=lab.device,
             )
         except NonFiniteEnergyError:

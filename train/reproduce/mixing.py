@@ -53,11 +53,12 @@ def run(lab: Lab, s: Settings) -> Findings:
         notes += [f"{name}: {sentence}" for sentence in [objective(info.provenance)] if sentence]
         walks[name] = {
             arm: lab.piece(
-                f"{name}, {arm}", [to_dict(info.plan), to_dict(s), info.provenance],
+                f"{name}, {arm}",
+                [to_dict(info.plan), to_dict(s), info.provenance],
                 partial(_walk, lab, net, info.plan, strength, s),
             )
             for arm, strength in ARMS.items()
-        }  # fmt: skip
+        }
     if not walks:
         raise NotRun(" ".join(notes))
     return _findings(walks, s, notes)
@@ -81,8 +82,12 @@ def _walk(lab: Lab, net: EnergyNetwork, own: SamplePlan, strength: float | None,
         energies.append(float(state.energy.mean()))
         if state.step in ends:
             pictures.append(quantise(state.x[: s.pictures]).cpu())
-    return {"start": quantise(start[: s.pictures]).cpu(), "distance": distances, "energy": energies,
-            "pictures": pictures}  # fmt: skip
+    return {
+        "start": quantise(start[: s.pictures]).cpu(),
+        "distance": distances,
+        "energy": energies,
+        "pictures": pictures,
+    }
 
 
 def _findings(walks: dict[str, dict[str, Any]], s: Settings, notes: list[str]) -> Findings:
@@ -90,10 +95,15 @@ def _findings(walks: dict[str, dict[str, Any]], s: Settings, notes: list[str]) -
     table, claims, pictures = [], [], {}
     for (name, arms), axis in zip(walks.items(), axes, strict=True):
         for (arm, walk), colour in zip(arms.items(), COLOURS, strict=False):
-            table.append({
-                "model": name, "chains": arm, "mean pairwise distance at the end": walk["distance"][-1],
-                "mean energy at the start": walk["energy"][0], "at the end": walk["energy"][-1],
-            })  # fmt: skip
+            table.append(
+                {
+                    "model": name,
+                    "chains": arm,
+                    "mean pairwise distance at the end": walk["distance"][-1],
+                    "mean energy at the start": walk["energy"][0],
+                    "at the end": walk["energy"][-1],
+                }
+            )
             if arm == INDEPENDENT:
                 axis.axhline(walk["distance"][-1], color="#9ca3af", linestyle="--", label="independent samples")
                 continue
@@ -105,12 +115,15 @@ def _findings(walks: dict[str, dict[str, Any]], s: Settings, notes: list[str]) -
         axis.set_ylabel("mean pairwise distance")
         legend(axis)
         far, near, independent = (arms[arm]["distance"][-1] for arm in ARMS)
-        claims.append(Claim(
-            f"with transitions chains of `{name}` end at least {FACTOR:g} times as far apart", far - FACTOR * near,
-            f"After {len(arms[WITHOUT]['distance']) - 1} steps the mean pairwise distance is {far:.3f} with and "
-            f"{near:.3f} without; independent samples have {independent:.3f}.",
-            one_model=True,
-        ))  # fmt: skip
+        claims.append(
+            Claim(
+                f"with transitions chains of `{name}` end at least {FACTOR:g} times as far apart",
+                far - FACTOR * near,
+                f"After {len(arms[WITHOUT]['distance']) - 1} steps the mean pairwise distance is {far:.3f} with and "
+                f"{near:.3f} without; independent samples have {independent:.3f}.",
+                one_model=True,
+            )
+        )
     notes.append(
         "The distance is the root mean square difference of pixels in [0, 1], the mean over all pairs of chains. The "
         "paper shows such chains as pictures only, so the factor is ours."

@@ -112,33 +112,44 @@ def _findings(
         energy.plot([value - plunge["data"]["energy"][0] for value in curve], color=colour, label=name)
         error.bar(name.replace(", ", ",\n"), plunge["noise"]["error"], color=colour)
         for start in ("noise", "data"):
-            table.append({
-                "model": name, "from": start, "energy, less that of data": plunge[start]["energy"][-1]
-                - plunge["data"]["energy"][0], "distance to data": plunge[start]["error"],
-                "saturated": plunge[start]["saturated"], "saturated in data": plunge["data_saturated"],
-            })  # fmt: skip
+            table.append(
+                {
+                    "model": name,
+                    "from": start,
+                    "energy, less that of data": plunge[start]["energy"][-1] - plunge["data"]["energy"][0],
+                    "distance to data": plunge[start]["error"],
+                    "saturated": plunge[start]["saturated"],
+                    "saturated in data": plunge["data_saturated"],
+                }
+            )
         # Not those from data: in the valleys they still look like data, which are not this project's to pass on.
         pictures[f"{name}: lowest energies from noise"] = rows_of_pictures([plunge["noise"]["lowest"]])
         curves[name] = {start: plunge[start]["energy"] for start in ("noise", "data")}
         if name not in SCRATCH:
             ratio = plunge["noise"]["error"]
-            claims.append(Claim(
-                f"the lowest-energy pictures of `{name}` are as close to data as data are, within a factor {CLOSE:g}",
-                CLOSE - ratio, f"From noise they are {ratio:.2f} times as far from the nearest training picture as "
-                f"test pictures are; {plunge['noise']['saturated']:.0%} of their pixels are saturated, of data's "
-                f"{plunge['data_saturated']:.0%}.",
-                one_model=True,
-            ))  # fmt: skip
+            claims.append(
+                Claim(
+                    f"the lowest-energy pictures of `{name}` are as close to data as data are, within a factor "
+                    f"{CLOSE:g}",
+                    CLOSE - ratio,
+                    f"From noise they are {ratio:.2f} times as far from the nearest training picture as "
+                    f"test pictures are; {plunge['noise']['saturated']:.0%} of their pixels are saturated, of data's "
+                    f"{plunge['data_saturated']:.0%}.",
+                    one_model=True,
+                )
+            )
     full, baseline = (plunges[name] for name in SCRATCH)
-    claims.append(Claim(
-        "trained from scratch, the baseline's lowest-energy pictures are further from data than those of full ICD",
-        baseline["noise"]["error"] - full["noise"]["error"],
-        f"From noise {baseline['noise']['error']:.1f} times the distance of test pictures for the baseline, "
-        f"{full['noise']['error']:.1f} for full ICD; from data {baseline['data']['error']:.1f} and "
-        f"{full['data']['error']:.1f}; saturated {baseline['noise']['saturated']:.0%} and "
-        f"{full['noise']['saturated']:.0%}.",
-        compute,
-    ))  # fmt: skip
+    claims.append(
+        Claim(
+            "trained from scratch, the baseline's lowest-energy pictures are further from data than those of full ICD",
+            baseline["noise"]["error"] - full["noise"]["error"],
+            f"From noise {baseline['noise']['error']:.1f} times the distance of test pictures for the baseline, "
+            f"{full['noise']['error']:.1f} for full ICD; from data {baseline['data']['error']:.1f} and "
+            f"{full['data']['error']:.1f}; saturated {baseline['noise']['saturated']:.0%} and "
+            f"{full['noise']['saturated']:.0%}.",
+            compute,
+        )
+    )
     energy.set_xlabel("noiseless step")
     energy.set_ylabel("energy, less that of data")
     energy.set_yscale("symlog", linthresh=1e-3)

@@ -57,11 +57,14 @@ def _findings(runs: dict[str, tuple[Trained, dict[str, Any]]], ends: dict[str, d
     legend(axis)
     table: list[dict[str, Any]] = [
         {
-            "scales": name, "score": quality["score"], "distance": quality["distance"],
-            "iterations": trained.config.icd.iterations, "parameters": sum(p.numel() for p in trained.net.parameters()),
+            "scales": name,
+            "score": quality["score"],
+            "distance": quality["distance"],
+            "iterations": trained.config.icd.iterations,
+            "parameters": sum(p.numel() for p in trained.net.parameters()),
         }
         for name, (trained, quality) in runs.items()
-    ]  # fmt: skip
+    ]
     table += [{"scales": name, "score": end["score"], "distance": end["distance"]} for name, end in ends.items()]
     one, *more = distances.values()
     several = [distance for distance in more if distance is not None]

@@ -64,8 +64,11 @@ def write_not_run(experiment: Experiment, out: Path, reason: str) -> None:
 
 def _about(experiment: Experiment) -> dict[str, str]:
     return {
-        "name": experiment.name, "place": experiment.place, "question": experiment.question, "paper": experiment.paper
-    }  # fmt: skip
+        "name": experiment.name,
+        "place": experiment.place,
+        "question": experiment.question,
+        "paper": experiment.paper,
+    }
 
 
 def _judgements(findings: list[Findings]) -> list[dict[str, Any]]:
@@ -76,11 +79,17 @@ def _judgements(findings: list[Findings]) -> list[dict[str, Any]]:
         # A seed that lacks the claim, for its run ended early, counts as one without numbers.
         margins = [claims[effect].margin if effect in claims else -math.inf for claims in by_effect]
         judgement = verdict(margins, claim.compute, claim.one_model)
-        judgements.append({
-            "effect": effect, "shown": judgement.shown, "verdict": judgement.words, "margins": margins,
-            "interval": judgement.interval, "compute": claim.compute,
-            "measured": [claims[effect].measured for claims in by_effect if effect in claims],
-        })  # fmt: skip
+        judgements.append(
+            {
+                "effect": effect,
+                "shown": judgement.shown,
+                "verdict": judgement.words,
+                "margins": margins,
+                "interval": judgement.interval,
+                "compute": claim.compute,
+                "measured": [claims[effect].measured for claims in by_effect if effect in claims],
+            }
+        )
     return judgements
 
 
@@ -118,10 +127,14 @@ def readme(report: dict[str, Any]) -> str:
     if report["notes"]:
         lines += ["To be read with it:", "", *(f"- {note}" for note in report["notes"]), ""]
     lines += [
-        "```sh", report["command"], "```", "",
+        "```sh",
+        report["command"],
+        "```",
+        "",
         f"{minutes(report['wall_seconds'])} on {report['machine']}; {_seeds(report['seeds'])}, "
-        f"commit {report['commit']}, {report['date']}. All figures are in [{REPORT}]({REPORT}).", "",
-    ]  # fmt: skip
+        f"commit {report['commit']}, {report['date']}. All figures are in [{REPORT}]({REPORT}).",
+        "",
+    ]
     return "\n".join(lines)
 
 

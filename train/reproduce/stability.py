@@ -21,10 +21,15 @@ MEANS = {
 # iterations instead of thousands. At the paper's 100 not even plain contrastive divergence left zero in 2,500, with the
 # small size's own 20 it does not in 800 once there are transitions (table2).
 HARD = [
-    "net.layouts=['1d attn 2d']", "icd.entropy_weight=0.3", "data.path=cifar10-train-0.zip",
-    "plan.refinement_steps=60", "plan.langevin.steps=10", "plan.langevin.step_size=500.0", "icd.steps=10",
+    "net.layouts=['1d attn 2d']",
+    "icd.entropy_weight=0.3",
+    "data.path=cifar10-train-0.zip",
+    "plan.refinement_steps=60",
+    "plan.langevin.steps=10",
+    "plan.langevin.step_size=500.0",
+    "icd.steps=10",
     "icd.iterations=300",
-]  # fmt: skip
+]
 LIMIT = 0.1  # a run has left zero, and diverged, once its energy gap is further away than this
 ATTENTION = {"no attention": ["net.attention=false"], "attention": ["net.attention=true"]}
 
@@ -74,11 +79,16 @@ def _findings(runs: dict[tuple[str, str], Trained], s: Settings) -> Findings:
         time = times[means, attention] = time_to_divergence(trained, s.limit)
         axis = axes[list(ATTENTION).index(attention)]
         axis.plot(iterations, gaps, color=COLOURS[list(MEANS).index(means)], label=means, linewidth=1)
-        table.append({
-            "kept stable by": means, "network": attention, f"gap beyond {s.limit:g} at iteration": time,
-            "median |gap|": median([abs(gap) for gap in gaps]), "largest |gap|": max(map(abs, gaps)),
-            "iterations": trained.config.icd.iterations if trained.diverged is None else trained.diverged,
-        })  # fmt: skip
+        table.append(
+            {
+                "kept stable by": means,
+                "network": attention,
+                f"gap beyond {s.limit:g} at iteration": time,
+                "median |gap|": median([abs(gap) for gap in gaps]),
+                "largest |gap|": max(map(abs, gaps)),
+                "iterations": trained.config.icd.iterations if trained.diverged is None else trained.diverged,
+            }
+        )
     for axis in axes:
         axis.axhline(s.limit, color="#9ca3af", linestyle="--")
         axis.axhline(-s.limit, color="#9ca3af", linestyle="--")
@@ -89,31 +99,37 @@ def _findings(runs: dict[tuple[str, str], Trained], s: Settings) -> Findings:
     for attention in ATTENTION:
         bare, kl = times["nothing", attention], times["KL term", attention]
         end = s.config.icd.iterations
-        claims.append(Claim(
-            f"with {attention}, the energy gap leaves zero earlier without the KL term",
-            (kl if kl is not None else end) - (bare if bare is not None else end),
-            f"Beyond {s.limit:g}: {_when(bare)} without, {_when(kl)} with.",
-        ))  # fmt: skip
-    claims.append(Claim(
-        "with the KL term training is stable, with attention too",
-        s.limit - max(largest_gap(runs["KL term", a]) for a in ATTENTION),
-        f"Beyond {s.limit:g}: {_when(times['KL term', 'no attention'])} without attention, "
-        f"{_when(times['KL term', 'attention'])} with.",
-    ))  # fmt: skip
+        claims.append(
+            Claim(
+                f"with {attention}, the energy gap leaves zero earlier without the KL term",
+                (kl if kl is not None else end) - (bare if bare is not None else end),
+                f"Beyond {s.limit:g}: {_when(bare)} without, {_when(kl)} with.",
+            )
+        )
+    claims.append(
+        Claim(
+            "with the KL term training is stable, with attention too",
+            s.limit - max(largest_gap(runs["KL term", a]) for a in ATTENTION),
+            f"Beyond {s.limit:g}: {_when(times['KL term', 'no attention'])} without attention, "
+            f"{_when(times['KL term', 'attention'])} with.",
+        )
+    )
     largest = [largest_gap(runs[IGEBM, attention]) for attention in ATTENTION]
     alone = [times[IGEBM, attention] for attention in ATTENTION]
     claims += [
         Claim(
-            "spectral norm keeps training stable without attention", s.limit - largest[0],
+            "spectral norm keeps training stable without attention",
+            s.limit - largest[0],
             f"Without other norms, as in IGEBM, beyond {s.limit:g} {_when(alone[0])}; with the group norms "
             f"{_when(times['spectral norm', 'no attention'])}.",
         ),
         Claim(
-            "spectral norm does not keep it stable with attention", largest[1] - s.limit,
+            "spectral norm does not keep it stable with attention",
+            largest[1] - s.limit,
             f"Without other norms beyond {s.limit:g} {_when(alone[1])}; with the group norms "
             f"{_when(times['spectral norm', 'attention'])}.",
         ),
-    ]  # fmt: skip
+    ]
     notes = [
         "Beyond zero by about 1 is as far as the penalty on energies lets the gap go: data at -1/2, samples at +1/2.",
         "The runs' steps are far larger than their network bears, so that instability shows in minutes.",

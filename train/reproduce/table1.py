@@ -69,9 +69,13 @@ def settings(size: Size) -> Settings:
 
 
 def replay_pool(
-    energy: EnergyFn, space: Space, plan: SamplePlan, protocol: Protocol, rng: torch.Generator,
+    energy: EnergyFn,
+    space: Space,
+    plan: SamplePlan,
+    protocol: Protocol,
+    rng: torch.Generator,
     pause: Callable[[], Any] = lambda: None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """The pool's final images, uint8 ``(pool, C, H, W)``; ``pause`` is called before every visit."""
     p, device = protocol, rng.device
     pool = torch.zeros(p.pool, *space.picture_shape, dtype=torch.uint8, device=device)
@@ -110,9 +114,12 @@ def run(lab: Lab, s: Settings) -> Findings:
             test_images = lab.images(test, info.net.image_size)
             saturated = {"pool": saturated_share(drawn), "data": saturated_share(test_images)}
             rows[name] = {
-                "samples": drawn[:SHOWN], "ends": ends, "saturated": saturated,
-                "objective": objective(info.provenance), **figures,
-            }  # fmt: skip
+                "samples": drawn[:SHOWN],
+                "ends": ends,
+                "saturated": saturated,
+                "objective": objective(info.provenance),
+                **figures,
+            }
         except NotRun as reason:
             rows[name] = {"not run": str(reason)}
     if all("not run" in row for row in rows.values()):
@@ -146,9 +153,15 @@ def _findings(rows: dict[str, dict[str, Any]], s: Settings) -> Findings:
     bars(axis, {name: row["distance"] for name, row in done.items()}, COLOURS[0])
     table = []
     for name, row in rows.items():
-        line = {"data": name, "FID in the paper": PAPER_FID.get(name), distance: row.get("distance"),
-                "of training images": None, "of noise": None, score: row.get("score"),
-                "not run": row.get("not run")}  # fmt: skip
+        line = {
+            "data": name,
+            "FID in the paper": PAPER_FID.get(name),
+            distance: row.get("distance"),
+            "of training images": None,
+            "of noise": None,
+            score: row.get("score"),
+            "not run": row.get("not run"),
+        }
         if "ends" in row:
             line["of training images"] = row["ends"]["training images"]["distance"]
             line["of noise"] = row["ends"]["noise"]["distance"]
@@ -158,12 +171,14 @@ def _findings(rows: dict[str, dict[str, Any]], s: Settings) -> Findings:
     claims = []
     for name, row in done.items():
         low, high = row["ends"]["training images"]["distance"], row["ends"]["noise"]["distance"]
-        claims.append(Claim(
-            f"samples of {name} are in the nearer half of the way from training images to noise",
-            (low + high) / 2 - row["distance"],
-            f"{distance} {row['distance']:.1f}; as many training images have {low:.1f}, noise has {high:.1f}.",
-            one_model=True,
-        ))  # fmt: skip
+        claims.append(
+            Claim(
+                f"samples of {name} are in the nearer half of the way from training images to noise",
+                (low + high) / 2 - row["distance"],
+                f"{distance} {row['distance']:.1f}; as many training images have {low:.1f}, noise has {high:.1f}.",
+                one_model=True,
+            )
+        )
     notes = [
         f"{s.num_samples} samples for each row; the distance falls with their number, so it compares within a row only."
     ]
@@ -180,10 +195,14 @@ def _findings(rows: dict[str, dict[str, Any]], s: Settings) -> Findings:
     if not is_fid:
         notes.append("Without Inception's weights (--inception) there is no FID; the distance here is another one.")
     if "CIFAR-10" in done and is_fid:
-        claims.append(Claim(
-            "the FID on CIFAR-10 is the paper's or better", PAPER_FID["CIFAR-10"] - done["CIFAR-10"]["distance"],
-            f"{done['CIFAR-10']['distance']:.1f}, in the paper {PAPER_FID['CIFAR-10']}.", one_model=True,
-        ))  # fmt: skip
+        claims.append(
+            Claim(
+                "the FID on CIFAR-10 is the paper's or better",
+                PAPER_FID["CIFAR-10"] - done["CIFAR-10"]["distance"],
+                f"{done['CIFAR-10']['distance']:.1f}, in the paper {PAPER_FID['CIFAR-10']}.",
+                one_model=True,
+            )
+        )
     pictures = {f"The pool's first samples, {name}": rows_of_pictures([row["samples"]]) for name, row in done.items()}
     return Findings(table, claims, plot, pictures, notes)
 

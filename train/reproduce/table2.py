@@ -50,10 +50,14 @@ def run(lab: Lab, s: Settings) -> Findings:
     """Runs with fewer parts are longer, so that all take the same number of floating-point operations."""
     coarse = [f"net.layouts={list(s.config.net.layouts[:1])}"]
     changes = {
-        name: [*([] if opt else NO_KL), *([] if entropy else NO_ENTROPY), *([] if moves else NO_TRANSITIONS),
-               *([] if scales else coarse)]
+        name: [
+            *([] if opt else NO_KL),
+            *([] if entropy else NO_ENTROPY),
+            *([] if moves else NO_TRANSITIONS),
+            *([] if scales else coarse),
+        ]
         for name, (opt, entropy, moves, scales) in PARTS.items()
-    }  # fmt: skip
+    }
     configs = equal_compute(variants_of(s.config, changes), of=FULL)
     runs = train_and_judge(lab, configs, s.test, s.num_samples)
     ends = reference(lab, s.config.data.path, s.test, s.config.net.image_size, s.num_samples)
@@ -70,11 +74,17 @@ def _findings(runs: dict[str, tuple[Trained, dict[str, Any]]], ends: dict[str, d
     table: list[dict[str, Any]] = []
     for name, (trained, quality) in runs.items():
         time = time_to_divergence(trained, LIMIT)
-        table.append({
-            "variant": name, **dict(zip(COLUMNS, PARTS[name], strict=True)), "score": quality["score"],
-            "distance": quality["distance"], "stable": time is None, f"gap beyond {LIMIT:g} at iteration": time,
-            "iterations": trained.config.icd.iterations,
-        })  # fmt: skip
+        table.append(
+            {
+                "variant": name,
+                **dict(zip(COLUMNS, PARTS[name], strict=True)),
+                "score": quality["score"],
+                "distance": quality["distance"],
+                "stable": time is None,
+                f"gap beyond {LIMIT:g} at iteration": time,
+                "iterations": trained.config.icd.iterations,
+            }
+        )
     table += [{"variant": name, "score": end["score"], "distance": end["distance"]} for name, end in ends.items()]
     compute = tuple(spent(trained.config) for trained, _ in runs.values())
     largest = {name: largest_gap(trained) for name, (trained, _) in runs.items()}

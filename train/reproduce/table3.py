@@ -51,11 +51,14 @@ def _findings(report: dict[str, Any]) -> Findings:
     table = []
     for row in report["sets"]:
         detection = row.get("detection", {})
-        table.append({
-            "told from": row["title"], "AUROC in the paper": row["paper_auroc"],
-            **{f"AUROC by {name}": detection[name]["auroc"] if detection else None for name in report["scores"]},
-            "not run": row.get("not_run"),
-        })  # fmt: skip
+        table.append(
+            {
+                "told from": row["title"],
+                "AUROC in the paper": row["paper_auroc"],
+                **{f"AUROC by {name}": detection[name]["auroc"] if detection else None for name in report["scores"]},
+                "not run": row.get("not_run"),
+            }
+        )
     energy = {row["told from"]: row["AUROC by energy"] for row in table if row["AUROC by energy"] is not None}
     plot, (axis,) = figure(1, ["AUROC by energy; marks: the paper"], width=11.0)
     bars(axis, energy, COLOURS[0])

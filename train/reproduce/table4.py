@@ -41,9 +41,16 @@ def run(lab: Lab, s: Settings) -> Findings:
 
     def compute() -> dict[str, Any]:
         return evaluate(
-            FAMILY, Split(s.split, held_out), train=train, num=s.num, seed=s.seed, weight=s.weight,
-            weights=lab.weights, out=lab.folder("compose"), device=lab.device,
-        )  # fmt: skip
+            FAMILY,
+            Split(s.split, held_out),
+            train=train,
+            num=s.num,
+            seed=s.seed,
+            weight=s.weight,
+            weights=lab.weights,
+            out=lab.folder("compose"),
+            device=lab.device,
+        )
 
     return _findings(lab.piece("compose", about, compute))
 
@@ -55,9 +62,10 @@ def _findings(report: dict[str, Any]) -> Findings:
     kinds = {"samples": "read", "nothing asked": "read_where_nothing_is_asked", "real": "read_in_real_pictures"}
     table = [
         {"asked for": row["asked"], "of": kind, **{name: row[key].get(name) for name in columns}}
-        for row in rows if "read" in row
+        for row in rows
+        if "read" in row
         for kind, key in kinds.items()
-    ]  # fmt: skip
+    ]
     table.append({"asked for": "all four, in the paper", "of": "samples", **paper})
     title = "All four at once; dashes: where nothing is asked; dots: real pictures; marks: the paper"
     plot, (axis,) = figure(1, [title], width=7.0)

@@ -27,17 +27,33 @@ TEST = {"small": "celeba128-test.zip", "full": "cifar10-test.zip"}
 # network learns something of in 600 iterations (of CIFAR-10 it learns nothing). The step fits the network: at the
 # paper's 100 a chain leaves the pictures' range before there is anything to learn from.
 SMALL = [
-    "data.path=celeba128-train.zip", "net.image_size=16", "net.width=8", "net.layouts=['1d attn 2d', '1d']",
-    "plan.rounds=10", "plan.refinement_steps=20", "plan.langevin.steps=20", "plan.langevin.step_size=20.0",
-    "icd.iterations=600", "icd.batch_size=16", "icd.steps=20", "icd.buffer_size=1000", "icd.reinit_prob=0.01",
-    "icd.entropy_weight=0.6", "icd.optim.lr=1e-3", "ema_decay=0.99",
-    "log.scalars_every=5", "log.checkpoint_every=50",
-]  # fmt: skip
+    "data.path=celeba128-train.zip",
+    "net.image_size=16",
+    "net.width=8",
+    "net.layouts=['1d attn 2d', '1d']",
+    "plan.rounds=10",
+    "plan.refinement_steps=20",
+    "plan.langevin.steps=20",
+    "plan.langevin.step_size=20.0",
+    "icd.iterations=600",
+    "icd.batch_size=16",
+    "icd.steps=20",
+    "icd.buffer_size=1000",
+    "icd.reinit_prob=0.01",
+    "icd.entropy_weight=0.6",
+    "icd.optim.lr=1e-3",
+    "ema_decay=0.99",
+    "log.scalars_every=5",
+    "log.checkpoint_every=50",
+]
 NO_KL = ["icd.opt_weight=0.0", "icd.entropy_weight=0.0"]
 NO_TRANSITIONS = [
-    "plan.transition.crop_min_scale=1.0", "plan.transition.flip_prob=0.0", "plan.transition.jitter_prob=0.0",
-    "plan.transition.grayscale_prob=0.0", "plan.transition.blur_prob=0.0",
-]  # fmt: skip
+    "plan.transition.crop_min_scale=1.0",
+    "plan.transition.flip_prob=0.0",
+    "plan.transition.jitter_prob=0.0",
+    "plan.transition.grayscale_prob=0.0",
+    "plan.transition.blur_prob=0.0",
+]
 
 
 def from_scratch(size: Size, changes: Sequence[str] = ()) -> TrainConfig:

@@ -15,16 +15,37 @@ from train.reproduce.training import TEST, Trained, from_scratch, train
 SCRATCH, WARM, BOTH = "from scratch", "warm start alone", "warm start + ICD"
 # What the warm start needs, as the configs of the shipped models have it.
 WARM_CHANGES = [
-    "net.norm=none", "net.energy_scale=0.01", "matching.noise=0.65", "matching.moved_data=0.35", "ema_decay=0.99",
-    "plan.rounds=2", "plan.refinement_steps=40", "plan.move_noise=false", "plan.langevin.steps=60",
-    "plan.langevin.step_size=100.0", "plan.transition.crop_min_scale=0.8", "plan.transition.flip_prob=0.0",
-    "plan.transition.jitter_strength=0.2", "plan.transition.grayscale_prob=0.0", "plan.transition.blur_prob=0.2",
-    "warm_start.batch_size=64", "warm_start.optim.lr=4e-3", "warm_start.optim.muon_lr=16e-3",
-    "warm_start.optim.beta1=0.9", "warm_start.optim.beta2=0.99", "warm_start.optim.warmup=50",
-    "warm_start.optim.final_lr=0.1", "warm_start.optim.clip_norm=1.0",
-    "icd.entropy_weight=0.02", "icd.matching_weight=4.0", "icd.reinit_prob=0.05", "icd.optim.lr=2e-4",
-    "icd.optim.beta2=0.99", "icd.optim.final_lr=0.1", "icd.optim.clip_norm=1.0",
-]  # fmt: skip
+    "net.norm=none",
+    "net.energy_scale=0.01",
+    "matching.noise=0.65",
+    "matching.moved_data=0.35",
+    "ema_decay=0.99",
+    "plan.rounds=2",
+    "plan.refinement_steps=40",
+    "plan.move_noise=false",
+    "plan.langevin.steps=60",
+    "plan.langevin.step_size=100.0",
+    "plan.transition.crop_min_scale=0.8",
+    "plan.transition.flip_prob=0.0",
+    "plan.transition.jitter_strength=0.2",
+    "plan.transition.grayscale_prob=0.0",
+    "plan.transition.blur_prob=0.2",
+    "warm_start.batch_size=64",
+    "warm_start.optim.lr=4e-3",
+    "warm_start.optim.muon_lr=16e-3",
+    "warm_start.optim.beta1=0.9",
+    "warm_start.optim.beta2=0.99",
+    "warm_start.optim.warmup=50",
+    "warm_start.optim.final_lr=0.1",
+    "warm_start.optim.clip_norm=1.0",
+    "icd.entropy_weight=0.02",
+    "icd.matching_weight=4.0",
+    "icd.reinit_prob=0.05",
+    "icd.optim.lr=2e-4",
+    "icd.optim.beta2=0.99",
+    "icd.optim.final_lr=0.1",
+    "icd.optim.clip_norm=1.0",
+]
 
 
 @dataclass(frozen=True)
@@ -78,10 +99,16 @@ def _findings(
     table: list[dict[str, Any]] = []
     for (kind, share), (trained, quality) in runs.items():
         config = trained.config
-        table.append({
-            "run": kind, "TFLOP": share * budget / 1e12, "distance": quality["distance"], "score": quality["score"],
-            "warm-start iterations": config.warm_start.iterations, "ICD iterations": config.icd.iterations,
-        })  # fmt: skip
+        table.append(
+            {
+                "run": kind,
+                "TFLOP": share * budget / 1e12,
+                "distance": quality["distance"],
+                "score": quality["score"],
+                "warm-start iterations": config.warm_start.iterations,
+                "ICD iterations": config.icd.iterations,
+            }
+        )
     for kind, colour in zip((SCRATCH, WARM, BOTH), COLOURS, strict=False):
         rows = [row for row in table if row["run"] == kind and row["distance"] is not None]
         axis.plot([r["TFLOP"] for r in rows], [r["distance"] for r in rows], "o-", color=colour, label=kind)
@@ -94,11 +121,19 @@ def _findings(
     compute = tuple(spent(runs[kind, max(s.shares)][0].config) for kind in last)
     text = "; ".join(f"{kind} {'–' if d is None else f'{d:.1f}'}" for kind, d in last.items())
     claims = [
-        Claim("the warm start is worth its compute: at the longest it is better than training from scratch",
-              lower_by(last[WARM], last[SCRATCH]), f"Fréchet distance {text}.", compute),
-        Claim("improved contrastive divergence after the warm start is better than more of the warm start",
-              lower_by(last[BOTH], last[WARM]), f"{text}, all at {budget / 1e12:.3g} TFLOP.", compute),
-    ]  # fmt: skip
+        Claim(
+            "the warm start is worth its compute: at the longest it is better than training from scratch",
+            lower_by(last[WARM], last[SCRATCH]),
+            f"Fréchet distance {text}.",
+            compute,
+        ),
+        Claim(
+            "improved contrastive divergence after the warm start is better than more of the warm start",
+            lower_by(last[BOTH], last[WARM]),
+            f"{text}, all at {budget / 1e12:.3g} TFLOP.",
+            compute,
+        ),
+    ]
     samples = [runs[kind, max(s.shares)][1]["shown"] for kind in last]
     pictures = {f"Samples at the longest: {SCRATCH}; {WARM}; {BOTH}": rows_of_pictures([x for x in samples if len(x)])}
     warm = [runs[WARM, share][1]["distance"] for share in sorted(s.shares)]

@@ -27,20 +27,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_device(parser)
     parser.add_argument(
-        "path", type=Path,
+        "path",
+        type=Path,
         help="a folder or a zip, of which the files that are pictures by their suffix or their first bytes are taken, "
         "or a text file with a file name in each line",
-    )  # fmt: skip
+    )
     parser.add_argument("--model", required=True, help="a name under weights/, a path, or hf:owner/repo")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .parquet or .csv file to write")
     parser.add_argument(
-        "--false-alarm-rate", type=RATE, default=0.05, metavar="RATE",
+        "--false-alarm-rate",
+        type=RATE,
+        default=0.05,
+        metavar="RATE",
         help="share of held-out pictures that the verdict may call out-of-distribution (default: %(default)s)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--by", default="energy",
+        "--by",
+        default="energy",
         help="the score of percentile and verdict: energy, grad_norm, typicality, ... (default: %(default)s)",
-    )  # fmt: skip
+    )
     parser.add_argument("--batch", type=COUNT, default=64, help="pictures scored at once (default: %(default)s)")
     parser.add_argument("--save-every", type=COUNT, default=1024, metavar="N", help="files (default: %(default)s)")
     mib, megapixels = limits.max_bytes // 2**20, limits.max_pixels // 10**6
@@ -90,4 +95,3 @@ def run(a: argparse.Namespace) -> int:
     rest = f"; {more} more are in the column 'error' of the table" if more else ""
     print(f"{tally.num_unreadable} files could not be read{rest}", file=sys.stderr)
     return UNREADABLE
-

@@ -87,9 +87,11 @@ def _agree(folder: Path, files: Files, detector: Detector, options: Options, pro
     """Note what the parts are of, or compare it with the note that is there: first the first process, then all."""
     path = folder / STATE
     state: dict[str, Any] = {
-        "model": detector.fingerprint, "calibration": detector.calibration_digest,
-        "number of files": len(files.names), "names of files": files.digest(),
-    } | to_dict(options)  # fmt: skip
+        "model": detector.fingerprint,
+        "calibration": detector.calibration_digest,
+        "number of files": len(files.names),
+        "names of files": files.digest(),
+    } | to_dict(options)
     if processes.is_first and not path.is_file():
         write_atomically(path, json.dumps(state, indent=1).encode())
     if not processes.is_first:
@@ -112,8 +114,13 @@ def _agree(folder: Path, files: Files, detector: Detector, options: Options, pro
 
 
 def _score_part(
-    files: Files, names: list[str], detector: Detector, threshold: float | None, options: Options,
-    pool: ThreadPoolExecutor, bar: tqdm,
+    files: Files,
+    names: list[str],
+    detector: Detector,
+    threshold: float | None,
+    options: Options,
+    pool: ThreadPoolExecutor,
+    bar: tqdm,
 ) -> Iterator[dict[str, Any]]:
     """Rows of one part, in the order of the names."""
 

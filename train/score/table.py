@@ -71,9 +71,10 @@ def assemble(parts: Sequence[Path], out: Path, columns: pa.Schema) -> Iterator[t
 def _plain(table: pa.Table) -> pa.Table:
     columns = [
         pa.array([None if text is None else spreadsheet_text(text) for text in column.to_pylist()], pa.string())
-        if pa.types.is_string(column.type) else column
+        if pa.types.is_string(column.type)
+        else column
         for column in table.columns
-    ]  # fmt: skip
+    ]
     return pa.table(columns, schema=table.schema)
 
 

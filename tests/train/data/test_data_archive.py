@@ -144,8 +144,18 @@ def test_broken_image_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[]", "3", '{"labels": 3}', '{"labels": [1]}', '{"labels": [["0.png"]]}', b"\xff\xfe", "[" * 100_000,
-             '{"labels": [[0, 1]]}']
+    "text",
+    [
+        "{",
+        "[]",
+        "3",
+        '{"labels": 3}',
+        '{"labels": [1]}',
+        '{"labels": [["0.png"]]}',
+        b"\xff\xfe",
+        "[" * 100_000,
+        '{"labels": [[0, 1]]}',
+    ],
 )
 def test_wrong_dataset_json(tmp_path: Path, text: str | bytes) -> None:
     path = make_zip(tmp_path / "d.zip", {"0.png": png(picture())}, text)
@@ -185,14 +195,17 @@ def test_files_are_read_as_everywhere_else(tmp_path: Path) -> None:
     on_side = Image.Exif()
     on_side[ExifTags.Base.Orientation] = 6
     clear = Image.new("RGBA", (8, 8))
-    path = make_zip(tmp_path / "d.zip", {
-        "0-sixteen.png": encoded(Image.fromarray(grey.astype(np.uint16) * 257), "PNG"),
-        "1-phone.png": encoded(Image.fromarray(np.rot90(rgb)), "PNG", exif=on_side),
-        "2-clear.png": encoded(clear, "PNG"),
-        "3.gif": encoded(Image.fromarray(grey), "GIF"),
-        "4.tif": encoded(Image.fromarray(rgb), "TIFF"),
-        "5.jpg_large": png(rgb),
-    })  # fmt: skip
+    path = make_zip(
+        tmp_path / "d.zip",
+        {
+            "0-sixteen.png": encoded(Image.fromarray(grey.astype(np.uint16) * 257), "PNG"),
+            "1-phone.png": encoded(Image.fromarray(np.rot90(rgb)), "PNG", exif=on_side),
+            "2-clear.png": encoded(clear, "PNG"),
+            "3.gif": encoded(Image.fromarray(grey), "GIF"),
+            "4.tif": encoded(Image.fromarray(rgb), "TIFF"),
+            "5.jpg_large": png(rgb),
+        },
+    )
     data = load(DataConfig(path=str(path)), 8)
     wanted = [np.dstack([grey] * 3), rgb, np.full((8, 8, 3), 255, np.uint8), np.dstack([grey] * 3), rgb, rgb]
     assert torch.equal(data.images, torch.stack([chw(pixels) for pixels in wanted]))

@@ -14,9 +14,11 @@ from train.data import DataConfig, ImageSet, load
 from train.data.cache import cached, entry_path
 
 IMAGES = ImageSet(
-    torch.arange(24, dtype=torch.uint8).view(2, 3, 2, 2), [{"type": "cube", "hue": 0.5}, [0, 1]], ["a", "b"],
+    torch.arange(24, dtype=torch.uint8).view(2, 3, 2, 2),
+    [{"type": "cube", "hue": 0.5}, [0, 1]],
+    ["a", "b"],
     ["left out: c: no picture"],
-)  # fmt: skip
+)
 
 
 class Decoder:
@@ -169,8 +171,16 @@ def damage_not_bytes(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "damage",
-    [damage_nothing_left, damage_truncated, damage_one_pixel, damage_no_metadata, damage_no_tensor,
-     damage_too_few_labels, damage_labels_are_no_json, damage_not_bytes],
+    [
+        damage_nothing_left,
+        damage_truncated,
+        damage_one_pixel,
+        damage_no_metadata,
+        damage_no_tensor,
+        damage_too_few_labels,
+        damage_labels_are_no_json,
+        damage_not_bytes,
+    ],
 )
 def test_damaged_entry_is_made_again(config: DataConfig, caplog: pytest.LogCaptureFixture, damage: Any) -> None:
     decoder = Decoder()

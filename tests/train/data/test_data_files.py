@@ -39,19 +39,20 @@ def test_folder_and_zip_account_for_the_same_files(tmp_path: Path) -> None:
     put(root, "a.PNG", "b.jpg_large", "deep/none", "c.tga")
     put(root, "notes.txt", "empty", "Thumbs.db", ".hidden.png", "__MACOSX/a.png", data=b"no picture, only text")
     put(root, "empty", data=b"")
-    path = zipped(tmp_path / "in.zip", *((n, (root / n).read_bytes()) for n in walk(root)[0]),
-                  ("__MACOSX/a.png", b""))  # fmt: skip
+    path = zipped(tmp_path / "in.zip", *((n, (root / n).read_bytes()) for n in walk(root)[0]), ("__MACOSX/a.png", b""))
     pictures = ["a.PNG", "b.jpg_large", "c.tga", "deep/none"]
     names, left_out = accounted(root)
     assert names == pictures
     assert {reason: sorted(names) for reason, names in left_out.items()} == {
-        files.HIDDEN: [".hidden.png", "Thumbs.db", "__MACOSX/"], files.NO_PICTURE: ["empty", "notes.txt"],
-    }  # fmt: skip
+        files.HIDDEN: [".hidden.png", "Thumbs.db", "__MACOSX/"],
+        files.NO_PICTURE: ["empty", "notes.txt"],
+    }
     names, left_out = accounted(path)
     assert names == pictures
     assert {reason: sorted(names) for reason, names in left_out.items()} == {
-        files.HIDDEN: [".hidden.png", "Thumbs.db", "__MACOSX/a.png"], files.NO_PICTURE: ["empty", "notes.txt"],
-    }  # fmt: skip
+        files.HIDDEN: [".hidden.png", "Thumbs.db", "__MACOSX/a.png"],
+        files.NO_PICTURE: ["empty", "notes.txt"],
+    }
 
 
 def test_linked_folders_are_entered_once_and_circles_end(tmp_path: Path) -> None:

@@ -52,8 +52,10 @@ def test_labels_are_found(tmp_path: Path, files: dict[str, bytes], caplog: pytes
 def test_a_table_has_a_column_for_each_attribute(tmp_path: Path) -> None:
     table = b'file,type,hue,young\n2.png,cube,0.5,1\n"sub/0.png", sphere ,-1e-3,0\n\n'
     assert loaded(tmp_path, PICTURES | {"labels.csv": table}).labels == [
-        {"type": "cube", "hue": 0.5, "young": 1}, {"type": "sphere", "hue": -0.001, "young": 0}, None,
-    ]  # fmt: skip
+        {"type": "cube", "hue": 0.5, "young": 1},
+        {"type": "sphere", "hue": -0.001, "young": 0},
+        None,
+    ]
 
 
 @pytest.mark.parametrize(

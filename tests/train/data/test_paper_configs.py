@@ -22,9 +22,18 @@ from train.run import load_config, load_state
 
 PAPER = Path(__file__).parents[3] / "train" / "configs" / "paper"
 NARROW = [
-    "net.width=8", "icd.iterations=2", "icd.batch_size=2", "icd.steps=2", "icd.buffer_size=4", "icd.entropy_past=2",
-    "plan.rounds=1", "plan.refinement_steps=1", "plan.langevin.steps=1", "log.samples_every=2", "log.num_samples=1",
-]  # fmt: skip
+    "net.width=8",
+    "icd.iterations=2",
+    "icd.batch_size=2",
+    "icd.steps=2",
+    "icd.buffer_size=4",
+    "icd.entropy_past=2",
+    "plan.rounds=1",
+    "plan.refinement_steps=1",
+    "plan.langevin.steps=1",
+    "log.samples_every=2",
+    "log.num_samples=1",
+]
 
 
 def encoded(size: int) -> bytes:
@@ -104,10 +113,13 @@ def test_a_paper_config_starts_on_its_own_format(name: str, tmp_path: Path, monk
 @pytest.mark.parametrize(
     ("name", "size", "step_size", "jitter"),
     [
-        ("cifar10", 32, 100.0, 1.0), ("imagenet32", 32, 100.0, 1.0), ("celebahq128", 128, 500.0, 0.5),
-        ("lsun_bedroom128", 128, 500.0, 0.5), ("objects128", 128, 1000.0, 0.5),
+        ("cifar10", 32, 100.0, 1.0),
+        ("imagenet32", 32, 100.0, 1.0),
+        ("celebahq128", 128, 500.0, 0.5),
+        ("lsun_bedroom128", 128, 500.0, 0.5),
+        ("objects128", 128, 1000.0, 0.5),
     ],
-)  # fmt: skip
+)
 def test_paper_configs_have_the_papers_values(name: str, size: int, step_size: float, jitter: float) -> None:
     config = load_toml(TrainConfig, PAPER / f"{name}.toml")
     assert config.net.image_size == size

@@ -32,8 +32,13 @@ def test_labels_are_in_range_and_cover_it() -> None:
     assert list(labels[0]) == ["type", "size", "x", "y", "theta", "hue"]
     assert all(800 < count < 1200 for count in Counter(label["type"] for label in labels).values())
     assert {label["type"] for label in labels} == set(OBJECT_TYPES)
-    for name, (low, high) in {"size": (0.45, 1.15), "x": (-1.5, 1.5), "y": (-0.8, 0.8), "theta": (0, 2 * math.pi),
-                              "hue": (0, 1)}.items():
+    for name, (low, high) in {
+        "size": (0.45, 1.15),
+        "x": (-1.5, 1.5),
+        "y": (-0.8, 0.8),
+        "theta": (0, 2 * math.pi),
+        "hue": (0, 1),
+    }.items():
         values = np.array([label[name] for label in labels])
         assert values.min() >= low
         assert values.max() <= high

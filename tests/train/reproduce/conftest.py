@@ -18,14 +18,21 @@ from ebm_core.sampling import SamplePlan
 from tests.conftest import TINY
 from train.__main__ import main
 
-ZIPS = [
-    "cifar10-train-0", "cifar10-test", "objects64-train", "objects64-test", "celeba128-train", "celeba128-test"
-]  # fmt: skip
+ZIPS = ["cifar10-train-0", "cifar10-test", "objects64-train", "objects64-test", "celeba128-train", "celeba128-test"]
 RUN = [
-    "net.image_size=8", "net.layouts=['1d attn 1', '1']", "icd.iterations=4", "icd.batch_size=2", "icd.steps=2",
-    "icd.buffer_size=8", "icd.entropy_past=2", "plan.rounds=1", "plan.refinement_steps=1", "plan.langevin.steps=2",
-    "log.scalars_every=1", "log.checkpoint_every=2",
-]  # fmt: skip
+    "net.image_size=8",
+    "net.layouts=['1d attn 1', '1']",
+    "icd.iterations=4",
+    "icd.batch_size=2",
+    "icd.steps=2",
+    "icd.buffer_size=8",
+    "icd.entropy_past=2",
+    "plan.rounds=1",
+    "plan.refinement_steps=1",
+    "plan.langevin.steps=2",
+    "log.scalars_every=1",
+    "log.checkpoint_every=2",
+]
 
 
 def tiny(section):
@@ -35,16 +42,28 @@ def tiny(section):
 
 SECONDS_LONG = {
     "table1": [
-        "protocol.pool=4", "protocol.visited=2", "protocol.visits=4", "protocol.last_visits=2",
-        "protocol.last_visited=2", "num_samples=6",
+        "protocol.pool=4",
+        "protocol.visited=2",
+        "protocol.visits=4",
+        "protocol.last_visits=2",
+        "protocol.last_visited=2",
+        "num_samples=6",
     ],
     "table2": [*tiny("config"), "num_samples=4"],
     "table3": ["num=4", "batch=4"],
     "table4": ["num=2"],
     "baselines": [
-        *(f"{section}.{value}" for section in ("base", "attribute") for value in (
-            *RUN, "net.width=4", "icd.matching_batch=2", "warm_start.iterations=6", "warm_start.batch_size=2",
-        )),
+        *(
+            f"{section}.{value}"
+            for section in ("base", "attribute")
+            for value in (
+                *RUN,
+                "net.width=4",
+                "icd.matching_batch=2",
+                "warm_start.iterations=6",
+                "warm_start.batch_size=2",
+            )
+        ),
         "num=2",
     ],
     "mixing": ["chains=3", "pictures=2", "rounds=2"],
@@ -53,10 +72,14 @@ SECONDS_LONG = {
     "gradients": tiny("config"),
     "multiscale": [*tiny("config"), "num_samples=4"],
     "warmstart": [
-        *tiny("scratch"), *tiny("warm"), "warm.icd.matching_batch=2", "warm.warm_start.batch_size=2",
-        "shares=[0.5, 1.0]", "num_samples=4",
+        *tiny("scratch"),
+        *tiny("warm"),
+        "warm.icd.matching_batch=2",
+        "warm.warm_start.batch_size=2",
+        "shares=[0.5, 1.0]",
+        "num_samples=4",
     ],
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -121,13 +144,21 @@ class Brightness(torch.nn.Module):
 
 def composed(family, split, *, train, num, out, **settings):
     """Stands in for ``evaluate compose``, whose own tests are elsewhere: its report of two attributes."""
-    rows = [{"asked": "nothing"}, {
-        "asked": "all", "read": {"young": 0.7, "female": 0.5},
-        "read_where_nothing_is_asked": {"young": 0.4, "female": 0.5},
-        "read_in_real_pictures": {"young": 0.9, "female": 0.95},
-    }]  # fmt: skip
-    report = {"rows": rows, "paper": {"young": 0.92, "female": 0.63}, "objective": {"young": "None of it."},
-              "read_on": {"kind": "test", "file": "celeba128-test.zip"}}  # fmt: skip
+    rows = [
+        {"asked": "nothing"},
+        {
+            "asked": "all",
+            "read": {"young": 0.7, "female": 0.5},
+            "read_where_nothing_is_asked": {"young": 0.4, "female": 0.5},
+            "read_in_real_pictures": {"young": 0.9, "female": 0.95},
+        },
+    ]
+    report = {
+        "rows": rows,
+        "paper": {"young": 0.92, "female": 0.63},
+        "objective": {"young": "None of it."},
+        "read_on": {"kind": "test", "file": "celeba128-test.zip"},
+    }
     assert (Path(train).name, Path(split.path).name, num) == ("celeba128-train.zip", "celeba128-test.zip", 2)
     return report
 

@@ -210,8 +210,11 @@ def test_the_summary_has_a_line_for_every_experiment(reproduce, tmp_path, capsys
 def test_tables_and_numbers_of_reports():
     rows = [{"a": 1.23456, "b": True}, {"a": None, "c": "x"}]
     assert table_of(rows).splitlines() == [
-        "| a | b | c |", "| --- | --- | --- |", "| 1.235 | yes | – |", "| – | – | x |",
-    ]  # fmt: skip
+        "| a | b | c |",
+        "| --- | --- | --- |",
+        "| 1.235 | yes | – |",
+        "| – | – | x |",
+    ]
     assert finite({"a": [float("nan"), 1.0], "b": (float("inf"),)}) == {"a": [None, 1.0], "b": [None]}
     assert set(Size.__args__) == {"small", "full"}
 

@@ -31,7 +31,7 @@ def test_the_interval_is_students():
         ([9.0, 9.1, 9.2], (100, 110), False, "not shown: the runs compared did not take equal compute"),
         ([9.0, 9.1, -math.inf], (), False, "not shown: a seed ended without numbers"),
     ],
-)  # fmt: skip
+)
 def test_verdicts(margins, compute, shown, words):
     found = verdict(margins, compute)
     assert found.shown is shown
