@@ -15,6 +15,7 @@ The pictures are chains of the unconditional model, so nothing but the models is
 """
 
 import math
+from dataclasses import replace
 from functools import cached_property
 
 import torch
@@ -47,22 +48,21 @@ class Reference:
         self.net, self.config, self.space = net, config, space
 
     @cached_property
-    def noise_energy(self) -> Tensor:
-        """The mean energy of noise, ``()``."""
-        return _energy(self.net, fixed_noise(self.space, self.net)).mean()
+    def start(self) -> tuple[Tensor, Tensor]:
+        """Points of noise ``(NUM_PICTURES, ...)`` and their energies."""
+        x = fixed_noise(self.space, self.net)
+        return x, _energy(self.net, x)
 
     @cached_property
     def way(self) -> list[tuple[Tensor, Tensor]]:
-        """Points ``(NUM_PICTURES, ...)`` and their energies: noise, then what it becomes within a round of the plan."""
-        x = fixed_noise(self.space, self.net)
+        """The start, and what it becomes within a round of the plan, each with its energies."""
+        x, _ = self.start
         rng = torch.Generator(x.device).manual_seed(SEED)
         wanted = {round(self.config.steps * (number + 1) / HEIGHTS) for number in range(HEIGHTS)}
         # One step more than the last that is wanted: a chain shows its points before it moves them.
-        longer = LangevinConfig(
-            self.config.steps + 1, self.config.step_size, self.config.noise_std, self.config.noise_before_gradient
-        )
+        longer = replace(self.config, steps=self.config.steps + 1)
         states = langevin_chain(self.net, x, longer, rng, self.space.keep)
-        return [(x, _energy(self.net, x))] + [(s.x, s.energy) for s in states if s.step in wanted and s.step]
+        return [self.start] + [(s.x, s.energy) for s in states if s.step in wanted and s.step]
 
 
 class Levelled:
@@ -106,7 +106,7 @@ class Levelled:
         levels: list[Tensor] = []  # of the family, to which the heights are brought
         heights: list[Tensor] = []
         shifts: list[Tensor] = []
-        for points, family in self.reference.way if self.follows else self.reference.way[:1]:
+        for points, family in self.reference.way if self.follows else [self.reference.start]:
             own = _energy(energy, points)
             left = own - family
             # Minus log mean p(x | y) / p(x); on noise, where no label can be told, the mean is the same and exacter.

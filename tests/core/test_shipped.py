@@ -24,11 +24,12 @@ def ask(model, value, operator):
 
 @cache
 def walk(family: str, composition: Composition):
-    """The composed energy, and the points and pictures of a plan of half as many steps, twice as long, in the precision
-    that every machine has."""
+    """The composed energy, and the points and pictures of a plan of fewer but longer steps, in the precision that every
+    machine has."""
     recipe = recipe_of(composition, WEIGHTS, "cpu", num=NUM)
-    langevin = replace(recipe.plan.langevin, steps=30, step_size=2 * recipe.plan.langevin.step_size)
-    plan = replace(recipe.plan, langevin=langevin, refinement_steps=20)
+    steps, times = (20, 3) if INFOS[composition.models()[0]].space.is_latent else (30, 2)
+    langevin = replace(recipe.plan.langevin, steps=steps, step_size=times * recipe.plan.langevin.step_size)
+    plan = replace(recipe.plan, langevin=langevin, refinement_steps=steps // 2)
     scene = load_scene(recipe := replace(recipe, plan=plan, precision="float32"), WEIGHTS, "cpu")
     *_, state = chain(scene, recipe)
     return scene.energy, state.x, scene.space.decode(state.x)
