@@ -67,6 +67,12 @@ class Space:
         """Whether a point is not the picture itself, so that it takes a decoder to see one."""
         return self.shape != self.picture_shape
 
+    @property
+    def size_and_channels(self) -> tuple[int, int]:
+        """Of the pictures, in the order in which data are loaded."""
+        channels, size, _ = self.picture_shape
+        return size, channels
+
     def keep(self, x: Tensor) -> Tensor:
         """Points after a step, back within the limits."""
         return x.clamp(*self.limits)

@@ -44,8 +44,7 @@ def run(a: argparse.Namespace) -> None:
     processes = Processes.join()
     device = processes.device(a.device)
     space = open_space(config.space, config.net, device)
-    channels, size, _ = space.picture_shape
-    data = load(config.data, size, channels)
+    data = load(config.data, *space.size_and_channels)
     labels = label_vectors(data.labels, config.attribute, data.names) if config.attribute else None
     stop = Event()
     # A scheduler's SIGTERM, and Ctrl-C also where a shell started us with it ignored, end in a checkpoint.

@@ -55,8 +55,8 @@ def run(a: argparse.Namespace) -> None:
         if result.is_file():
             continue
         config = load_toml(TrainConfig, path, [f'data.path="{a.data}"'])
-        channels, size, _ = open_space(config.space, config.net, a.device).picture_shape
-        train, val = (load(DataConfig("zip", p), size, channels).images for p in (a.data, a.val))
+        space = open_space(config.space, config.net, a.device)
+        train, val = (load(DataConfig("zip", p), *space.size_and_channels).images for p in (a.data, a.val))
         row = trial(config, train, val, 60 * a.core_minutes, a.num, a.device)
         command = command_of(["trials", str(path)], options, a.device)
         row = {"name": path.stem, "what": first_comment(path), **row, "provenance": provenance(command)}

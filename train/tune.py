@@ -42,7 +42,7 @@ def run(a: argparse.Namespace) -> None:
     path = find_model(a.model)
     net, info = load_model(path, a.device)
     space = open_space(info.space, info.net, a.device, path)
-    images = load(DataConfig("zip", a.data), space.picture_shape[1], space.picture_shape[0]).images
+    images = load(DataConfig("zip", a.data), *space.size_and_channels).images
     if len(images) < LEAST_PICTURES:
         raise ValueError(f"{a.data} has {len(images)} pictures; a plan is chosen on {LEAST_PICTURES} or more of them")
     if info.attribute is not None:

@@ -11,8 +11,8 @@ def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Convolution of ``x (B, C, H, W)`` that keeps the size, ``weight (C', C, k, k)`` with an odd ``k``.
 
     Training differentiates the gradient of an energy once more. torch does that with a convolution whose kernel is as
-    large as the picture, for which a GPU has no fast kernel: 97 % of a step at 16x16 points on an H100, three times the
-    time. There ``_Convolution`` writes the inner gradient as a convolution of its own instead.
+    large as the picture, for which a GPU has no fast kernel: by hand on an H100, 97 % of a step at 16x16 points. There
+    ``_Convolution`` writes the inner gradient as a convolution of its own instead.
     """
     padding = weight.shape[2] // 2
     if not x.is_cuda or torch.compiler.is_compiling():

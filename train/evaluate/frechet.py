@@ -50,8 +50,7 @@ def run(a: argparse.Namespace) -> None:
     net, info = load_model(path, a.device)
     split = Split.of(a)
     space = open_space(info.space, info.net, a.device, path)
-    channels, size, _ = space.picture_shape
-    train, test = (load(DataConfig("zip", file), size, channels).images for file in (a.train, split.path))
+    train, test = (load(DataConfig("zip", file), *space.size_and_channels).images for file in (a.train, split.path))
     options = {
         "train": a.train,
         split.kind: split.path,

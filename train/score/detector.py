@@ -39,8 +39,7 @@ class Detector(NamedTuple):
     @property
     def size_and_channels(self) -> tuple[int, int]:
         """Of the pictures that it scores."""
-        channels, size, _ = self.space.picture_shape
-        return size, channels
+        return self.space.size_and_channels
 
     @property
     def score_names(self) -> list[str]:
