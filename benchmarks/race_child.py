@@ -6,6 +6,7 @@ alone. Each answer is one line of JSON.
 """
 
 import json
+import runpy
 import sys
 import time
 from dataclasses import replace
@@ -20,10 +21,10 @@ from train.batch import Batch
 from train.config import TrainConfig
 from train.data import DataConfig, load
 from train.loop import Trainer
-from train.reproduce.compute import flops
 from train.step import matching_step
 
 WARM_UP, TIMED = 2, 6
+work = runpy.run_path(str(Path(__file__).parent.parent / "train" / "work.py"))["work"]  # of the later commit
 NUM_LOSS, BATCH, SEED = 256, 64, 20_201_202
 
 
@@ -57,7 +58,9 @@ def main() -> None:
         trainer.step()
         durations.append(time.process_time() - started)
     step = sum(durations[WARM_UP:]) / TIMED
-    answer(batch=config.warm_start.batch_size, step_seconds=step, flops=flops(config, "warm_start"))
+    eager = replace(config, compile=False) if hasattr(config, "compile") else config
+    flops, _ = work(Trainer(eager, train, "cpu").step)
+    answer(batch=config.warm_start.batch_size, step_seconds=step, flops=flops)
     budget = float(next(sys.stdin))
     if not budget:
         return

@@ -51,23 +51,29 @@ def spent(config: TrainConfig, like: TrainConfig | None = None) -> float:
 def flops(config: TrainConfig, phase: Phase) -> int:
     """Floating-point operations of one training iteration of a phase.
 
-    Counted on the CPU, with the smallest batches that are in the same ratio: convolutions, matrix products and
-    attention, not what is done pixel by pixel.
+    Counted on the CPU, of the smallest batches that are in the same ratio and of twice these: what the second adds is
+    the cost of pictures, the rest that of an iteration, such as Muon's products of the weights. Convolutions, matrix
+    products and attention count, not what is done pixel by pixel.
     """
-    icd = config.icd
+    icd, batch = config.icd, config.warm_start.batch_size
     times = gcd(icd.batch_size, icd.matching_batch) if icd.matching_weight else icd.batch_size
-    times = config.warm_start.batch_size if phase == "warm_start" else times
+    times = batch if phase == "warm_start" else times
+    once, twice = (_counted(config, phase, times, shares) for shares in (1, 2))
+    return once + (times - 1) * (twice - once)
+
+
+def _counted(config: TrainConfig, phase: Phase, times: int, shares: int) -> int:
+    """Operations of one iteration whose batches are ``shares`` of their ``times`` equal parts."""
+    icd, c = config.icd, config.net
     few = replace(
         icd,
         iterations=2,
-        buffer_size=icd.batch_size,
-        batch_size=max(1, icd.batch_size // times),
-        matching_batch=max(1, icd.matching_batch // times),
+        buffer_size=max(icd.batch_size, 2),
+        batch_size=shares * max(1, icd.batch_size // times),
+        matching_batch=shares * max(1, icd.matching_batch // times),
     )
-    warm = replace(config.warm_start, iterations=2 if phase == "warm_start" else 0, batch_size=1)
-    small = replace(config, icd=few, warm_start=warm, start_from="")
-    c = config.net
-    images = torch.zeros(1, c.channels, c.image_size, c.image_size, dtype=torch.uint8)
-    trainer = Trainer(small, images, "cpu")
+    warm = replace(config.warm_start, iterations=2 if phase == "warm_start" else 0, batch_size=shares)
+    small = replace(config, icd=few, warm_start=warm, start_from="", compile=False)
+    trainer = Trainer(small, torch.zeros(2, c.channels, c.image_size, c.image_size, dtype=torch.uint8), "cpu")
     trainer.step()  # the entropy has nothing to compare with yet
-    return times * work(trainer.step)[0]
+    return work(trainer.step)[0]

@@ -68,6 +68,15 @@ def test_work_grows_with_the_batch_and_with_each_langevin_step_alike():
     assert 0 < flops(from_scratch(), "warm_start") < base
 
 
+def test_what_an_iteration_costs_once_is_counted_once():
+    def total(batch_size, muon_lr):
+        optim = replace(CONFIG.icd.optim, muon_lr=muon_lr)
+        return flops(from_scratch(batch_size=batch_size, optim=optim), "icd")
+
+    products = total(4, 1e-3) - total(4, 0.0)  # of Muon's iteration: of weights alone
+    assert 0 < products == total(16, 1e-3) - total(16, 0.0)
+
+
 def test_equal_compute_gives_cheaper_runs_more_iterations():
     bare = from_scratch(opt_weight=0.0, entropy_weight=0.0)
     runs = equal_compute({"bare": bare, "full": from_scratch()}, of="full")
