@@ -10,9 +10,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from app.captions import captions
 from app.compute import COMPUTE
 from app.walk import Landscape
 from ebm_core.checkpoint import CheckpointError, ModelInfo, load_model
+from ebm_core.classifier import CLASSIFIER_FILE, Classifier, load_classifier
 from ebm_core.compose import conditioned
 from ebm_core.energy import energy_and_grad
 from ebm_core.family import Family, families
@@ -20,7 +22,6 @@ from ebm_core.hub import check_models, find_model, open_space, shipped_infos, sh
 from ebm_core.level import Reference
 from ebm_core.nets import EnergyNetwork
 from ebm_core.precision import Precision, for_sampling, in_precision, precision_of
-from ebm_core.reader import READER_FILE, Reader, load_reader
 from ebm_core.recipe import fingerprint
 from ebm_core.space import Space
 
@@ -66,7 +67,7 @@ class Catalog:
     def __init__(self, weights: Path, device: str = "cpu", capacity: int = 12) -> None:
         self.weights, self.device, self.capacity = weights, device, capacity
         self._loaded: OrderedDict[str, Model] = OrderedDict()
-        self._readers: dict[str, Reader] = {}
+        self._classifiers: dict[str, Classifier] = {}
         self._references: dict[tuple[str, str, str], Reference] = {}
         self._lock = threading.Lock()
 
@@ -78,26 +79,26 @@ class Catalog:
         """The families with at least one attribute, by name."""
         return families(shipped_infos(self.weights))
 
-    def captions(self, family: str) -> Callable[[Tensor], list[str]] | None:
-        """What a classifier reads in pictures of a family, one caption for each; None when there is no reader.
+    def captioner(self, family: str) -> Callable[[Tensor], list[str]] | None:
+        """What makes a caption for each picture of a family; None when the family has no classifier.
 
-        Raises CheckpointError, in a sentence, for a reader that cannot be used, one of larger pictures too.
+        Raises CheckpointError, in a sentence, for a classifier that cannot be used, one of larger pictures too.
         """
-        path = self.weights / family / READER_FILE
+        path = self.weights / family / CLASSIFIER_FILE
         if not path.is_file():
             return None
         with self._lock:
-            if family not in self._readers:
-                self._readers[family] = self._load_reader(path)
-            reader = self._readers[family]
-        return lambda x: COMPUTE.submit(reader.captions, x.to(self.device)).result()
+            if family not in self._classifiers:
+                self._classifiers[family] = self._load_classifier(path)
+            classifier = self._classifiers[family]
+        return lambda x: COMPUTE.submit(captions, classifier, x.to(self.device)).result()
 
     def problems(self) -> list[str]:
         """A sentence for each model file that cannot be used."""
         found = [str(found) for found in check_models(self.weights).values() if not isinstance(found, ModelInfo)]
-        for path in sorted(self.weights.glob(f"*/{READER_FILE}")):
+        for path in sorted(self.weights.glob(f"*/{CLASSIFIER_FILE}")):
             try:
-                self._load_reader(path)
+                self._load_classifier(path)
             except CheckpointError as error:
                 found.append(str(error))
         return found
@@ -121,16 +122,16 @@ class Catalog:
             key = (base, model.fingerprint, model.precision)
             return self._references.setdefault(key, Reference(model.net, model.info.plan.langevin, model.space))
 
-    def _load_reader(self, path: Path) -> Reader:
-        reader, family = load_reader(path, self.device), path.parent.name
+    def _load_classifier(self, path: Path) -> Classifier:
+        classifier, family = load_classifier(path, self.device), path.parent.name
         for name, info in shipped_infos(self.weights).items():
             _, size, _ = open_space(info.space, info.net, model=find_model(name, self.weights)).picture_shape
-            if info.family == family and size < reader.config.image_size:
+            if info.family == family and size < classifier.config.image_size:
                 raise CheckpointError(
-                    f"{path} reads pictures of {reader.config.image_size} pixels, and those of '{name}' have {size}; "
+                    f"{path} is for pictures of {classifier.config.image_size} pixels, those of '{name}' have {size}; "
                     "train a classifier of theirs"
                 )
-        return reader
+        return classifier
 
     def _load(self, name: str) -> Model:
         path = find_model(name, self.weights)

@@ -42,8 +42,8 @@ def prepare(
     nets = {name: model.net for name, model in models.items()}
     energy = composition.energy(nets, reference, landscape.space)
     try:
-        captions = catalog.captions(family.name)
-    except CheckpointError:  # the page says so; chains walk without a reader too
+        captions = catalog.captioner(family.name)
+    except CheckpointError:  # the page says so; chains walk without a classifier too
         captions = None
     return replace(landscape, energy=energy, lines=_lines(composition, asks), captions=captions), recipe
 

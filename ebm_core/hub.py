@@ -94,8 +94,7 @@ def open_space(config: SpaceConfig, net: NetConfig, device: str = "cpu", model: 
     """
     if not config.is_latent:
         return pixels(net.channels, net.image_size)
-    path = find_codec(config.codec, model)
-    codec = _codec(path, path.stat().st_mtime_ns, device)
+    path, codec = _open_codec(config.codec, model, device)
     if config.weights and codec.weights != config.weights:
         raise CheckpointError(
             f"{model or 'the config'} was trained in the latents of another '{config.codec}' than {path}; give it its "
@@ -114,8 +113,12 @@ def pinned(config: SpaceConfig) -> SpaceConfig:
     """The same space with the digest of the codec that is there now, for what is to be trained in it."""
     if not config.is_latent or config.weights:
         return config
-    path = find_codec(config.codec)
-    return replace(config, weights=_codec(path, path.stat().st_mtime_ns, "cpu").weights)
+    return replace(config, weights=_open_codec(config.codec)[1].weights)
+
+
+def _open_codec(name: str, model: Path | None = None, device: str = "cpu") -> tuple[Path, Codec]:
+    path = find_codec(name, model)
+    return path, _codec(path, path.stat().st_mtime_ns, device)
 
 
 @lru_cache(maxsize=4)

@@ -27,7 +27,7 @@ COMMANDS = (
     Command("sample", "images and energies, by Algorithm 2", "train.sample"),
     Command("export", "the averaged network of a run as a model file", "train.export"),
     Command("render", "make pictures of the objects data set (needs Blender's bpy)", "train.objects.render"),
-    Command("reader", "train the classifier that judges compositions", "train.reader"),
+    Command("classifier", "train the classifier that judges compositions", "train.classifier"),
     Command("card", "write a shipped model's card and sample sheet", "train.card"),
     Command("trials", "warm starts of equal core time, side by side", "train.trials"),
     Command("tune", "choose a model's plan on validation pictures", "train.tune"),

@@ -330,18 +330,18 @@ def test_the_page_has_controls_for_every_attribute(family_catalog):
 
 
 def test_finished_pictures_carry_what_a_classifier_reads(family_catalog, family, session):
-    from ebm_core.reader import READER_FILE, Reader, ReaderConfig, save_reader
+    from ebm_core.classifier import CLASSIFIER_FILE, Classifier, ClassifierConfig, save_classifier
 
-    reader = Reader(ReaderConfig(tuple(ATTRIBUTES.values()), image_size=8, width=2)).eval()
-    save_reader(family_catalog.weights / "tiny" / READER_FILE, reader)
+    classifier = Classifier(ClassifierConfig(tuple(ATTRIBUTES.values()), image_size=8, width=2)).eval()
+    save_classifier(family_catalog.weights / "tiny" / CLASSIFIER_FILE, classifier)
     *_, last = composing.start(session, family_catalog, family, [BRIGHT], 2, 5)
-    expected = set(family_catalog.captions("tiny")(session.walk.state.x))
+    expected = set(family_catalog.captioner("tiny")(session.walk.state.x))
     assert {caption.split(" · ")[1] for _, caption in last.result.gallery} == expected
     assert not family_catalog.problems()
 
 
-def test_a_damaged_reader_is_told_and_chains_walk_without_it(family_catalog, family, session):
-    (family_catalog.weights / "tiny" / "reader.safetensors").write_bytes(b"no")
+def test_a_damaged_classifier_is_told_and_chains_walk_without_it(family_catalog, family, session):
+    (family_catalog.weights / "tiny" / "classifier.safetensors").write_bytes(b"no")
     assert "no safetensors file that can be used: it is text" in family_catalog.problems()[0]
     *_, last = composing.start(session, family_catalog, family, [BRIGHT], 2, 5)
     assert all(" · " not in caption for _, caption in last.result.gallery)

@@ -55,7 +55,7 @@ def walked(catalog, num=2):
     model = catalog.get("latent")
     walk = Walk(model.landscape, Recipe("latent", model.fingerprint, model.info.plan, 0, num))
     walk.go_on()
-    walk.wait(10)
+    walk.wait(60)
     return walk
 
 
@@ -246,7 +246,7 @@ def test_scores_of_latents_speak_of_the_code(catalog):
 
 
 def test_a_classifier_of_larger_pictures_captions_none_and_the_page_says_why(folder):
-    from ebm_core.reader import READER_FILE, Reader, ReaderConfig, save_reader
+    from ebm_core.classifier import CLASSIFIER_FILE, Classifier, ClassifierConfig, save_classifier
 
     codec = save_random_codec(folder / "tiny-codec")
     save_latent(folder / "latent", codec, family="latent")
@@ -255,13 +255,13 @@ def test_a_classifier_of_larger_pictures_captions_none_and_the_page_says_why(fol
     )
 
     def save(size):
-        reader = Reader(ReaderConfig((ATTRIBUTES["bright"],), image_size=size, width=2)).eval()
-        save_reader(folder / "latent" / READER_FILE, reader)
+        classifier = Classifier(ClassifierConfig((ATTRIBUTES["bright"],), image_size=size, width=2)).eval()
+        save_classifier(folder / "latent" / CLASSIFIER_FILE, classifier)
 
     save(32)
     assert [problem.split(": ")[-1] for problem in Catalog(folder).problems() if "32 pixels" in problem]
     save(8)
     catalog = Catalog(folder)
     assert not catalog.problems()
-    assert len(catalog.captions("latent")(torch.rand(2, 3, 16, 16))) == 2
+    assert len(catalog.captioner("latent")(torch.rand(2, 3, 16, 16))) == 2
     build_ui(catalog)

@@ -101,7 +101,7 @@ def test_a_second_walk_replaces_the_first(session, catalog, gate):
     list(second)
     assert session.walk.finished
     assert session.walk.recipe.seed == 2
-    assert not old.wait(5)
+    assert not old.wait(60)
     assert not old.finished
 
 
@@ -134,7 +134,7 @@ def test_closing_a_session_stops_its_walk_and_removes_its_files(session, catalog
     gate.let(1)
     assert list(running) == []
     assert not files.exists()
-    assert not walking.wait(5)
+    assert not walking.wait(60)
     assert len(walking.energies) <= 2
     assert session.walk is None
 
@@ -283,7 +283,7 @@ def test_dice_stays_in_range():
 def test_a_slow_viewer_does_not_hold_the_chain_up_and_late_frames_are_dropped(session, catalog):
     views = begin(session, catalog)
     first = next(views)
-    assert not session.walk.wait(10)  # the walk ends while nobody asks for a frame
+    assert not session.walk.wait(60)  # the walk ends while nobody asks for a frame
     rest = list(views)
     assert [view.phase for view in rest] == ["finished"] * 3
     # The end is told before the files are written, and the pictures are there before the film.

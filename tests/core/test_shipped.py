@@ -6,10 +6,10 @@ from functools import cache
 import pytest
 import torch
 
+from ebm_core.classifier import CLASSIFIER_FILE, load_classifier, matches
 from ebm_core.composition import Composition
 from ebm_core.family import Ask, compose, families
 from ebm_core.hub import WEIGHTS, shipped_infos
-from ebm_core.reader import READER_FILE, load_reader, reads_as
 from ebm_core.restore import chain, load_scene, recipe_of
 
 INFOS = shipped_infos(WEIGHTS)
@@ -37,9 +37,9 @@ def walk(family: str, composition: Composition):
 
 def read(family, x, asked):
     """The share of pictures that a classifier reads as asked."""
-    reader = load_reader(WEIGHTS / family / READER_FILE)
-    output = reader.by_attribute(reader(x))[asked.attribute.name]
-    return float(reads_as(asked.attribute, output, torch.tensor([asked.label])).float().mean())
+    classifier = load_classifier(WEIGHTS / family / CLASSIFIER_FILE)
+    output = classifier.by_attribute(classifier(x))[asked.attribute.name]
+    return float(matches(asked.attribute, output, torch.tensor([asked.label])).float().mean())
 
 
 @pytest.mark.parametrize(

@@ -154,7 +154,7 @@ class Means(torch.nn.Module):
         (["export", "x", "--name", "y"], "is not a run"),
         *((["export", "x", "--name", name], "--name: a name has 1 to 100 letters") for name in ("../../x", "", "a/b")),
         (["card", "../x", "--trained", "", "--poor", ""], "name: a name has 1 to 100 letters"),
-        (["reader", "../x", "--train", "x", "--test", "x"], "family: a name has 1 to 100 letters"),
+        (["classifier", "../x", "--train", "x", "--test", "x"], "family: a name has 1 to 100 letters"),
         (["evaluate", "compose", "../x", "--train", "x", "--test", "x", "--out", "x"], "family: a name has"),
         (["evaluate", "frechet", "m", "--train", "x", "--test", "x", "--out", "x", "--num", "1"], "--num: must be"),
         (["reproduce", "mixing", "--minutes", "inf"], "--minutes: must be a number above 0, got 'inf'"),

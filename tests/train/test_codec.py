@@ -16,13 +16,13 @@ from tests.train.conftest import Pixels, write_zip
 from train import codec_training as training
 from train import teacher as teaching
 from train.__main__ import main
+from train.classifier import CONFIGS
 from train.codec_training import CodecLogConfig, CodecRun, CodecTrainer, fit_codec, write_codec
 from train.config import OptimConfig
 from train.data import DataConfig
 from train.evaluate import codec_figures, features
 from train.evaluate.latents import latent_statistics
 from train.perceptual import TAPS, FeatureLoss
-from train.reader import CONFIGS
 from train.run import RunError
 from train.teacher import load_teacher, teacher_latents
 

@@ -57,7 +57,7 @@ def test_a_commit_is_that_of_the_start(monkeypatch):
     [
         ["export", "nowhere", "--name", "x"],
         ["card", "nobody"],
-        ["reader", "faces", "--train", "a.zip", "--test", "b.zip"],
+        ["classifier", "faces", "--train", "a.zip", "--test", "b.zip"],
         ["evaluate", "frechet", "nobody", "--train", "a.zip", "--test", "b.zip", "--out", "o"],
         ["evaluate", "compose", "nobody", "--train", "a.zip", "--test", "b.zip", "--out", "o"],
         ["evaluate", "ood", "nobody", "--data", "d", "--out", "o"],

@@ -1,6 +1,6 @@
 """``python -m train evaluate compose FAMILY``: do composed samples have what was asked for? (ICD Table 4)
 
-A classifier that was trained on real pictures alone (``python -m train reader``) reads the samples. Beside its
+A classifier that was trained on real pictures alone (``python -m train classifier``) reads the samples. Beside its
 readings stand what it reads where nothing was asked and in real held-out pictures that have what was asked for, the
 distance of the samples to real pictures and their nearest training images, so that accuracy bought by collapse or
 memorising shows.
@@ -10,6 +10,7 @@ import argparse
 import json
 import re
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,24 +20,19 @@ from torch import Tensor
 from ebm_core import images
 from ebm_core.arguments import COUNT, POSITIVE, add_device, folder_name
 from ebm_core.attribute import Attribute
-from ebm_core.checkpoint import ModelInfo, load_model
-from ebm_core.composition import energy_of_each
-from ebm_core.family import Ask, Family, compose
+from ebm_core.checkpoint import ModelInfo
+from ebm_core.classifier import CLASSIFIER_FILE, load_classifier
 from ebm_core.files import write_atomically
-from ebm_core.hub import WEIGHTS, find_model, open_space
-from ebm_core.level import Reference
-from ebm_core.nets import EnergyNetwork
-from ebm_core.precision import for_sampling
-from ebm_core.reader import READER_FILE, load_reader
+from ebm_core.hub import WEIGHTS
 from ebm_core.recipe import SEED
 from train.batch import label_vectors
 from train.data import DataConfig, load
 from train.evaluate.asking import Case, cases, in_order, not_cases, or_cases
 from train.evaluate.compose_report import bars, markdown
+from train.evaluate.composed import load_family
 from train.evaluate.features import FrechetDistance
 from train.evaluate.frechet import NEAREST_SHEET, nearest
-from train.evaluate.readings import CHOICES, TOGETHER, has_asked, has_terms, read_pictures, readings, shares
-from train.evaluate.samples import draw_chains
+from train.evaluate.predictions import CHOICES, TOGETHER, accuracies, has_asked, has_terms, predictions, shares
 from train.evaluate.split import Split, add_split
 from train.history import objective
 from train.provenance import add_allow_dirty, command_of, provenance
@@ -46,7 +42,6 @@ _FACES, _OBJECTS = ("young", "female", "smiling", "wavy hair"), ("type", "size",
 ORDER = {"faces": _FACES, "faces128": _FACES, "objects": _OBJECTS, "objects64": _OBJECTS}
 TABLE4 = dict(zip(_FACES, (0.92, 0.63, 0.84, 0.91), strict=True))  # of ICD, all four at once
 PAPER = {"faces": TABLE4, "faces128": TABLE4}
-BATCH = 32
 FEWEST = 100  # pictures with all that was asked for, below which there is no distance to them
 
 
@@ -83,48 +78,6 @@ def run(a: argparse.Namespace) -> None:
     )
 
 
-def draw(
-    models: dict[str, tuple[EnergyNetwork, ModelInfo]],
-    case: Case,
-    num: int,
-    seed: int,
-    device: str,
-    sum_only: bool = False,
-    weight: float = 1.0,
-) -> tuple[Tensor, Tensor]:
-    """Samples uint8 ``(num, C, H, W)`` of a case and their energies; ``models`` by attribute, "" the unconditional.
-
-    Each attribute weighs ``weight``, composed by the page's own functions; with ``sum_only`` as in the paper, without
-    the base.
-    """
-    infos = {name: info for name, (_, info) in models.items()}
-    attributes = {name: info.attribute for name, info in infos.items() if info.attribute is not None}
-    family = Family("", None if sum_only and case.asked else "", attributes)
-    compositions = [
-        compose(
-            family,
-            [
-                Ask(a.attribute, attributes[a.attribute], tuple(a.labels[i].tolist()), weight, a.operator)
-                for a in case.asked
-            ],
-        )
-        for i in range(num)
-    ]
-    nets, base = {name: net for name, (net, _) in models.items()}, infos[""]
-    space = open_space(base.space, base.net, device)
-    reference = Reference(nets[""], base.plan.langevin, space)
-    return draw_chains(
-        lambda part: energy_of_each(compositions[part], nets, reference, space),
-        space,
-        compositions[0].plan(infos),
-        num,
-        seed,
-        batch=BATCH,
-        device=device,
-        title=case.name,
-    )
-
-
 def evaluate(
     family: str,
     split: Split,
@@ -140,20 +93,21 @@ def evaluate(
 ) -> dict[str, Any]:
     """Compose, read and compare; ``train`` is a zip. Writes ``compose.json``, ``README.md`` and sheets into ``out``.
 
-    Raises ValueError where the family, its reader or the pictures cannot be used.
+    Raises ValueError where the family, its classifier or the pictures cannot be used.
     """
-    models, attributes = load_family(family, weights, device)
-    reader = load_reader(weights / family / READER_FILE, device)
-    size, base = reader.config.image_size, models[""][1]
-    if (side := open_space(base.space, base.net, device).picture_shape[1]) != size:
+    models = load_family(family, weights, device)
+    attributes = models.attributes
+    classifier = load_classifier(weights / family / CLASSIFIER_FILE, device)
+    size = classifier.config.image_size
+    if (side := models.space.picture_shape[1]) != size:
         raise ValueError(
-            f"the models of '{family}' make pictures of {side} pixels, its reader was trained on those of "
-            f"{size}; give it a reader of {side} pixels"
+            f"the models of '{family}' make pictures of {side} pixels, its classifier was trained on those of "
+            f"{size}; give it a classifier of {side} pixels"
         )
     pictures, test = (load(DataConfig("zip", path), size) for path in (train, split.path))
     labels = {name: label_vectors(test.labels, attribute, test.names) for name, attribute in attributes.items()}
     order = in_order(attributes, ORDER.get(family, ()))
-    read_real = read_pictures(reader, test.images, device)
+    read_real = predictions(classifier, test.images, device)
     rows: list[dict[str, Any]] = []
     read_nothing: dict[str, Tensor] = {}
     started = time.monotonic()
@@ -161,7 +115,7 @@ def evaluate(
     out.mkdir(parents=True, exist_ok=True)
 
     def draw_sheet(case: Case) -> tuple[Tensor, Tensor]:
-        samples, energies = draw(models, case, num, seed, device, sum_only, weight)
+        samples, energies = models.draw(case, num, seed, sum_only, weight)
         sheet = re.sub(r"[^\w+]+", "-", case.name.replace(" & ", "+"))
         images.sheet(samples[:32]).save(out / f"{sheet}.png")
         return samples, energies
@@ -169,7 +123,7 @@ def evaluate(
     for case in planned:
         samples, energies = draw_sheet(case)
         row: dict[str, Any] = {"asked": case.name, "num": len(samples), "energy": float(energies.mean())}
-        read = read_pictures(reader, samples, device)
+        read = predictions(classifier, samples, device)
         read_nothing = read_nothing or read  # the first case asks for nothing
         if case.labels:
             row |= _comparison(case, attributes, read, read_nothing, read_real, labels)
@@ -184,8 +138,8 @@ def evaluate(
         *((case, None) for case in or_cases(attributes, order, labels, num)),
         *not_cases(attributes, order, labels, num),
     ]:
-        read = read_pictures(reader, draw_sheet(case)[0], device)
-        beside = read_pictures(reader, draw_sheet(without)[0], device) if without else read_nothing
+        read = predictions(classifier, draw_sheet(case)[0], device)
+        beside = predictions(classifier, draw_sheet(without)[0], device) if without else read_nothing
         row = {
             "asked": case.name,
             "num": num,
@@ -212,7 +166,7 @@ def evaluate(
         "rows": rows,
         "operators": operators,
         "read_on": split.to_plain(),
-        "objective": _objectives(models),
+        "objective": _objectives(models.infos),
         "nearest_training_image_mse_of_test_images": float(nearest(test.images, pictures.images)[0].median()),
         "choices": [n for n, t in attributes.items() if t.kind in CHOICES] + [TOGETHER],
         "paper": PAPER.get(family, {}),
@@ -238,9 +192,9 @@ def _comparison(
     has = has_asked(case.labels, attributes, real, len(next(iter(real.values()))))
     of_real = {name: real[name][has] for name in case.labels}
     return {
-        "read": readings(read, attributes, case.labels),
-        "read_where_nothing_is_asked": readings(read_nothing, attributes, case.labels),
-        "read_in_real_pictures": readings({n: o[has] for n, o in read_real.items()}, attributes, of_real),
+        "read": accuracies(read, attributes, case.labels),
+        "read_where_nothing_is_asked": accuracies(read_nothing, attributes, case.labels),
+        "read_in_real_pictures": accuracies({n: o[has] for n, o in read_real.items()}, attributes, of_real),
         "num_real": int(has.sum()),
     }
 
@@ -258,31 +212,10 @@ def _terms_in_real(
     return {"read_in_real_pictures": read, "num_real": num}
 
 
-def _objectives(models: dict[str, tuple[EnergyNetwork, ModelInfo]]) -> dict[str, str]:
+def _objectives(infos: Mapping[str, ModelInfo]) -> dict[str, str]:
     """By model how much of its training was contrastive divergence, where its file says so."""
-    sentences = {name or "unconditional": objective(info.provenance) for name, (_, info) in models.items()}
+    sentences = {name or "unconditional": objective(info.provenance) for name, info in infos.items()}
     return {name: sentence for name, sentence in sentences.items() if sentence}
-
-
-def load_family(
-    family: str, weights: Path, device: str
-) -> tuple[dict[str, tuple[EnergyNetwork, ModelInfo]], dict[str, Attribute]]:
-    """The models of a family by attribute ("" the unconditional one), ready for sampling, and the attributes.
-
-    Raises ValueError when there is none with an attribute.
-    """
-    models: dict[str, tuple[EnergyNetwork, ModelInfo]] = {}
-    attributes: dict[str, Attribute] = {}
-    for folder in sorted(weights.glob(f"{family}*/model.safetensors")):
-        net, info = load_model(find_model(str(folder)), device)
-        if info.family == family:
-            name = info.attribute.name if info.attribute else ""
-            models[name] = (for_sampling(net), info)
-            if info.attribute:
-                attributes[name] = info.attribute
-    if not attributes or "" not in models:
-        raise ValueError(f"{weights} has no family '{family}' with an unconditional and an attribute model")
-    return models, attributes
 
 
 def distance_to_asked(

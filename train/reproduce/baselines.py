@@ -11,15 +11,16 @@ from torch import Tensor
 
 from ebm_core.attribute import Attribute
 from ebm_core.checkpoint import ModelInfo, save_model
+from ebm_core.classifier import CLASSIFIER_FILE, Classifier, load_classifier
 from ebm_core.config import load_toml, override, to_dict
 from ebm_core.hub import MODEL_FILE
 from ebm_core.nets import EnergyNetwork
 from ebm_core.precision import for_sampling
-from ebm_core.reader import READER_FILE, Reader, load_reader
+from ebm_core.space import pixels
 from train.batch import label_vectors
 from train.config import TrainConfig
 from train.data import load
-from train.evaluate.readings import TOGETHER, has_asked, read_pictures, readings
+from train.evaluate.predictions import TOGETHER, accuracies, has_asked, predictions
 from train.reproduce.compute import PHASES, flops, lasting, spent
 from train.reproduce.experiment import Claim, Experiment, Findings, Size
 from train.reproduce.figures import COLOURS, figure, legend, rows_of_pictures
@@ -66,9 +67,9 @@ def settings(size: Size) -> Settings:
 
 
 def run(lab: Lab, s: Settings) -> Findings:
-    """Five runs and a few compositions for each variant, read by the family's reader."""
+    """Five runs and a few compositions for each variant, read by the family's classifier."""
     try:
-        reader = load_reader(lab.weights / FAMILY / READER_FILE, lab.device)
+        classifier = load_classifier(lab.weights / FAMILY / CLASSIFIER_FILE, lab.device)
     except ValueError as reason:
         raise NotRun(str(reason)) from reason
     attributes = [_attribute(name) for name in ATTRIBUTES]
@@ -93,11 +94,13 @@ def run(lab: Lab, s: Settings) -> Findings:
             models[name] = (net, ModelInfo(config.net, config.plan, family=FAMILY, attribute=config.attribute))
             if not name:
                 save_model(Path(start), net.state_dict(), models[name][1])
-        about = [s.num, {name: to_dict(config) for name, config in configs.items()}, reader.config.provenance]
+        about = [s.num, {name: to_dict(config) for name, config in configs.items()}, classifier.config.provenance]
         compositions[variant] = lab.piece(
-            f"{variant}, composed", about, partial(_compose, lab, models, attributes, reader, s)
+            f"{variant}, composed", about, partial(_compose, lab, models, attributes, classifier, s)
         )
-    held_out = lab.piece("reader", [s.base.net.image_size, reader.config.provenance], lambda: _held_out(lab, reader, s))
+    held_out = lab.piece(
+        "classifier", [s.base.net.image_size, classifier.config.provenance], lambda: _held_out(lab, classifier, s)
+    )
     return _findings(compositions, held_out, s.num, compute)
 
 
@@ -117,49 +120,54 @@ def _compose(
     lab: Lab,
     trained: dict[str, tuple[EnergyNetwork, ModelInfo]],
     attributes: list[Attribute],
-    reader: Reader,
+    classifier: Classifier,
     s: Settings,
 ) -> dict[str, Any]:
     """Readings and distance of nothing, and of attributes one added after the other; samples of the last."""
     from train.evaluate.asking import cases
-    from train.evaluate.compose import distance_to_asked, draw
+    from train.evaluate.compose import distance_to_asked
+    from train.evaluate.composed import FamilyModels
 
-    models = {name: (for_sampling(net), info) for name, (net, info) in trained.items()}
+    nets = {name: for_sampling(net) for name, (net, _) in trained.items()}
+    infos, base = {name: info for name, (_, info) in trained.items()}, s.base.net
+    models = FamilyModels(nets, infos, pixels(base.channels, base.image_size), lab.device)
     by_name = {a.name: a for a in attributes}
     test = load(lab.data_config(TEST), s.base.net.image_size)
     labels = {a.name: label_vectors(test.labels, a, test.names) for a in attributes}
     planned = [c for c in cases(by_name, list(by_name), labels, s.num) if not c.name.endswith(" alone")]
     rows: dict[str, Any] = {}
     for case in planned:
-        samples, _ = draw(models, case, s.num, s.seed, lab.device)
-        # Where nothing is asked, what the reader would find of what the last case asks: the level to beat.
-        read = readings(
-            read_pictures(reader, enlarged(samples, reader), lab.device), by_name, case.labels or planned[-1].labels
+        samples, _ = models.draw(case, s.num, s.seed)
+        # Where nothing is asked, what the classifier would find of what the last case asks: the level to beat.
+        read = accuracies(
+            predictions(classifier, enlarged(samples, classifier), lab.device),
+            by_name,
+            case.labels or planned[-1].labels,
         )
         distance = distance_to_asked(samples, case, by_name, test.images, labels, lab.device)
         rows[case.name] = {"read": read, "distance": distance["distance"] if distance else None}
     return {"rows": rows, "shown": samples[:16]}
 
 
-def enlarged(x: Tensor, reader: Reader) -> Tensor:
-    """Pictures uint8 ``(B, C, H, W)`` at the reader's own size, bilinearly."""
-    side = reader.config.image_size
+def enlarged(x: Tensor, classifier: Classifier) -> Tensor:
+    """Pictures uint8 ``(B, C, H, W)`` at the classifier's own size, bilinearly."""
+    side = classifier.config.image_size
     return F.interpolate(x.float(), size=(side, side), mode="bilinear", antialias=True).round().byte()
 
 
-def _held_out(lab: Lab, reader: Reader, s: Settings) -> dict[str, float]:
-    """What the reader makes of real test pictures that were as small as the samples."""
+def _held_out(lab: Lab, classifier: Classifier, s: Settings) -> dict[str, float]:
+    """What the classifier makes of real test pictures that were as small as the samples."""
     test = load(lab.data_config(TEST), s.base.net.image_size)
     by_name = {a.name: a for a in map(_attribute, ATTRIBUTES)}
     labels = {name: label_vectors(test.labels, a, test.names) for name, a in by_name.items()}
-    outputs = read_pictures(reader, enlarged(test.images, reader), lab.device)
-    alone = {name: readings(outputs, by_name, {name: label})[name] for name, label in labels.items()}
+    outputs = predictions(classifier, enlarged(test.images, classifier), lab.device)
+    alone = {name: accuracies(outputs, by_name, {name: label})[name] for name, label in labels.items()}
     asked = {name: torch.tensor([a.encode(a.opposites[1])]) for name, a in by_name.items()}  # as the last case asks
     has = has_asked(asked, by_name, labels, len(test.images))
     if not has.any():
         return alone
     outputs, labels = ({name: of[has] for name, of in all_of.items()} for all_of in (outputs, labels))
-    return alone | {TOGETHER: readings(outputs, by_name, labels)[TOGETHER]}
+    return alone | {TOGETHER: accuracies(outputs, by_name, labels)[TOGETHER]}
 
 
 def _findings(
@@ -170,7 +178,7 @@ def _findings(
         for variant, result in compositions.items()
         for case, row in result["rows"].items()
     ]
-    table.append({"variant": "the reader on real test pictures as small", **held_out})
+    table.append({"variant": "the classifier on real test pictures as small", **held_out})
     plot, (axis,) = figure(1, ["Read as asked for, all at once"], width=7.0)
     for (variant, result), colour in zip(compositions.items(), COLOURS, strict=False):
         rows = {case: row["read"][TOGETHER] for case, row in result["rows"].items()}
@@ -206,7 +214,7 @@ def _findings(
         "the full method takes; only the last iterations of each are ICD, where the KL term is.",
         f"Shares are of {num} samples; the distances to real faces with all four, which use more than one bit of each "
         "sample, stand beside.",
-        "Samples are enlarged to the reader's size, and so are the real pictures in the last row: each attribute in "
+        "Samples are enlarged to the classifier's size, as are the real pictures of the last row: each attribute in "
         "all test pictures, each value counting alike, and all at once in those that have all four.",
     ]
     return Findings(table, claims, plot, pictures, notes)

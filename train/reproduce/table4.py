@@ -29,15 +29,16 @@ def settings(size: Size) -> Settings:
 
 def run(lab: Lab, s: Settings) -> Findings:
     """Attributes alone, then one added after the other."""
-    from train.evaluate.compose import evaluate, load_family
+    from train.evaluate.compose import evaluate
+    from train.evaluate.composed import load_family
 
     lab.model(FAMILY)
     train, held_out = (lab.data_config(name).path for name in (TRAIN, HELD_OUT[s.split]))
     try:
-        models, _ = load_family(FAMILY, lab.weights, lab.device)
+        infos = load_family(FAMILY, lab.weights, lab.device).infos
     except ValueError as reason:
         raise NotRun(str(reason)) from reason
-    about = [s.num, s.seed, s.weight, s.split, {name: info.provenance for name, (_, info) in models.items()}]
+    about = [s.num, s.seed, s.weight, s.split, {name: info.provenance for name, info in infos.items()}]
 
     def compute() -> dict[str, Any]:
         return evaluate(
@@ -88,7 +89,7 @@ def _findings(report: dict[str, Any]) -> Findings:
     notes = [
         "Shares are balanced over the values that are asked for. *Nothing asked*: samples of the unconditional model, "
         "judged by the same question. *Real*: held-out pictures that have what was asked for; a share of samples above "
-        "it says that they exaggerate what the reader looks for, not that they are better than pictures.",
+        "it says that they exaggerate what the classifier looks for, not that they are better than pictures.",
         saying(report["read_on"]),
         *(f"{name}: {sentence}" for name, sentence in report["objective"].items()),
     ]

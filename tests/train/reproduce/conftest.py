@@ -4,6 +4,7 @@ import json
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,9 +12,9 @@ import torch
 from ebm_core import images
 from ebm_core.attribute import Attribute
 from ebm_core.checkpoint import ModelInfo, save_model
+from ebm_core.classifier import CLASSIFIER_FILE, Classifier, ClassifierConfig, save_classifier
 from ebm_core.langevin import LangevinConfig
 from ebm_core.nets import EnergyNetwork
-from ebm_core.reader import READER_FILE, Reader, ReaderConfig, save_reader
 from ebm_core.sampling import SamplePlan
 from tests.conftest import TINY
 from train.__main__ import main
@@ -107,8 +108,8 @@ def weights(tmp_path):
         net = EnergyNetwork(replace(TINY, energy_scale=1.0))
         save_model(tmp_path / "weights" / name / "model.safetensors", net.state_dict(), ModelInfo(net.config, plan))
     attributes = tuple(Attribute(n, "binary", (n,), ("no", n)) for n in ("young", "female", "smiling", "wavy hair"))
-    reader = Reader(ReaderConfig(attributes, image_size=8, width=2)).eval()
-    save_reader(tmp_path / "weights" / "faces" / READER_FILE, reader)
+    classifier = Classifier(ClassifierConfig(attributes, image_size=8, width=2)).eval()
+    save_classifier(tmp_path / "weights" / "faces" / CLASSIFIER_FILE, classifier)
     return tmp_path / "weights"
 
 
@@ -174,7 +175,7 @@ def no_network(monkeypatch):
 @pytest.fixture(autouse=True)
 def no_other_evaluation(monkeypatch):
     monkeypatch.setattr("train.evaluate.compose.evaluate", composed)
-    monkeypatch.setattr("train.evaluate.compose.load_family", lambda family, weights, device: ({}, {}))
+    monkeypatch.setattr("train.evaluate.composed.load_family", lambda *_: SimpleNamespace(infos={}))
 
 
 @pytest.fixture(autouse=True)

@@ -128,7 +128,7 @@ def test_baselines_differ_in_what_they_say_and_have_the_same_compute(reproduce, 
     assert full.start_from == str(runs / "all of it, base" / "model.safetensors")
 
 
-def test_baselines_need_the_reader(reproduce, weights, tmp_path):
-    (weights / "faces" / "reader.safetensors").unlink()
+def test_baselines_need_the_classifier(reproduce, weights, tmp_path):
+    (weights / "faces" / "classifier.safetensors").unlink()
     assert reproduce("baselines") == 2
-    assert "reader.safetensors" in report_of(tmp_path, "baselines")["not_run"]
+    assert "classifier.safetensors" in report_of(tmp_path, "baselines")["not_run"]

@@ -1,6 +1,6 @@
 """A classifier that reads the attributes of a family's pictures, so that compositions can be judged by a stranger.
 
-No energy ever sees it: it only reads finished pictures, on the page and in evaluations.
+No energy ever sees it: it only sees finished pictures, on the page and in evaluations.
 """
 
 import json
@@ -20,15 +20,14 @@ from ebm_core.checkpoint import FLOATS, CheckpointError, fitting, read_safetenso
 from ebm_core.config import from_dict, to_dict
 from ebm_core.files import write_atomically
 
-READER_FILE = "reader.safetensors"
-METADATA_KEY = "ebm_studio_reader"
-CLOSE_NUMBERS, CLOSE_ANGLES = 0.125, 45.0  # of the data's range, and degrees: within them a value counts as read
-SURE = 0.8  # probability from which on a class is named without a question mark
+CLASSIFIER_FILE = "classifier.safetensors"
+METADATA_KEY = "ebm_studio_reader"  # what such files were first called
+CLOSE_NUMBERS, CLOSE_ANGLES = 0.125, 45.0  # of the data's range, and degrees: within them a value counts as right
 
 
 @dataclass(frozen=True)
-class ReaderConfig:
-    """What makes a reader; saved with its weights."""
+class ClassifierConfig:
+    """What makes a classifier; saved with its weights."""
 
     attributes: tuple[Attribute, ...]
     image_size: int = 32
@@ -38,17 +37,17 @@ class ReaderConfig:
 
     def __post_init__(self) -> None:
         if not self.attributes or self.width < 1:
-            raise ValueError("a reader needs an attribute to read and a positive width")
+            raise ValueError("a classifier needs an attribute and a positive width")
 
 
-class Reader(nn.Module):
+class Classifier(nn.Module):
     """ResNet-18 (He et al., 2016) of torchvision's blocks, with a 3x3 stem that keeps the size, as for CIFAR.
 
     ``(B, 3, H, W)`` in [0, 1] to ``(B, sum of label_dim)``: for each attribute in turn its label vector, as logits
     where it is a choice. BatchNorm is no harm here: this is no energy.
     """
 
-    def __init__(self, config: ReaderConfig) -> None:
+    def __init__(self, config: ClassifierConfig) -> None:
         super().__init__()
         self.config = config
         w = config.width
@@ -81,43 +80,27 @@ class Reader(nn.Module):
             raise ValueError(f"this classifier reads pictures of {size} pixels or more, got {min(x.shape[2:])}")
         return x if x.shape[2:] == (size, size) else F.interpolate(x, size=(size, size), mode="area")
 
-    @torch.no_grad()
-    def captions(self, x: Tensor) -> list[str]:
-        """What is read in pictures ``(B, 3, H, W)`` in [0, 1], one line for each: "young, female, smiling?".
 
-        Pictures larger than those it was trained on are reduced. Raises ValueError for smaller ones.
-        """
-        read = self.by_attribute(self(self.fitted(x)))
-        return [", ".join(_told(a, read[a.name][i]) for a in self.config.attributes) for i in range(len(x))]
+def save_classifier(path: Path, classifier: Classifier) -> None:
+    """Write a classifier's weights, as float16, and config in one piece. Raises FileError when the disk refuses."""
+    tensors = {n: (t.half() if t.is_floating_point() else t).contiguous() for n, t in classifier.state_dict().items()}
+    write_atomically(path, save(tensors, metadata={METADATA_KEY: json.dumps(to_dict(classifier.config))}))
 
 
-def _told(attribute: Attribute, output: Tensor) -> str:
-    if attribute.kind in ("binary", "choice"):
-        sure = bool(torch.softmax(output, 0).max() >= SURE)
-        return f"{attribute.decode(output.tolist())}{'' if sure else '?'}"
-    return attribute.describe(output.clamp(-1, 1).tolist())
-
-
-def save_reader(path: Path, reader: Reader) -> None:
-    """Write a reader's weights, as float16, and config in one piece. Raises FileError when the disk refuses."""
-    tensors = {n: (t.half() if t.is_floating_point() else t).contiguous() for n, t in reader.state_dict().items()}
-    write_atomically(path, save(tensors, metadata={METADATA_KEY: json.dumps(to_dict(reader.config))}))
-
-
-def load_reader(path: Path, device: str = "cpu") -> Reader:
-    """A frozen reader in evaluation mode. Raises CheckpointError, in one sentence, for a file that is none."""
+def load_classifier(path: Path, device: str = "cpu") -> Classifier:
+    """A frozen classifier in evaluation mode. Raises CheckpointError, in one sentence, for a file that is none."""
     if not path.exists():
-        raise CheckpointError(f"{path} is not there; python -m train reader trains it")
+        raise CheckpointError(f"{path} is not there; python -m train classifier trains it")
     file = read_safetensors(path, METADATA_KEY, (*FLOATS, "I64"))  # BatchNorm counts its batches
     try:
-        reader = Reader(from_dict(ReaderConfig, json.loads(file.text), "reader"))
+        classifier = Classifier(from_dict(ClassifierConfig, json.loads(file.text), "classifier"))
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is not a reader that can be used ({error}); train it again") from error
-    reader.load_state_dict(fitting(path, file.tensors, reader.state_dict()))
-    return reader.requires_grad_(False).eval().to(device)
+        raise CheckpointError(f"{path} is not a classifier that can be used ({error}); train it again") from error
+    classifier.load_state_dict(fitting(path, file.tensors, classifier.state_dict()))
+    return classifier.requires_grad_(False).eval().to(device)
 
 
-def reading_error(attribute: Attribute, output: Tensor, label: Tensor) -> Tensor:
+def prediction_error(attribute: Attribute, output: Tensor, label: Tensor) -> Tensor:
     """How wrong pictures are, ``(B,)``: 0 or 1 for choices, degrees for angles, else the distance in the data's units.
 
     ``output`` and ``label`` are label vectors ``(B, label_dim)``.
@@ -132,8 +115,8 @@ def reading_error(attribute: Attribute, output: Tensor, label: Tensor) -> Tensor
     return error
 
 
-def reads_as(attribute: Attribute, output: Tensor, label: Tensor) -> Tensor:
+def matches(attribute: Attribute, output: Tensor, label: Tensor) -> Tensor:
     """Which pictures, ``(B,)``, are read as the label says: of numbers and angles, close to it (``CLOSE_NUMBERS``)."""
     if attribute.kind == "numbers":
         return ((output - label).abs() <= 2 * CLOSE_NUMBERS).all(dim=1)  # a label's numbers go from -1 to 1
-    return reading_error(attribute, output, label) <= (CLOSE_ANGLES if attribute.kind == "angle" else 0.0)
+    return prediction_error(attribute, output, label) <= (CLOSE_ANGLES if attribute.kind == "angle" else 0.0)

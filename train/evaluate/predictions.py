@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ebm_core.attribute import Attribute
-from ebm_core.reader import Reader, reading_error, reads_as
+from ebm_core.classifier import Classifier, matches, prediction_error
 from train.evaluate.asking import Asked
 
 TOGETHER = "all at once"
@@ -21,14 +21,14 @@ BATCH = 250
 CHOICES = ("binary", "choice")
 
 
-def read_pictures(reader: Reader, pictures: Tensor, device: str) -> dict[str, Tensor]:
-    """The reader's outputs ``(B, label_dim)`` by attribute, for uint8 ``(B, C, H, W)``."""
-    return reader.by_attribute(
-        torch.cat([reader((part.to(device) + 0.5) / 256).cpu() for part in pictures.split(BATCH)])
+def predictions(classifier: Classifier, pictures: Tensor, device: str) -> dict[str, Tensor]:
+    """The classifier's outputs ``(B, label_dim)`` by attribute, for uint8 ``(B, C, H, W)``."""
+    return classifier.by_attribute(
+        torch.cat([classifier((part.to(device) + 0.5) / 256).cpu() for part in pictures.split(BATCH)])
     )
 
 
-def readings(
+def accuracies(
     outputs: dict[str, Tensor], attributes: dict[str, Attribute], labels: dict[str, Tensor]
 ) -> dict[str, float]:
     """By attribute in ``labels`` the balanced share read as the label says, or the mean error; of several choices also
@@ -41,14 +41,14 @@ def readings(
         seen = is_seen(attributes[name], attributes, labels)
         if not seen.any():
             continue
-        error = reading_error(attributes[name], outputs[name][seen], label[seen])
+        error = prediction_error(attributes[name], outputs[name][seen], label[seen])
         if attributes[name].kind in CHOICES:
             figures[name] = balanced(1 - error, label[seen])
             choices.append(name)
         else:
             figures[name] = float(error.mean())
     if len(choices) > 1:
-        right = [1 - reading_error(attributes[name], outputs[name], labels[name]) for name in choices]
+        right = [1 - prediction_error(attributes[name], outputs[name], labels[name]) for name in choices]
         asked = torch.cat([labels[name] for name in choices], dim=1)
         figures[TOGETHER] = balanced(torch.stack(right).prod(dim=0), asked)
     return {name: round(value, 4) for name, value in figures.items()}
@@ -57,9 +57,9 @@ def readings(
 def shares(outputs: dict[str, Tensor], attributes: dict[str, Attribute], asked: Sequence[Asked]) -> dict[str, float]:
     """Of an OR or a NOT the share of pictures read as each term asks or forbids, and of an OR as any of its terms asks.
 
-    Numbers and angles count as read where ``reads_as`` finds them close.
+    Numbers and angles count as read where ``matches`` finds them close.
     """
-    alike = [reads_as(attributes[a.attribute], outputs[a.attribute], a.labels) for a in asked]
+    alike = [matches(attributes[a.attribute], outputs[a.attribute], a.labels) for a in asked]
     figures = {a.phrase: one.float().mean() for a, one in zip(asked, alike, strict=True)}
     if any(a.operator == "or" for a in asked):
         figures["any of them"] = torch.stack(alike).any(dim=0).float().mean()

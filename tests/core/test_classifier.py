@@ -1,4 +1,4 @@
-"""The reader of attributes: its outputs by attribute, captions, errors in the data's units, and its file."""
+"""The classifier of attributes: its outputs by attribute, errors in the data's units, and its file."""
 
 import math
 
@@ -8,16 +8,23 @@ from safetensors.torch import save_file
 
 from ebm_core.attribute import Attribute
 from ebm_core.checkpoint import CheckpointError
-from ebm_core.reader import METADATA_KEY, Reader, ReaderConfig, load_reader, reading_error, save_reader
+from ebm_core.classifier import (
+    METADATA_KEY,
+    Classifier,
+    ClassifierConfig,
+    load_classifier,
+    prediction_error,
+    save_classifier,
+)
 
 SMILE = Attribute("smiling", "binary", ("Smiling",), ("not smiling", "smiling"))
 PLACE = Attribute("position", "numbers", ("x", "y"), (), (-1.5, -0.8), (1.5, 0.8))
 ANGLE = Attribute("rotation", "angle", ("theta",))
 
 
-def reader():
+def classifier():
     torch.manual_seed(0)
-    return Reader(ReaderConfig((SMILE, PLACE, ANGLE), image_size=16, width=2, held_out={"smiling": 0.9})).eval()
+    return Classifier(ClassifierConfig((SMILE, PLACE, ANGLE), image_size=16, width=2, held_out={"smiling": 0.9})).eval()
 
 
 def test_it_has_the_layers_of_a_resnet18_and_an_output_for_each_label_number():
@@ -26,25 +33,16 @@ def test_it_has_the_layers_of_a_resnet18_and_an_output_for_each_label_number():
     def count(net, kind):
         return sum(isinstance(m, kind) for m in net.modules())
 
-    ours, theirs = Reader(ReaderConfig((SMILE,), width=64)), resnet18(num_classes=2)
+    ours, theirs = Classifier(ClassifierConfig((SMILE,), width=64)), resnet18(num_classes=2)
     assert count(ours, torch.nn.Conv2d) == count(theirs, torch.nn.Conv2d)
     ours_size, theirs_size = (sum(p.numel() for p in net.parameters()) for net in (ours, theirs))
     assert theirs_size - ours_size == 64 * 3 * (7 * 7 - 3 * 3)  # only the stem differs
-    parts = reader().by_attribute(reader()(torch.rand(3, 3, 16, 16)))
+    parts = classifier().by_attribute(classifier()(torch.rand(3, 3, 16, 16)))
     assert {name: part.shape for name, part in parts.items()} == {
         "smiling": (3, 2),
         "position": (3, 2),
         "rotation": (3, 2),
     }
-
-
-def test_captions_tell_what_is_read_and_where_it_is_unsure(monkeypatch):
-    outputs = torch.tensor([[-3.0, 3.0, 0.0, 1.7, 1.0, 0.0], [0.1, 0.0, -1.0, 0.0, 0.0, 1.0]])
-    net = reader()
-    monkeypatch.setattr(Reader, "forward", lambda self, x: outputs)
-    first, second = net.captions(torch.zeros(2, 3, 16, 16))
-    assert first == "smiling, x 0.00, y 0.80, rotation 90 degrees"
-    assert second.startswith("not smiling?, x -1.50")
 
 
 @pytest.mark.parametrize(
@@ -59,45 +57,46 @@ def test_captions_tell_what_is_read_and_where_it_is_unsure(monkeypatch):
     ],
 )
 def test_errors_are_in_the_units_of_the_data(attribute, output, label, error):
-    found = reading_error(attribute, torch.tensor([output]), torch.tensor([label]))
+    found = prediction_error(attribute, torch.tensor([output]), torch.tensor([label]))
     assert float(found) == pytest.approx(error, abs=1e-4)
 
 
-def test_a_file_gives_the_reader_back(tmp_path):
-    net = reader()
-    save_reader(tmp_path / "r.safetensors", net)
-    again, x = load_reader(tmp_path / "r.safetensors"), torch.rand(2, 3, 16, 16)
+def test_a_file_gives_the_classifier_back(tmp_path):
+    net = classifier()
+    save_classifier(tmp_path / "r.safetensors", net)
+    again, x = load_classifier(tmp_path / "r.safetensors"), torch.rand(2, 3, 16, 16)
     assert again.config == net.config
     torch.testing.assert_close(again(x), net(x), atol=5e-3, rtol=5e-3)
     assert not any(p.requires_grad for p in again.parameters())
 
 
-def test_files_that_are_no_readers_are_refused_in_a_sentence(tmp_path):
+def test_files_that_are_no_classifiers_are_refused_in_a_sentence(tmp_path):
     path = tmp_path / "r.safetensors"
-    with pytest.raises(CheckpointError, match="python -m train reader trains it"):
-        load_reader(path)
+    with pytest.raises(CheckpointError, match="python -m train classifier trains it"):
+        load_classifier(path)
     save_file({"a": torch.zeros(2)}, path)
     with pytest.raises(CheckpointError, match="a bare state dict"):
-        load_reader(path)
+        load_classifier(path)
     save_file({"a": torch.zeros(2)}, path, {METADATA_KEY: "{}"})
     with pytest.raises(CheckpointError, match="missing key"):
-        load_reader(path)
-    net = reader()
+        load_classifier(path)
+    net = classifier()
     torch.nn.init.constant_(net.head.bias, math.nan)
-    save_reader(path, net)
+    save_classifier(path, net)
     with pytest.raises(CheckpointError, match="not finite"):
-        load_reader(path)
-    save_reader(path, reader())
+        load_classifier(path)
+    save_classifier(path, classifier())
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(CheckpointError, match="damaged or cut off"):
-        load_reader(path)
+        load_classifier(path)
 
 
 def test_larger_pictures_are_reduced_and_smaller_ones_refused(rng):
-    reader = Reader(ReaderConfig((Attribute("a", "binary", ("A",), ("no", "yes")),), image_size=8, width=2)).eval()
+    classifier = Classifier(
+        ClassifierConfig((Attribute("a", "binary", ("A",), ("no", "yes")),), image_size=8, width=2)
+    ).eval()
     small = torch.rand(2, 3, 8, 8, generator=rng)
     large = small.repeat_interleave(2, 2).repeat_interleave(2, 3)
-    torch.testing.assert_close(reader.fitted(large), small)
-    assert reader.captions(large) == reader.captions(small)
+    torch.testing.assert_close(classifier.fitted(large), small)
     with pytest.raises(ValueError, match="reads pictures of 8 pixels or more, got 4"):
-        reader.captions(large[:, :, :4, :4])
+        classifier.fitted(large[:, :, :4, :4])

@@ -1,4 +1,4 @@
-"""Training the reader, and what is read in composed samples."""
+"""Training the classifier, and what is read in composed samples."""
 
 import json
 from dataclasses import replace
@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from ebm_core.attribute import Attribute
+from ebm_core.classifier import CLASSIFIER_FILE, Classifier, ClassifierConfig, load_classifier, save_classifier
 from ebm_core.compose import Product, conditioned
 from ebm_core.composition import energy_of_each
 from ebm_core.device import default_device
@@ -14,17 +15,16 @@ from ebm_core.family import Ask, Family
 from ebm_core.family import compose as page_compose
 from ebm_core.images import quantise
 from ebm_core.level import Reference
-from ebm_core.reader import READER_FILE, Reader, ReaderConfig, load_reader, save_reader
 from ebm_core.sampling import sample
 from tests.app.conftest import ATTRIBUTES, PLAN, save_tiny_family
 from tests.conftest import PIXELS
 from tests.train.conftest import Pixels, write_zip
 from train.__main__ import main
+from train.classifier import classifier_loss, family_attributes, fit_classifier, held_out
 from train.evaluate import compose, features
 from train.evaluate.asking import Asked, Case, cases, in_order, not_cases, or_cases
-from train.evaluate.compose import draw, load_family
-from train.evaluate.readings import balanced, has_asked, has_terms, read_pictures, readings, shares
-from train.reader import family_attributes, fit_reader, held_out, reader_loss
+from train.evaluate.composed import load_family
+from train.evaluate.predictions import accuracies, balanced, has_asked, has_terms, predictions, shares
 
 BRIGHT = Attribute("bright", "binary", ("Bright",), ("dark", "bright"))
 LEVEL = Attribute("level", "numbers", ("level",), (), (0.0,), (10.0,))
@@ -39,22 +39,24 @@ def bright_pictures(num, seed):
     return x, torch.stack([1 - bright, bright, 2 * level - 1], dim=1)
 
 
-def test_a_reader_learns_to_read():
-    config = ReaderConfig((BRIGHT, LEVEL), image_size=8, width=4)
-    reader = fit_reader(*bright_pictures(256, 0), config, epochs=12, seed=0, device="cpu")
-    figures = held_out(reader, *bright_pictures(200, 1), "cpu")
+def test_a_classifier_learns_to_read():
+    config = ClassifierConfig((BRIGHT, LEVEL), image_size=8, width=4)
+    classifier = fit_classifier(*bright_pictures(256, 0), config, epochs=12, seed=0, device="cpu")
+    figures = held_out(classifier, *bright_pictures(200, 1), "cpu")
     assert figures["bright"] > 0.9
     assert figures["level"] < 2.0  # a blind guess is off by 1.9 of 10 at best
-    again = fit_reader(*bright_pictures(256, 0), config, epochs=12, seed=0, device="cpu")
+    again = fit_classifier(*bright_pictures(256, 0), config, epochs=12, seed=0, device="cpu")
     assert held_out(again, *bright_pictures(200, 1), "cpu") == figures
 
 
 def test_a_rare_value_weighs_as_much_as_a_common_one():
-    reader = Reader(ReaderConfig((BRIGHT,), image_size=8, width=2)).eval()
+    classifier = Classifier(ClassifierConfig((BRIGHT,), image_size=8, width=2)).eval()
     x, y = torch.rand(2, 3, 8, 8), torch.eye(2)
-    one, other = (reader_loss(reader, x, y, counts) for counts in (torch.tensor([9.0, 1.0]), torch.tensor([1.0, 1.0])))
+    one, other = (
+        classifier_loss(classifier, x, y, counts) for counts in (torch.tensor([9.0, 1.0]), torch.tensor([1.0, 1.0]))
+    )
     assert not torch.allclose(one, other)
-    doubled = reader_loss(reader, x, y, torch.tensor([18.0, 2.0]))
+    doubled = classifier_loss(classifier, x, y, torch.tensor([18.0, 2.0]))
     torch.testing.assert_close(one, doubled)
 
 
@@ -78,55 +80,53 @@ def test_cases_ask_alone_and_together():
 
 def test_samples_of_a_case_are_those_of_the_summed_energies(tmp_path):
     save_tiny_family(tmp_path)
-    models, attributes = load_family("tiny", tmp_path, "cpu")
+    models = load_family("tiny", tmp_path, "cpu")
     labels = {"bright": torch.eye(2)[[0, 1]], "kind": torch.eye(3)[[2, 0]]}
     case = Case("two", tuple(Asked(name, label) for name, label in labels.items()))
-    drawn, _ = draw(models, case, 2, 7, "cpu")
+    drawn, _ = models.draw(case, 2, 7)
     rng = torch.Generator().manual_seed(7)
-    terms = [conditioned(models[name][0], label) for name, label in labels.items()]
-    for state in sample(Product([*terms, models[""][0]], [1, 1, -1]), PIXELS.noise(2, rng), PLAN, rng, PIXELS):
+    terms = [conditioned(models.nets[name], label) for name, label in labels.items()]
+    for state in sample(Product([*terms, models.nets[""]], [1, 1, -1]), PIXELS.noise(2, rng), PLAN, rng, PIXELS):
         pass
     assert torch.equal(drawn, quantise(state.x))
 
-    weighed, _ = draw(models, case, 2, 7, "cpu", weight=0.75)
+    weighed, _ = models.draw(case, 2, 7, weight=0.75)
     rng = torch.Generator().manual_seed(7)
-    product = Product([*terms, models[""][0]], [0.75, 0.75, -0.5])
+    product = Product([*terms, models.nets[""]], [0.75, 0.75, -0.5])
     for state in sample(product, PIXELS.noise(2, rng), PLAN, rng, PIXELS):
         pass
     assert torch.equal(weighed, quantise(state.x))
 
-    summed, _ = draw(models, case, 2, 7, "cpu", sum_only=True)
+    summed, _ = models.draw(case, 2, 7, sum_only=True)
     plan = replace(PLAN, langevin=replace(PLAN.langevin, step_size=PLAN.langevin.step_size / 2))
     rng = torch.Generator().manual_seed(7)
     for state in sample(Product(terms, [1, 1]), PIXELS.noise(2, rng), plan, rng, PIXELS):
         pass
     assert torch.equal(summed, quantise(state.x))
-    assert set(attributes) == set(ATTRIBUTES)
+    assert set(models.attributes) == set(ATTRIBUTES)
 
 
 def test_or_and_not_are_composed_as_on_the_page(tmp_path):
     save_tiny_family(tmp_path)
-    models, attributes = load_family("tiny", tmp_path, "cpu")
+    models = load_family("tiny", tmp_path, "cpu")
     labels = {"bright": torch.eye(2)[[0, 1]], "kind": torch.eye(3)[[2, 0]]}
-    infos = {name: info for name, (_, info) in models.items()}
-    nets = {name: net for name, (net, _) in models.items()}
     for operator in ("or", "not"):
         first = "or" if operator == "or" else "and"
         asked = (Asked("bright", labels["bright"], first), Asked("kind", labels["kind"], operator))
-        drawn, _ = draw(models, Case("two", asked), 2, 7, "cpu")
+        drawn, _ = models.draw(Case("two", asked), 2, 7)
         page = [
             page_compose(
-                Family("tiny", "", attributes),
+                Family("tiny", "", models.attributes),
                 [
-                    Ask(a.attribute, attributes[a.attribute], tuple(a.labels[i].tolist()), 1.0, a.operator)
+                    Ask(a.attribute, models.attributes[a.attribute], tuple(a.labels[i].tolist()), 1.0, a.operator)
                     for a in asked
                 ],
             )
             for i in range(2)
         ]
-        energy = energy_of_each(page, nets, Reference(nets[""], PLAN.langevin, PIXELS), PIXELS)
+        energy = energy_of_each(page, models.nets, Reference(models.nets[""], PLAN.langevin, PIXELS), PIXELS)
         rng = torch.Generator().manual_seed(7)
-        for state in sample(energy, PIXELS.noise(2, rng), page[0].plan(infos), rng, PIXELS):
+        for state in sample(energy, PIXELS.noise(2, rng), page[0].plan(models.infos), rng, PIXELS):
             pass
         assert torch.equal(drawn, quantise(state.x))
 
@@ -142,12 +142,12 @@ def test_or_and_not_cases_are_of_every_attribute():
 
 
 def test_readings_count_all_at_once(monkeypatch):
-    reader = Reader(ReaderConfig((BRIGHT, ATTRIBUTES["kind"]), image_size=8, width=2)).eval()
+    classifier = Classifier(ClassifierConfig((BRIGHT, ATTRIBUTES["kind"]), image_size=8, width=2)).eval()
     outputs = torch.tensor([[0.0, 1, 1, 0, 0], [1.0, 0, 1, 0, 0], [0.0, 1, 0, 1, 0], [0.0, 1, 1, 0, 0]])
-    monkeypatch.setattr(Reader, "forward", lambda self, x: outputs)
-    read = read_pictures(reader, torch.zeros(4, 3, 8, 8, dtype=torch.uint8), "cpu")
+    monkeypatch.setattr(Classifier, "forward", lambda self, x: outputs)
+    read = predictions(classifier, torch.zeros(4, 3, 8, 8, dtype=torch.uint8), "cpu")
     labels = {"bright": torch.tensor([[0.0, 1]] * 4), "kind": torch.tensor([[1.0, 0, 0]] * 4)}
-    assert readings(read, ATTRIBUTES, labels) == {"bright": 0.75, "kind": 0.75, "all at once": 0.5}
+    assert accuracies(read, ATTRIBUTES, labels) == {"bright": 0.75, "kind": 0.75, "all at once": 0.5}
 
 
 def test_each_value_that_is_asked_for_counts_alike():
@@ -155,8 +155,8 @@ def test_each_value_that_is_asked_for_counts_alike():
     always = {"bright": torch.tensor([[0.0, 1]] * 8)}
     for dark in (1, 4, 7):
         asked = torch.eye(2)[[0] * dark + [1] * (8 - dark)]
-        assert readings(always, {"bright": BRIGHT}, {"bright": asked}) == {"bright": 0.5}
-    assert readings(always, {"bright": BRIGHT}, {"bright": torch.eye(2)[[1] * 8]}) == {"bright": 1.0}
+        assert accuracies(always, {"bright": BRIGHT}, {"bright": asked}) == {"bright": 0.5}
+    assert accuracies(always, {"bright": BRIGHT}, {"bright": torch.eye(2)[[1] * 8]}) == {"bright": 1.0}
     asked = torch.tensor([[0.0], [0.0], [0.0], [1.0]])
     assert balanced(torch.tensor([1.0, 0.0, 0.0, 1.0]), asked) == pytest.approx((1 / 3 + 1) / 2)
 
@@ -195,31 +195,33 @@ def test_what_shows_on_one_kind_only_is_asked_and_judged_there(monkeypatch):
     assert torch.equal(turned.labels["kind"], torch.eye(3)[[2, 2, 2]])
     assert torch.equal(turned.labels["turn"], labels["turn"])
 
-    reader = Reader(ReaderConfig((kind, turn), image_size=8, width=2)).eval()
+    classifier = Classifier(ClassifierConfig((kind, turn), image_size=8, width=2)).eval()
     outputs = torch.cat([torch.eye(3), torch.tensor([[0.0, -1], [0.0, -1], [1.0, 0]])], dim=1)  # 180, 180, 90 degrees
-    monkeypatch.setattr(Reader, "forward", lambda self, x: outputs)
-    read = read_pictures(reader, torch.zeros(3, 3, 8, 8, dtype=torch.uint8), "cpu")
-    assert readings(read, attributes, labels) == {"kind": 1.0, "turn": 90.0}  # the ring's alone
-    assert readings(read, attributes, {"turn": labels["turn"]}) == {"turn": 150.0}  # no kind asked
+    monkeypatch.setattr(Classifier, "forward", lambda self, x: outputs)
+    read = predictions(classifier, torch.zeros(3, 3, 8, 8, dtype=torch.uint8), "cpu")
+    assert accuracies(read, attributes, labels) == {"kind": 1.0, "turn": 90.0}  # the ring's alone
+    assert accuracies(read, attributes, {"turn": labels["turn"]}) == {"turn": 150.0}  # no kind asked
     no_ring = {"kind": torch.eye(3)[[0, 0, 0]], "turn": labels["turn"]}
-    assert set(readings(read, attributes, no_ring)) == {"kind"}
+    assert set(accuracies(read, attributes, no_ring)) == {"kind"}
 
 
-def test_a_reader_of_other_pictures_judges_none(tmp_path, capsys):
+def test_a_classifier_of_other_pictures_judges_none(tmp_path, capsys):
     save_tiny_family(tmp_path / "w")
-    reader = Reader(ReaderConfig(tuple(ATTRIBUTES.values()), image_size=16, width=2))
-    save_reader(tmp_path / "w" / "tiny" / READER_FILE, reader.eval())
+    classifier = Classifier(ClassifierConfig(tuple(ATTRIBUTES.values()), image_size=16, width=2))
+    save_classifier(tmp_path / "w" / "tiny" / CLASSIFIER_FILE, classifier.eval())
     data = ["--train", "x.zip", "--test", "x.zip", "--weights", str(tmp_path / "w"), "--out", str(tmp_path / "out")]
     assert main(["evaluate", "compose", "tiny", *data, "--device", "cpu"]) == 2
-    assert "make pictures of 8 pixels, its reader was trained on those of 16" in capsys.readouterr().err
+    assert "make pictures of 8 pixels, its classifier was trained on those of 16" in capsys.readouterr().err
 
 
 def test_the_command_writes_a_report_a_figure_and_sheets(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(features, "EfficientNetFeatures", Pixels)
     monkeypatch.setattr(compose, "FEWEST", 4)
     save_tiny_family(tmp_path / "w")
-    reader = Reader(ReaderConfig(tuple(ATTRIBUTES.values()), image_size=8, width=2, held_out={"bright": 0.9}))
-    save_reader(tmp_path / "w" / "tiny" / READER_FILE, reader.eval())
+    classifier = Classifier(
+        ClassifierConfig(tuple(ATTRIBUTES.values()), image_size=8, width=2, held_out={"bright": 0.9})
+    )
+    save_classifier(tmp_path / "w" / "tiny" / CLASSIFIER_FILE, classifier.eval())
     labels = [{"Bright": i % 2, "kind": i % 3, "x": 0.1 * i, "y": 1.0, "theta": 0.5 * i} for i in range(9)]
     data = write_zip(tmp_path / "data.zip", labels)
     out = tmp_path / "out"
@@ -282,12 +284,12 @@ def test_the_command_writes_a_report_a_figure_and_sheets(tmp_path, monkeypatch, 
     assert {"compose.png", "nearest-private.png", "nothing.png", "bright+kind.png"} <= {p.name for p in out.iterdir()}
 
 
-def test_the_reader_command_ships_a_reader(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("train.reader.family_attributes", lambda family: (BRIGHT,))
+def test_the_classifier_command_ships_a_classifier(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("train.classifier.family_attributes", lambda family: (BRIGHT,))
     data = write_zip(tmp_path / "data.zip", [{"Bright": i % 2} for i in range(6)])
     code = main(
         [
-            "reader",
+            "classifier",
             "tiny",
             "--train",
             str(data),
@@ -304,6 +306,6 @@ def test_the_reader_command_ships_a_reader(tmp_path, monkeypatch, capsys):
         ]
     )
     assert code == 0, capsys.readouterr().err
-    reader = load_reader(tmp_path / "tiny" / READER_FILE)
-    assert set(reader.config.held_out) == {"bright"}
-    assert reader.config.provenance["num_train"] == 6
+    classifier = load_classifier(tmp_path / "tiny" / CLASSIFIER_FILE)
+    assert set(classifier.config.held_out) == {"bright"}
+    assert classifier.config.provenance["num_train"] == 6
