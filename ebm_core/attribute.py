@@ -36,8 +36,8 @@ class Attribute:
             raise ValueError("an attribute needs a name and at least one key")
         if self.kind != "numbers" and len(self.keys) != 1:
             raise ValueError(f"attribute '{self.name}' of kind '{self.kind}' has one key, got {len(self.keys)}")
-        wanted = {"binary": len(self.values) == 2, "choice": len(self.values) >= 2}.get(self.kind, not self.values)
-        if not wanted:
+        fits = {"binary": len(self.values) == 2, "choice": len(self.values) >= 2}.get(self.kind, not self.values)
+        if not fits:
             raise ValueError(
                 f"attribute '{self.name}': values are two for 'binary', two or more for 'choice', else none; "
                 f"got {len(self.values)}"
@@ -72,8 +72,8 @@ class Attribute:
         absent = [key for key in self.keys if key not in label]
         if absent:
             raise ValueError(f"the labels have no '{absent[0]}'; there are: {', '.join(map(str, label))}")
-        found = [label[key] for key in self.keys]
-        return self.encode(found if self.kind == "numbers" else found[0])
+        values = [label[key] for key in self.keys]
+        return self.encode(values if self.kind == "numbers" else values[0])
 
     def encode(self, value: Any) -> list[float]:
         """The label vector of a value: a name or number, radians, or one number for each key.

@@ -163,17 +163,17 @@ def read_safetensors(
         raise CheckpointError(f"{path} is no safetensors file that can be used: it is {what}") from error
 
 
-def fitting(path: Path, tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a file in the types of a network's own state, ``wanted``.
+def fitting(path: Path, tensors: Mapping[str, Tensor], template: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a file in the types of a network's own state, ``template``.
 
     Raises CheckpointError for the first that is missing, foreign, misshapen, of another kind or not finite.
     """
-    for name in sorted(wanted.keys() | tensors.keys()):
+    for name in sorted(template.keys() | tensors.keys()):
         if name not in tensors:
             raise CheckpointError(f"{path}: tensor '{name}' is missing; export the model again")
-        if name not in wanted:
+        if name not in template:
             raise CheckpointError(f"{path}: unexpected tensor '{name}'; the file does not fit its own configuration")
-        tensor, own = tensors[name], wanted[name]
+        tensor, own = tensors[name], template[name]
         if tensor.shape != own.shape:
             raise CheckpointError(
                 f"{path}: tensor '{name}' has shape {tuple(tensor.shape)}, its configuration asks for "
@@ -186,7 +186,7 @@ def fitting(path: Path, tensors: Mapping[str, Tensor], wanted: Mapping[str, Tens
             )
         if not bool(tensor.isfinite().all()):
             raise CheckpointError(f"{path}: tensor '{name}' has values that are not finite; use another checkpoint")
-    return {name: tensor.to(wanted[name].dtype) for name, tensor in tensors.items()}
+    return {name: tensor.to(template[name].dtype) for name, tensor in tensors.items()}
 
 
 def _parse_info(path: Path, text: str) -> ModelInfo:

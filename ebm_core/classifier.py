@@ -55,12 +55,14 @@ class Classifier(nn.Module):
         channels = w
         for stage in range(4):
             for block in range(2):
-                wanted, stride = w * 2**stage, 2 if stage and not block else 1
+                width_out, stride = w * 2**stage, 2 if stage and not block else 1
                 skip = None
-                if stride != 1 or channels != wanted:
-                    skip = nn.Sequential(nn.Conv2d(channels, wanted, 1, stride, bias=False), nn.BatchNorm2d(wanted))
-                layers.append(BasicBlock(channels, wanted, stride, skip))
-                channels = wanted
+                if stride != 1 or channels != width_out:
+                    skip = nn.Sequential(
+                        nn.Conv2d(channels, width_out, 1, stride, bias=False), nn.BatchNorm2d(width_out)
+                    )
+                layers.append(BasicBlock(channels, width_out, stride, skip))
+                channels = width_out
         self.body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
         self.head = nn.Linear(channels, sum(a.label_dim for a in config.attributes))
 

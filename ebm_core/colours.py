@@ -80,18 +80,18 @@ def _transform(profile: bytes, mode: str) -> tuple[ImageCms.ImageCmsTransform | 
         return None, mode
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile)) if profile else ImageCms.createProfile("LAB")
     space = source.profile.xcolor_space if isinstance(source, ImageCms.ImageCmsProfile) else source.xcolor_space
-    wanted = SPACES[space.strip()]
-    if wanted != mode and (mode, wanted) != ("L", "RGB"):
-        raise ValueError(f"the profile is of {wanted} pixels, not of {mode}")
+    target = SPACES[space.strip()]
+    if target != mode and (mode, target) != ("L", "RGB"):
+        raise ValueError(f"the profile is of {target} pixels, not of {mode}")
     transform = ImageCms.buildTransform(
         source,
         ImageCms.createProfile("sRGB"),
-        wanted,
+        target,
         "RGB",
         ImageCms.Intent.RELATIVE_COLORIMETRIC,
         ImageCms.Flags.BLACKPOINTCOMPENSATION,
     )
-    return (None if wanted in ("L", "RGB") and _moves_nothing(transform, wanted) else transform), wanted
+    return (None if target in ("L", "RGB") and _moves_nothing(transform, target) else transform), target
 
 
 def _moves_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:

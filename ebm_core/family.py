@@ -48,13 +48,13 @@ class Ask:
 
 def families(infos: Mapping[str, ModelInfo]) -> dict[str, Family]:
     """The families with at least one attribute, by name; ``infos`` by the models' names."""
-    found: dict[str, Family] = {}
+    by_name: dict[str, Family] = {}
     for name in sorted({info.family for info in infos.values() if info.family}):
         members = {model: info for model, info in infos.items() if info.family == name}
         attributes = {model: info.attribute for model, info in members.items() if info.attribute is not None}
         if attributes:
-            found[name] = Family(name, base_of(name, members), attributes)
-    return found
+            by_name[name] = Family(name, base_of(name, members), attributes)
+    return by_name
 
 
 def base_of(family: str, infos: Mapping[str, ModelInfo]) -> str | None:

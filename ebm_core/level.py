@@ -58,11 +58,11 @@ class Reference:
         """The start, and what it becomes within a round of the plan, each with its energies."""
         x, _ = self.start
         rng = torch.Generator(x.device).manual_seed(SEED)
-        wanted = {round(self.config.steps * (number + 1) / HEIGHTS) for number in range(HEIGHTS)}
-        # One step more than the last that is wanted: a chain shows its points before it moves them.
+        heights = {round(self.config.steps * (number + 1) / HEIGHTS) for number in range(HEIGHTS)}
+        # One step more than the last height: a chain shows its points before it moves them.
         longer = replace(self.config, steps=self.config.steps + 1)
         states = langevin_chain(self.net, x, longer, rng, self.space.keep)
-        return [self.start] + [(s.x, s.energy) for s in states if s.step in wanted and s.step]
+        return [self.start] + [(s.x, s.energy) for s in states if s.step in heights and s.step]
 
 
 class Levelled:

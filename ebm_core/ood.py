@@ -131,18 +131,18 @@ class Calibration:
         if weights and value.get("weights", weights) != weights:
             raise ValueError("the model's calibration is of other weights than it has now; calibrate it again")
         try:
-            found = cls(
+            calibration = cls(
                 str(value["data"]),
                 int(value["num"]),
                 float(value["energy_median"]),
                 float(value["bits_slope"]),
                 {str(name): tuple(float(v) for v in values) for name, values in value["quantiles"].items()},
             )
-            found._check()
+            calibration._check()
         except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
             what = f"it has no {error}" if isinstance(error, KeyError) else error
             raise ValueError(f"the model's calibration cannot be read ({what}); calibrate it again") from error
-        return found
+        return calibration
 
     def _check(self) -> None:
         if self.num < 2:
@@ -163,15 +163,15 @@ class Calibration:
 
 def scores(measured: Measured, calibration: Calibration | None) -> dict[str, Tensor]:
     """Every score by name, ``(B,)`` each; those of ``CALIBRATED`` only with a calibration."""
-    found = {"energy": measured.energy}
-    found |= {f"scale_{i}": terms for i, terms in enumerate(measured.scale_energies.unbind(1))}
-    found["grad_norm"] = measured.grad_norm
+    by_name = {"energy": measured.energy}
+    by_name |= {f"scale_{i}": terms for i, terms in enumerate(measured.scale_energies.unbind(1))}
+    by_name["grad_norm"] = measured.grad_norm
     if measured.lost is not None:
-        found["reconstruction"] = measured.lost
+        by_name["reconstruction"] = measured.lost
     if calibration is not None:
-        found["typicality"] = (measured.energy - calibration.energy_median).abs()
-        found["complexity"] = measured.energy - calibration.bits_slope * measured.bits
-    return found
+        by_name["typicality"] = (measured.energy - calibration.energy_median).abs()
+        by_name["complexity"] = measured.energy - calibration.bits_slope * measured.bits
+    return by_name
 
 
 def calibrate(measured: Measured, data: str) -> Calibration:

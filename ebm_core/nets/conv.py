@@ -37,11 +37,11 @@ class _Convolution(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         (grad,), (x, weight) = grads, ctx.saved_tensors
         padding = weight.shape[2] // 2
-        wanted = [needed and not torch.is_grad_enabled() for needed in ctx.needs_input_grad[1:]]
+        required = [needed and not torch.is_grad_enabled() for needed in ctx.needs_input_grad[1:]]
         of_x = F.conv_transpose2d(grad, weight, padding=padding) if ctx.needs_input_grad[0] else None
         of_weight = None
-        if wanted[0]:
+        if required[0]:
             of_weight = torch.ops.aten.convolution_backward(
                 grad, x, weight, None, [1, 1], [padding] * 2, [1, 1], False, [0, 0], 1, [False, True, False]
             )[1]
-        return of_x, of_weight, grad.sum(dim=(0, 2, 3)) if wanted[1] else None
+        return of_x, of_weight, grad.sum(dim=(0, 2, 3)) if required[1] else None
