@@ -16,6 +16,7 @@ class Batch(NamedTuple):
 
     x: Tensor
     y: Tensor | None = None
+    index: Tensor | None = None  # of the pictures in the data set
 
 
 def label_vectors(labels: Sequence[Any], attribute: Attribute, names: Sequence[str] = ()) -> Tensor:
@@ -72,7 +73,8 @@ class TrainingData:
             index = torch.randint(len(self), (num,), generator=rng, device=self.packed.device)
         else:
             index = torch.multinomial(self.weights, num, replacement=True, generator=rng)
-        return Batch(self.space.unpack(self.packed[index], rng), None if self.labels is None else self.labels[index])
+        labels = None if self.labels is None else self.labels[index]
+        return Batch(self.space.unpack(self.packed[index], rng), labels, index)
 
     def first(self, num: int) -> Batch:
         """The first points, always the same ones, pixels at the middle of their dequantisation."""

@@ -51,6 +51,7 @@ class MatchingConfig:
     chain_steps: int = 60  # steps of the plan's step size that carry noise all the way to data
     decay_from: float = 0.7  # t from which the target decays to 0 at the data; 1 = never (Energy Matching)
     pairing: Literal["transport", "random"] = "transport"
+    alignment: float = 0.0  # weight of the alignment of a middle layer with frozen features of the clean picture
     # t is the sigmoid of a normal number of this mean and spread (Esser et al., arXiv:2403.03206); spread 0 = uniform.
     t_mean: float = 0.0  # above 0: more often near the data
     t_std: float = 0.0

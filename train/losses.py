@@ -37,7 +37,7 @@ def energy_penalty(e_pos: Tensor, e_neg: Tensor) -> Tensor:
 
 
 def pair_by_transport(x_source: Tensor, x_data: Tensor, y: Tensor | None = None) -> Tensor:
-    """Data in the order that pairs them with the sources at the least total squared distance.
+    """The order of the data that pairs them with the sources at the least total squared distance.
 
     Minibatch optimal transport, as in Energy Matching (arXiv:2504.10612); exact, by scipy. With labels ``y`` only
     data of equal labels change places: else the noise that a label's chains start from in training would be another
@@ -47,7 +47,7 @@ def pair_by_transport(x_source: Tensor, x_data: Tensor, y: Tensor | None = None)
     if y is not None:
         cost = cost + (cost.amax() + 1) * len(x_data) * torch.cdist(y, y).gt(0)  # more than any pairing could save
     _, columns = linear_sum_assignment(cost.cpu().numpy())
-    return x_data[torch.as_tensor(columns, device=x_data.device)]
+    return torch.as_tensor(columns, device=x_data.device)
 
 
 def decay(t: Tensor, decay_from: float) -> Tensor:

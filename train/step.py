@@ -156,12 +156,15 @@ def matching_terms(
     c, x_data = config.matching, data.x
     source = matching_sources(x_data, c, config.plan.transition, rng, space)
     if c.pairing == "transport":
-        x_data = pair_by_transport(source, x_data, data.y)
+        order = pair_by_transport(source, x_data, data.y)
+        x_data = x_data[order]
     t = path_times(len(x_data), c, rng)
     x_t, descent = straight_path(source, x_data, t, c.decay_from)
     at = energy_and_grad(energy_of(data.y), x_t.requires_grad_(), create_graph=True)
     reach = config.plan.langevin.step_size * c.chain_steps
     terms = {"matching": matching_loss(at.grad, descent, reach)}
+    if c.alignment and data.index is not None:
+        terms["alignment"] = c.alignment * net.alignment(data.index[order])
     if c.label_weight and data.y is not None:
         mates = mates_by_time(t)
         other = data.y[mates]

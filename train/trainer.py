@@ -27,6 +27,7 @@ from train.optim import Optimiser
 from train.parallel import Processes
 from train.replay import ReplayBuffer
 from train.start import check_same_network, start_from
+from train.alignment import Alignment
 from train.step import StepOutput, icd_step, matching_step
 
 ALONE = Processes()
@@ -76,7 +77,13 @@ class Trainer:
         self.chain_labels: Tensor | None = None
         self._chain_energy: EnergyFn | None = None  # captured when the first chain's shape is known
         self.averages = self._new_averages()
+        if config.matching.alignment:
+            self.alignment = Alignment(self.net, data)
+            object.__setattr__(self.net, "alignment", self.alignment)
         self.optimiser = Optimiser(self.net, config.warm_start.optim)
+        if config.matching.alignment:
+            self.optimiser._parts.append(torch.optim.Adam(self.alignment.project.parameters(), lr=1e-3))
+            self.optimiser._rates.append(1e-3)
         self.rng = torch.Generator(device).manual_seed(config.seed + processes.rank * SEED_STRIDE)
         capacity = processes.share(config.icd.buffer_size, "buffer_size")
         self.buffer = ReplayBuffer(capacity, self.space, config.icd.buffer_kind, device, config.net.label_dim)
@@ -107,6 +114,8 @@ class Trainer:
             self.averages = self._new_averages()
             self.optimiser = Optimiser(self.net, self.config.icd.optim)
         self.optimiser.zero_grad()
+        if self.config.matching.alignment:
+            self.alignment.project.zero_grad()
         with shared_weights(self.net):
             output = self._matching_step() if in_warm_start else self._icd_step()
             figures = output.figures
@@ -130,7 +139,7 @@ class Trainer:
 
     def scale_figures(self) -> dict[str, Tensor]:
         """For each scale the spread of its energies over the first data, and its share of the last gradient's norm."""
-        x, y = self.data.first(SPREAD_IMAGES)
+        x, y, _ = self.data.first(SPREAD_IMAGES)
         spreads = scale_spreads(self.net, x, y)
         norms = torch.stack([_norm([p.grad for p in scale.parameters()]) for scale in self.net.scales])
         shares = norms / norms.norm().clamp(min=1e-30)
@@ -139,7 +148,7 @@ class Trainer:
 
     def dead_scales(self) -> list[int]:
         """Numbers of the scales that tell the first data no longer apart."""
-        return dead_scales(self.net, *self.data.first(SPREAD_IMAGES))
+        return dead_scales(self.net, *self.data.first(SPREAD_IMAGES)[:2])
 
     def chain_energy(self, y: Tensor | None) -> EnergyFn:
         """The energy that makes the chain, for labels ``y``; it reads them where it read them first."""
@@ -196,7 +205,7 @@ class Trainer:
     def _set_level(self) -> None:
         """Shift the energy so that it is 0 on data: matching leaves the constant free, the penalty on E^2 does not."""
         head = cast(Encoder, self.net.scales[0]).head
-        head.bias.sub_(self.net(*self.data.first(LEVEL_IMAGES)).mean() / self.config.net.energy_scale)
+        head.bias.sub_(self.net(*self.data.first(LEVEL_IMAGES)[:2]).mean() / self.config.net.energy_scale)
 
     def _batch(self, num: int) -> Batch:
         return self.data.draw(self.processes.share(num, "batch size"), self.rng)
