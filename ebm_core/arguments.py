@@ -10,9 +10,17 @@ from typing import Any, NoReturn
 
 from ebm_core.files import FileError, safe_name
 
+BRIEF = 80  # characters of a value in a message
+
 
 class ArgumentError(ValueError):
     """An argument that cannot be used; the message says which, what was expected and what came."""
+
+
+def brief(value: Any) -> str:
+    """A value as it is written in Python, cut to a readable length."""
+    text = f"{value!r:.{BRIEF + 1}}"
+    return text if len(text) <= BRIEF else f"{text[: BRIEF - 3]}..."
 
 
 @dataclass(frozen=True)
@@ -36,7 +44,7 @@ class Bounds:
         if value is None:
             raise ArgumentError(f"{name} is empty: it must be {self}")
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not self._has(value):
-            raise ArgumentError(f"{name} must be {self}, got {value!r}")
+            raise ArgumentError(f"{name} must be {self}, got {brief(value)}")
         return int(value) if self.whole else value
 
     def __call__(self, text: str) -> Any:

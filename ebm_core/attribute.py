@@ -3,8 +3,12 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from ebm_core.arguments import Bounds, brief
+from ebm_core.config import check_fields
+
+RANGE, MOST = Bounds(-1e9, 1e9), 1000
 Kind = Literal["binary", "choice", "numbers", "angle"]
 
 
@@ -26,14 +30,15 @@ class Attribute:
     kind: Kind
     keys: tuple[str, ...]  # under which names the labels of a data set have it
     values: tuple[str, ...] = ()  # of "binary" what 0 and 1 mean, of "choice" the names
-    low: tuple[float, ...] = ()  # of "numbers": the range of the data, for each key
-    high: tuple[float, ...] = ()
+    low: Annotated[tuple[float, ...], RANGE] = ()  # of "numbers": the range of the data, for each key
+    high: Annotated[tuple[float, ...], RANGE] = ()
     # Another attribute and its value, in pictures of which alone this one can be seen: ("type", "monkey") of an angle.
     seen_on: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.name or not self.keys:
-            raise ValueError("an attribute needs a name and at least one key")
+        check_fields(self)
+        if not self.name or not self.keys or len(self.keys) > MOST or len(self.values) > MOST:
+            raise ValueError(f"an attribute needs a name and at least one key, and at most {MOST:,} keys and values")
         if self.kind != "numbers" and len(self.keys) != 1:
             raise ValueError(f"attribute '{self.name}' of kind '{self.kind}' has one key, got {len(self.keys)}")
         fits = {"binary": len(self.values) == 2, "choice": len(self.values) >= 2}.get(self.kind, not self.values)
@@ -83,11 +88,11 @@ class Attribute:
         if self.kind in ("binary", "choice"):
             index = self.values.index(value) if value in self.values else value
             if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(self.values):
-                raise ValueError(f"{self.name} must be one of {', '.join(self.values)}; got {value!r}")
+                raise ValueError(f"{self.name} must be one of {', '.join(self.values)}; got {brief(value)}")
             return [float(i == index) for i in range(len(self.values))]
         numbers = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
         if len(numbers) != len(self.keys) or not all(_is_number(n) for n in numbers):
-            raise ValueError(f"{self.name} must be {len(self.keys)} finite numbers, got {value!r}")
+            raise ValueError(f"{self.name} must be {len(self.keys)} finite numbers, got {brief(value)}")
         if self.kind == "angle":
             return [math.sin(numbers[0]), math.cos(numbers[0])]
         return [2 * (n - lo) / (hi - lo) - 1 for n, lo, hi in zip(numbers, self.low, self.high, strict=True)]

@@ -5,12 +5,12 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from ebm_core.attribute import Attribute
 from ebm_core.config import ConfigError, from_dict, to_dict
@@ -23,6 +23,9 @@ FORMAT_VERSION = 2  # 1 knew pixels alone
 DATA_RANGE = [0.0, 1.0]  # that version 1 states
 METADATA_KEY = "ebm_studio"
 FLOATS = ("F16", "BF16", "F32", "F64")  # of weights, as safetensors calls them; in narrower ones they are others
+
+
+M = TypeVar("M", bound=nn.Module)
 
 
 class CheckpointError(ValueError):
@@ -101,10 +104,11 @@ def load_model(path: Path, device: str = "cpu") -> tuple[EnergyNetwork, ModelInf
     file = read_safetensors(path, METADATA_KEY)
     info = _parse_info(path, file.text)
     try:
-        net = EnergyNetwork(info.net)
+        net = filled(path, lambda: EnergyNetwork(info.net), file.tensors)
+    except CheckpointError:
+        raise
     except ValueError as error:
         raise CheckpointError(f"{path}: its network configuration is not valid: {error}") from error
-    net.load_state_dict(fitting(path, file.tensors, net.state_dict()))
     return net.requires_grad_(False).eval().to(device), replace(info, weights=digest(file.tensors))
 
 
@@ -161,6 +165,19 @@ def read_safetensors(
         except OSError:
             what = one_line(error)
         raise CheckpointError(f"{path} is no safetensors file that can be used: it is {what}") from error
+
+
+def filled(path: Path, build: Callable[[], M], tensors: Mapping[str, Tensor]) -> M:
+    """The module that ``build`` makes, with the tensors of a file.
+
+    It is built without memory first: a file that only says that it is large costs nothing. Raises CheckpointError as
+    ``fitting`` does.
+    """
+    with torch.device("meta"):
+        module = build()
+    state = fitting(path, tensors, module.state_dict())
+    module.to_empty(device="cpu").load_state_dict(state)  # copied: where memory is aligned changes the last bits
+    return module
 
 
 def fitting(path: Path, tensors: Mapping[str, Tensor], template: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
@@ -15,9 +15,10 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
 
+from ebm_core.arguments import whole
 from ebm_core.attribute import Attribute
-from ebm_core.checkpoint import FLOATS, CheckpointError, fitting, read_safetensors
-from ebm_core.config import from_dict, to_dict
+from ebm_core.checkpoint import FLOATS, CheckpointError, filled, read_safetensors
+from ebm_core.config import check_fields, from_dict, to_dict
 from ebm_core.files import write_atomically
 
 CLASSIFIER_FILE = "classifier.safetensors"
@@ -30,14 +31,15 @@ class ClassifierConfig:
     """What makes a classifier; saved with its weights."""
 
     attributes: tuple[Attribute, ...]
-    image_size: int = 32
-    width: int = 16  # of the first stage; a ResNet-18 has 64
+    image_size: Annotated[int, whole(1, 4096)] = 32
+    width: Annotated[int, whole(1, 1024)] = 16  # of the first stage; a ResNet-18 has 64
     held_out: dict[str, float] = field(default_factory=dict)  # its own figures on pictures it was not trained on
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not self.attributes or self.width < 1:
-            raise ValueError("a classifier needs an attribute and a positive width")
+        check_fields(self)
+        if not self.attributes:
+            raise ValueError("a classifier needs an attribute")
 
 
 class Classifier(nn.Module):
@@ -95,10 +97,10 @@ def load_classifier(path: Path, device: str = "cpu") -> Classifier:
         raise CheckpointError(f"{path} is not there; python -m train classifier trains it")
     file = read_safetensors(path, METADATA_KEY, (*FLOATS, "I64"))  # BatchNorm counts its batches
     try:
-        classifier = Classifier(from_dict(ClassifierConfig, json.loads(file.text), "classifier"))
+        config = from_dict(ClassifierConfig, json.loads(file.text), "classifier")
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is not a classifier that can be used ({error}); train it again") from error
-    classifier.load_state_dict(fitting(path, file.tensors, classifier.state_dict()))
+    classifier = filled(path, lambda: Classifier(config), file.tensors)
     return classifier.requires_grad_(False).eval().to(device)
 
 

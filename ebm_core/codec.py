@@ -8,19 +8,21 @@ every picture alone. Its outermost resolution is never computed: the encoder beg
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from ebm_core.checkpoint import CheckpointError, digest, fitting, read_safetensors
-from ebm_core.config import ConfigError, from_dict, to_dict
+from ebm_core.arguments import whole
+from ebm_core.checkpoint import CheckpointError, digest, filled, read_safetensors
+from ebm_core.config import ConfigError, check_fields, from_dict, to_dict
 from ebm_core.files import write_atomically
 
 METADATA_KEY = "ebm_studio_codec"
 FORMAT_VERSION = 1
+MAX_HALVINGS, WIDTHS, BLOCKS = 6, whole(1, 4096), whole(0, 100)
 BOUND = 4.0  # latents are softly bounded before decoding, so that a chain that strays still gives a picture
 
 
@@ -28,21 +30,20 @@ BOUND = 4.0  # latents are softly bounded before decoding, so that a chain that 
 class CodecConfig:
     """What makes a codec; saved with its weights. Each list goes from fine to coarse, one entry for each halving."""
 
-    image_size: int = 128
-    channels: int = 32  # of the latents
-    encoder_widths: tuple[int, ...] = (32, 64, 96)
-    encoder_blocks: tuple[int, ...] = (1, 1, 3)
-    decoder_widths: tuple[int, ...] = (32, 64, 96)
-    decoder_blocks: tuple[int, ...] = (1, 2, 3)
+    image_size: Annotated[int, whole(1, 4096)] = 128
+    channels: Annotated[int, whole(1, 1024)] = 32  # of the latents
+    encoder_widths: Annotated[tuple[int, ...], WIDTHS] = (32, 64, 96)
+    encoder_blocks: Annotated[tuple[int, ...], BLOCKS] = (1, 1, 3)
+    decoder_widths: Annotated[tuple[int, ...], WIDTHS] = (32, 64, 96)
+    decoder_blocks: Annotated[tuple[int, ...], BLOCKS] = (1, 2, 3)
 
     def __post_init__(self) -> None:
         sides = (self.encoder_widths, self.encoder_blocks, self.decoder_widths, self.decoder_blocks)
-        if not self.encoder_widths or len({len(side) for side in sides}) != 1:
-            raise ValueError("widths and blocks of encoder and decoder must have one entry for each halving")
-        if self.channels < 1 or min(self.encoder_widths + self.decoder_widths) < 1:
-            raise ValueError("channels and widths must be positive")
-        if min(self.encoder_blocks + self.decoder_blocks) < 0:
-            raise ValueError("numbers of blocks must be 0 or more")
+        check_fields(self)
+        if not 1 <= len(self.encoder_widths) <= MAX_HALVINGS or len({len(side) for side in sides}) != 1:
+            raise ValueError(
+                f"widths and blocks of encoder and decoder must have one entry for each of 1 to {MAX_HALVINGS} halvings"
+            )
         if self.image_size < 1 or self.image_size % self.reduction:
             raise ValueError(f"image_size {self.image_size} must be a multiple of the reduction, {self.reduction}")
 
@@ -226,8 +227,7 @@ def load_codec(path: Path, device: str = "cpu") -> Codec:
     whose tensors are missing, foreign, misshapen or not finite.
     """
     file = read_safetensors(path, METADATA_KEY)
-    codec = _parse(path, file.text)
-    codec.load_state_dict(fitting(path, file.tensors, codec.state_dict()))
+    codec = filled(path, lambda: _parse(path, file.text), file.tensors)
     codec.weights = digest(file.tensors)
     if not bool((codec.latent_std > 0).all()):
         raise CheckpointError(f"{path}: the latents' deviations must be positive; export the codec again")

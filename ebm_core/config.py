@@ -2,6 +2,9 @@
 
 A configuration that is misspelt must fail, not be ignored: an unknown key is refused and the nearest known
 name is offered, and a value of the wrong type is refused with the full path of its key.
+
+A field declares its type, its range and its meaning in one line, ``width: Annotated[int, whole(1, 8192)] = 64  # ...``,
+and ``check_fields`` in ``__post_init__`` holds the values to it, whoever builds the dataclass.
 """
 
 import dataclasses
@@ -9,10 +12,21 @@ import difflib
 import math
 import tomllib
 import types
+from collections.abc import Hashable
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+from ebm_core.arguments import Bounds, brief, whole
 
 T = TypeVar("T")
+
+
+Probability = Annotated[float, Bounds(0, 1)]
+Positive = Annotated[float, Bounds(0, 1e12, open=True)]
+NotNegative = Annotated[float, Bounds(0, 1e12)]
+Count = Annotated[int, whole(1, 10**9)]
+Iterations = Annotated[int, whole(0, 10**9)]
 
 
 class ConfigError(ValueError):
@@ -26,13 +40,13 @@ def from_dict(cls: type[T], values: dict[str, Any], path: str = "") -> T:
     raises as ValueError is passed on with the section's name.
     """
     if not isinstance(values, dict):
-        raise ConfigError(f"'{path}' must be a table, got {values!r}")
+        raise ConfigError(f"'{path}' must be a table, got {brief(values)}")
     hints = get_type_hints(cls)
     fields = {f.name: f for f in dataclasses.fields(cast(Any, cls)) if f.init}
     for key in values:
         if key not in fields:
             near = difflib.get_close_matches(key, fields, n=1, cutoff=0.0)
-            raise ConfigError(f"unknown key '{_join(path, key)}'; did you mean '{_join(path, near[0])}'?")
+            raise ConfigError(f"unknown key {brief(_join(path, key))}; did you mean '{_join(path, near[0])}'?")
     given = {}
     for name, field in fields.items():
         if name in values:
@@ -45,6 +59,23 @@ def from_dict(cls: type[T], values: dict[str, Any], path: str = "") -> T:
         raise
     except ValueError as error:
         raise ConfigError(f"[{path or cls.__name__}] {error}") from error
+
+
+def check_fields(config: Any) -> None:
+    """Raises ValueError for the first field of a dataclass that is out of the bounds of its declaration.
+
+    The bounds of a tuple are those of each entry.
+    """
+    for name, bounds in _bounds_of(cast(Hashable, type(config))):
+        value = getattr(config, name)
+        for one in value if isinstance(value, tuple) else (value,):
+            bounds.check(one, name)
+
+
+@cache
+def _bounds_of(cls: Any) -> list[tuple[str, Bounds]]:
+    hints = get_type_hints(cls, include_extras=True)
+    return [(name, extra) for name, hint in hints.items() for extra in getattr(hint, "__metadata__", ())]
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -102,7 +133,7 @@ def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 def _assign(values: dict[str, Any], assignment: str) -> None:
     key, equals, text = assignment.partition("=")
     if not equals:
-        raise ConfigError(f"--set {assignment!r}: expected section.key=value")
+        raise ConfigError(f"--set {brief(assignment)}: expected section.key=value")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -111,7 +142,7 @@ def _assign(values: dict[str, Any], assignment: str) -> None:
     for section in sections:
         values = values.setdefault(section, {})
         if not isinstance(values, dict):
-            raise ConfigError(f"--set {assignment!r}: '{section}' is not a section")
+            raise ConfigError(f"--set {brief(assignment)}: '{section}' is not a section")
     values[last] = value
 
 
@@ -122,17 +153,17 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
         return None if value is None else _convert(inner, value, path)
     if origin is Literal:
         if value not in args:
-            raise ConfigError(f"'{path}' must be one of {', '.join(map(repr, args))}; got {value!r}")
+            raise ConfigError(f"'{path}' must be one of {', '.join(map(repr, args))}; got {brief(value)}")
         return value
     if origin is tuple:
         if not isinstance(value, (list, tuple)):
-            raise ConfigError(f"'{path}' must be a list, got {value!r}")
+            raise ConfigError(f"'{path}' must be a list, got {brief(value)}")
         if args[-1] is not Ellipsis and len(value) != len(args):
-            raise ConfigError(f"'{path}' must have {len(args)} entries, got {value!r}")
+            raise ConfigError(f"'{path}' must have {len(args)} entries, got {brief(value)}")
         return tuple(_convert(args[0], v, f"{path}[{i}]") for i, v in enumerate(value))
     if origin is dict:
         if not isinstance(value, dict):
-            raise ConfigError(f"'{path}' must be a table, got {value!r}")
+            raise ConfigError(f"'{path}' must be a table, got {brief(value)}")
         return {key: _convert(args[1], entry, _join(path, str(key))) for key, entry in value.items()}
     if hint is Any:
         return value
@@ -141,11 +172,11 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
     if dataclasses.is_dataclass(hint):
         return from_dict(cast(type[Any], hint), value, path)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        value = float(value) if abs(value) < 10**300 else math.inf
     if type(value) is not hint:
-        raise ConfigError(f"'{path}' must be {hint.__name__}, got {value!r}")
+        raise ConfigError(f"'{path}' must be {hint.__name__}, got {brief(value)}")
     if hint is float and not math.isfinite(value):
-        raise ConfigError(f"'{path}' must be a finite number, got {value!r}")
+        raise ConfigError(f"'{path}' must be a finite number, got {brief(value)}")
     return value
 
 

@@ -91,7 +91,7 @@ def read_recipe(data: bytes) -> dict[str, Any]:
     """The recipe of a PNG made by ``encode_png``. Raises ValueError, in a sentence, when there is none."""
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-            text = getattr(image, "text", {}).get(RECIPE_KEY)  # chunks before the pixels; nothing is decoded
+            text = image.info.get(RECIPE_KEY)  # chunks before the pixels; ``image.text`` would decode these
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         what = kind_of(data[:HEAD]) if not data.startswith(PNG_SIGNATURE) else f"damaged ({one_line(error)})"
         raise ValueError(f"this is not a PNG file that can be read: it is {what}") from error

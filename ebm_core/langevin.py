@@ -3,14 +3,15 @@
 One loop serves everybody: the trainer drains it, the browser draws each state of it.
 """
 
-import math
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import Annotated, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
+from ebm_core.arguments import Bounds, whole
+from ebm_core.config import Positive, check_fields
 from ebm_core.energy import EnergyFn, energy_and_grad
 
 R = TypeVar("R")
@@ -31,9 +32,9 @@ class LangevinConfig:
     Where nothing is kept back and for small steps the chain samples ``exp(-E / T)`` at the ``temperature`` T.
     """
 
-    steps: int = 60
-    step_size: float = 100.0  # CIFAR-10; 500 for CelebA-HQ, 1000 for objects (reference code)
-    noise_std: float = 0.001
+    steps: Annotated[int, whole(0, 10**6)] = 60
+    step_size: Positive = 100.0  # CIFAR-10; 500 for CelebA-HQ, 1000 for objects (reference code)
+    noise_std: Annotated[float, Bounds(0, 1e6)] = 0.001
     # The paper's equation adds noise after the gradient is taken; the reference code adds it before.
     noise_before_gradient: bool = False
 
@@ -43,12 +44,7 @@ class LangevinConfig:
         return self.noise_std**2 / (2 * self.step_size)
 
     def __post_init__(self) -> None:
-        if self.steps < 0:
-            raise ValueError(f"steps must be 0 or more, got {self.steps}")
-        if not (math.isfinite(self.step_size) and self.step_size > 0):
-            raise ValueError(f"step_size must be a positive number, got {self.step_size}")
-        if not (math.isfinite(self.noise_std) and self.noise_std >= 0):
-            raise ValueError(f"noise_std must be 0 or more, got {self.noise_std}")
+        check_fields(self)
 
 
 class ChainState(NamedTuple):

@@ -2,11 +2,13 @@
 
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
 
+from ebm_core.arguments import whole
+from ebm_core.config import check_fields
 from ebm_core.energy import EnergyFn
 from ebm_core.langevin import ChainState, LangevinConfig, evaluate_state, langevin_chain
 from ebm_core.space import Space
@@ -21,16 +23,14 @@ class SamplePlan:
     makes white noise smooth, and smooth coloured blobs grow into objects of several colours.
     """
 
-    rounds: int = 3
-    refinement_steps: int = 60
+    rounds: Annotated[int, whole(0, 10**4)] = 3
+    refinement_steps: Annotated[int, whole(0, 10**6)] = 60
     move_noise: bool = True  # False: the first round starts from the noise as it is
     langevin: LangevinConfig = field(default_factory=LangevinConfig)
     transition: TransitionConfig = field(default_factory=TransitionConfig)
 
     def __post_init__(self) -> None:
-        for name in ("rounds", "refinement_steps"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
+        check_fields(self)
 
     @property
     def num_steps(self) -> int:

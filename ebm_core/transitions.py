@@ -7,10 +7,14 @@ torchvision's functional operation on the same ones; ``transition`` draws them.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from ebm_core.arguments import Bounds
+from ebm_core.config import Probability, check_fields
 
 BLUR_KERNEL = 5
 BLUR_SIGMA = (0.1, 2.0)
@@ -24,21 +28,15 @@ class TransitionConfig:
     The strength must fit the data: a camera that never moves wants a ``crop_min_scale`` near 1.
     """
 
-    crop_min_scale: float = 0.08  # smallest crop, as a share of the picture's area; 1 = no crop
-    flip_prob: float = 0.5
-    jitter_strength: float = 1.0  # times 0.8 brightness, 0.8 contrast, 0.8 saturation, 0.4 hue
-    jitter_prob: float = 0.8
-    grayscale_prob: float = 0.2
-    blur_prob: float = 0.5
+    crop_min_scale: Annotated[float, Bounds(1e-6, 1)] = 0.08  # smallest crop, a share of the area; 1 = none
+    flip_prob: Probability = 0.5
+    jitter_strength: Annotated[float, Bounds(0, 1.25)] = 1.0  # times 0.8 of all but hue, 0.4 of hue, which ends at 0.5
+    jitter_prob: Probability = 0.8
+    grayscale_prob: Probability = 0.2
+    blur_prob: Probability = 0.5
 
     def __post_init__(self) -> None:
-        if not 0 < self.crop_min_scale <= 1:
-            raise ValueError(f"crop_min_scale must be above 0 and at most 1, got {self.crop_min_scale}")
-        if not 0 <= self.jitter_strength <= 1.25:
-            raise ValueError(f"jitter_strength must be from 0 to 1.25 (hue ends at 0.5), got {self.jitter_strength}")
-        for name in ("flip_prob", "jitter_prob", "grayscale_prob", "blur_prob"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is a probability from 0 to 1, got {getattr(self, name)}")
+        check_fields(self)
 
 
 def scaled(config: TransitionConfig, strength: float) -> TransitionConfig:

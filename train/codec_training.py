@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
@@ -18,9 +18,10 @@ from torch import Tensor
 
 from ebm_core import images
 from ebm_core.codec import Codec, CodecConfig, moments, psnr, save_codec
-from ebm_core.config import to_dict
+from ebm_core.config import Count, NotNegative, Probability, check_fields, to_dict
 from ebm_core.device import has_bf16
 from ebm_core.files import one_line, write_atomically
+from ebm_core.recipe import SEED
 from train.config import OptimConfig
 from train.data import DataConfig
 from train.ema import MovingAverage, constant
@@ -41,8 +42,11 @@ SHEET = 8  # held-out pictures on a sheet, above their reconstructions
 class CodecLogConfig:
     """Cadence, in iterations."""
 
-    scalars_every: int = 20
-    checkpoint_every: int = 200  # also the held-out PSNR and a sheet of reconstructions
+    scalars_every: Count = 20
+    checkpoint_every: Count = 200  # also the held-out PSNR and a sheet of reconstructions
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True)
@@ -53,22 +57,25 @@ class CodecRun:
     codec: CodecConfig = field(default_factory=CodecConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     log: CodecLogConfig = field(default_factory=CodecLogConfig)
-    iterations: int = 4000
-    batch_size: int = 8
+    iterations: Count = 4000
+    batch_size: Count = 8
     teacher: str = ""  # folder of the teacher's weights; "" = none
-    distill_weight: float = 1.0  # of the squared distance to the teacher's standardised latents
-    final_distill: float = 0.3  # the weight falls to this share along the run: likeness first, then sharpness
-    moment_weight: float = 0.1  # without a teacher: of each channel's mean and variance to 0 and 1
-    lent_share: float = 0.25  # of the iterations: the decoder's inputs go from the teacher's latents to the encoder's
-    feature_weight: float = 0.1  # of the loss on features; 0 = none
-    feature_share: float = 0.5  # of a batch that it is taken on: it costs a third of an iteration
-    noise_std: float = 0.2  # largest deviation of the noise on latents; drawn for each picture
-    held_out: int = 32  # pictures, evenly spaced, that are never trained on
-    ema_decay: float = 0.998
-    seed: int = 0
+    distill_weight: NotNegative = 1.0  # of the squared distance to the teacher's standardised latents
+    final_distill: Probability = 0.3  # the weight falls to this share along the run: likeness first, then sharpness
+    moment_weight: NotNegative = 0.1  # without a teacher: of each channel's mean and variance to 0 and 1
+    lent_share: Probability = (
+        0.25  # of the iterations, in which the decoder's inputs go from the teacher's latents to ours
+    )
+    feature_weight: NotNegative = 0.1  # of the loss on features; 0 = none
+    feature_share: Probability = 0.5  # of a batch that it is taken on: it costs a third of an iteration
+    noise_std: NotNegative = 0.2  # largest deviation of the noise on latents; drawn for each picture
+    held_out: Count = 32  # pictures, evenly spaced, that are never trained on
+    ema_decay: Probability = 0.998
+    seed: Annotated[int, SEED] = 0
     bf16: bool = True  # autocast where the hardware has bfloat16 instructions
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.teacher and self.codec.channels != CHANNELS:
             raise ValueError(
                 f"the teacher has {CHANNELS} channels, codec.channels is {self.codec.channels}: set it to {CHANNELS}, "
@@ -76,8 +83,6 @@ class CodecRun:
             )
         if self.teacher and self.codec.reduction != 8:
             raise ValueError(f"the teacher reduces pictures 8-fold, this codec {self.codec.reduction}-fold")
-        if self.iterations < 1 or self.batch_size < 1 or self.held_out < 1:
-            raise ValueError("iterations, batch_size and held_out must be positive")
 
 
 class CodecTrainer:

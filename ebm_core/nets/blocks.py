@@ -110,7 +110,7 @@ class Downsample(nn.Module):
     def __init__(self, channels_in: int, channels_out: int, *, conv: ConvKind, pooling: PoolingKind) -> None:
         super().__init__()
         self.conv = conv3x3("spectral" if conv == "spectral" else "plain", channels_in, channels_out)
-        self.pool = BlurPool(channels_out) if pooling == "blur" else nn.AvgPool2d(3, stride=2, padding=1)
+        self.pool = BlurPool() if pooling == "blur" else nn.AvgPool2d(3, stride=2, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.silu(self.pool(self.conv(x)))
@@ -125,7 +125,7 @@ class LinearDownsample(nn.Module):
 
     def __init__(self, channels_in: int, channels_out: int, *, conv: ConvKind, pooling: PoolingKind) -> None:
         super().__init__()
-        self.pool = BlurPool(channels_in) if pooling == "blur" else nn.AvgPool2d(2)
+        self.pool = BlurPool() if pooling == "blur" else nn.AvgPool2d(2)
         self.conv = conv3x3(conv, channels_in, channels_out)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -136,17 +136,10 @@ class LinearDownsample(nn.Module):
 class BlurPool(nn.Module):
     """Anti-aliased pooling by two with the binomial filter [1, 3, 3, 1] (Zhang, 2019)."""
 
-    kernel: Tensor
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        row = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
-        self.channels = channels
-        self.register_buffer("kernel", (row[:, None] * row).expand(channels, 1, 4, 4).contiguous(), persistent=False)
-
     def forward(self, x: Tensor) -> Tensor:
-        padded = F.pad(x, [1, 1, 1, 1], mode="replicate")
-        return F.conv2d(padded, self.kernel, stride=2, groups=self.channels)
+        channels, row = x.shape[1], x.new_tensor([1.0, 3.0, 3.0, 1.0]) / 8
+        kernel = (row[:, None] * row).expand(channels, 1, 4, 4)
+        return F.conv2d(F.pad(x, [1, 1, 1, 1], mode="replicate"), kernel, stride=2, groups=channels)
 
 
 class SelfAttention(nn.Module):

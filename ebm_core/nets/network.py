@@ -7,13 +7,17 @@ so it must agree with the present one elsewhere, which catches slips. CIFAR-10 i
 ``"1 1d 1 2d attn 2 4d 4 8d"``.
 """
 
+import re
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ebm_core.arguments import Bounds, brief, whole
+from ebm_core.config import Positive, check_fields
 from ebm_core.nets.blocks import (
     ConvKind,
     Downsample,
@@ -26,40 +30,42 @@ from ebm_core.nets.blocks import (
     TrunkKind,
 )
 
+MAX_SCALES, MAX_BLOCKS = 8, 200
+TOKEN = re.compile(r"attn|\d{1,4}(?:/[1-9]\d{0,3}|\.\d{1,4})?d?")  # a multiple of the base width, perhaps a fraction
+
 
 @dataclass(frozen=True)
 class NetConfig:
     """Everything that makes the network; saved with every checkpoint. Defaults: CIFAR-10 in ICD."""
 
-    image_size: int = 32  # side of the square images in pixels; chains start from noise of this size
-    channels: int = 3
-    patch: int = 1  # squares of so many pixels become channels before the first convolution (space to depth)
-    width: int = 64  # base width F; the layouts count in multiples of it
-    stem: float = 1.0  # width after the first convolution, as a multiple of F
+    image_size: Annotated[int, whole(1, 4096)] = 32  # side of the square points in pixels
+    channels: Annotated[int, whole(1, 4096)] = 3
+    patch: Annotated[int, whole(1, 64)] = 1  # such squares become channels before the first convolution
+    width: Annotated[int, whole(1, 8192)] = 64  # base width F; the layouts count in multiples of it
+    stem: Annotated[float, Bounds(0, 64, open=True)] = 1.0  # width after the first convolution, as a multiple of F
     # One layout per scale: full, half, quarter resolution. The energy is the sum of their energies.
     layouts: tuple[str, ...] = ("1 1d 1 2d attn 2 4d 4 8d", "1 1d 1 2d 2 4d", "1 1d 1 2d")
-    label_dim: int = 0  # length of the label vector; 0 = unconditional
+    label_dim: Annotated[int, whole(0, 10_000)] = 0  # length of the label vector; 0 = unconditional
     attention: bool = True  # False drops every "attn" of the layouts (Figure 8)
     norm: NormKind = "reference"
     conv: ConvKind = "standardised"
     # "linear" = pooling before a convolution without a SiLU, none at the head: an unbroken path that cannot die.
     trunk: TrunkKind = "paper"
     pooling: PoolingKind = "average"
-    energy_scale: float = 1.0  # the network's output times this is the energy: sets the natural step size
+    energy_scale: Positive = 1.0  # the network's output times this is the energy: sets the natural step size
 
     def __post_init__(self) -> None:
-        if not self.layouts:
-            raise ValueError("layouts must name at least one scale")
-        if self.patch < 1:
-            raise ValueError(f"patch must be 1 or more, got {self.patch}")
+        check_fields(self)
+        if not 1 <= len(self.layouts) <= MAX_SCALES:
+            raise ValueError(f"layouts must name 1 to {MAX_SCALES} scales, got {len(self.layouts)}")
+        for layout in self.layouts:
+            _check_layout(layout)
         coarsest = 2 ** (len(self.layouts) - 1) * self.patch
         if self.image_size < 1 or self.image_size % coarsest:
             raise ValueError(
                 f"image_size {self.image_size} must be a multiple of {coarsest}: each scale halves it, and a patch of "
                 f"{self.patch} must divide the coarsest"
             )
-        if self.label_dim < 0:
-            raise ValueError(f"label_dim must be 0 or more, got {self.label_dim}")
 
 
 class EnergyNetwork(nn.Module):
@@ -139,11 +145,17 @@ class Encoder(nn.Module):
         return energy
 
 
+def _check_layout(layout: str) -> None:
+    tokens = layout.split()
+    if len(tokens) > MAX_BLOCKS:
+        raise ValueError(f"a layout has at most {MAX_BLOCKS} blocks, got {len(tokens)}")
+    for token in tokens:
+        if not TOKEN.fullmatch(token):
+            raise ValueError(f"{brief(token)} is no width: layouts have tokens like '2', '2d' and 'attn'")
+
+
 def _width(config: NetConfig, multiple: str) -> int:
-    try:
-        width = Fraction(multiple) * config.width
-    except ValueError as error:
-        raise ValueError(f"'{multiple}' is no width: layouts have tokens like '2', '2d' and 'attn'") from error
+    width = Fraction(multiple) * config.width
     if width <= 0 or width.denominator != 1:
         raise ValueError(f"{multiple} times the width {config.width} is not a whole number of channels")
     return int(width)

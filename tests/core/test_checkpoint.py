@@ -155,7 +155,11 @@ def test_other_floating_point_numbers_are_read(path, tiny_net, number):
         (lambda m: m.pop("net"), "metadata cannot be read"),
         (lambda m: m["net"].update(widht=3), "unknown key 'net.widht'; did you mean 'net.width'"),
         (lambda m: m["net"].update(layouts=["9"]), "network configuration is not valid"),
-        (lambda m: m["plan"].update(rounds=-1), "rounds must be 0 or more"),
+        (lambda m: m["plan"].update(rounds=-1), "rounds must be a whole number from 0 to 10000, got -1"),
+        (
+            lambda m: m["plan"]["langevin"].update(step_size=10**400),
+            "'plan.langevin.step_size' must be a finite number",
+        ),
         (lambda m: m.update(plan=3), "'plan' must be a table, got 3"),
         (lambda m: m.update(format_version=2), r"metadata cannot be read \(KeyError\('space'\)\)"),
         (lambda m: m.update(format_version=2, space=3), "'space' must be a table, got 3"),

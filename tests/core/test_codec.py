@@ -102,9 +102,9 @@ def test_pictures_and_latents_of_another_shape_are_refused_in_a_sentence():
     ("values", "message"),
     [
         ({"image_size": 18}, "multiple of the reduction, 4"),
-        ({"channels": 0}, "must be positive"),
-        ({"decoder_blocks": (1,)}, "one entry for each halving"),
-        ({"encoder_blocks": (-1, 1)}, "0 or more"),
+        ({"channels": 0}, "channels must be a whole number from 1 to 1024, got 0"),
+        ({"decoder_blocks": (1,)}, "one entry for each of 1 to 6 halvings"),
+        ({"encoder_blocks": (-1, 1)}, "encoder_blocks must be a whole number from 0 to 100, got -1"),
     ],
 )
 def test_configs_that_make_no_codec_are_refused(values, message):

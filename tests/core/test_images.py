@@ -49,6 +49,13 @@ def test_film_has_every_frame():
         assert film.info["loop"] == 0
 
 
+def test_a_recipe_is_read_without_decoding_a_pixel(monkeypatch):
+    data = images.encode_png(Image.new("RGB", (5, 5)), {"seed": 3})
+    monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("pixels were decoded"))
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", lambda self: pytest.fail("pixels were decoded"))
+    assert images.read_recipe(data) == {"seed": 3}
+
+
 def test_recipe_round_trip_and_damage():
     picture = Image.new("RGB", (4, 4))
     data = images.encode_png(picture, {"seed": 3, "text": "ü"})
