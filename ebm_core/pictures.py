@@ -4,10 +4,13 @@ The only decoder: training, calibrating, evaluating, scoring and the page read a
 """
 
 import io
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 from torch import Tensor
 
 from ebm_core.colours import PixelError, to_srgb
@@ -102,6 +105,31 @@ class Limits:
             )
 
 
+class Budget:
+    """So many pixels may be decoded at the same time, by all threads together; the others wait. A larger one alone."""
+
+    def __init__(self, pixels: int) -> None:
+        self.pixels = self.left = pixels
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def of(self, width: int, height: int) -> Iterator[None]:
+        """While a picture of that size is in memory."""
+        cost = min(width * height, self.pixels)
+        with self._changed:
+            self._changed.wait_for(lambda: self.left >= cost)
+            self.left -= cost
+        try:
+            yield
+        finally:
+            with self._changed:
+                self.left += cost
+                self._changed.notify_all()
+
+
+BUDGET = Budget(50_000_000)  # at up to 13 bytes each
+
+
 class Picture(NamedTuple):
     """``u8 (C, size, size)``: what the model sees, and sentences about what was done to the file to get there."""
 
@@ -154,22 +182,27 @@ def _decode_bare(data: bytes, size: int, channels: int, limits: Limits, error: E
 def _decode(data: bytes, size: int, channels: int, limits: Limits) -> Picture:
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         limits.check_pixels(*image.size)
-        notes = []
-        # Not n_frames: counting a million empty frames takes minutes. Behind an MPO's first picture are previews.
-        if getattr(image, "is_animated", False) and image.format != "MPO":
-            notes.append("only the first frame of several")
-        if image.format == "TIFF":  # which turns itself as it is decoded, and then knows no more of it
-            turn, more = _turn(image)
-            image.load()
-            upright: Image.Image = image
-        else:
-            image.load()
-            turn, more = _turn(image)
-            upright = image if turn is None else image.transpose(turn)
-        notes += more
-        plain, more = to_srgb(upright)
-        notes += more + _shape_notes(plain.size, size)
-        return Picture(from_pil(plain, size, channels), tuple(notes))
+        with BUDGET.of(*image.size):
+            return _decode_open(image, size, channels)
+
+
+def _decode_open(image: ImageFile.ImageFile, size: int, channels: int) -> Picture:
+    notes = []
+    # Not n_frames: counting a million empty frames takes minutes. Behind an MPO's first picture are previews.
+    if getattr(image, "is_animated", False) and image.format != "MPO":
+        notes.append("only the first frame of several")
+    if image.format == "TIFF":  # which turns itself as it is decoded, and then knows no more of it
+        turn, more = _turn(image)
+        image.load()
+        upright: Image.Image = image
+    else:
+        image.load()
+        turn, more = _turn(image)
+        upright = image if turn is None else image.transpose(turn)
+    notes += more
+    plain, more = to_srgb(upright)
+    notes += more + _shape_notes(plain.size, size)
+    return Picture(from_pil(plain, size, channels), tuple(notes))
 
 
 def _turn(image: Image.Image) -> tuple[Image.Transpose | None, list[str]]:

@@ -2,6 +2,7 @@
 
 import random
 import struct
+import threading
 import zlib
 
 import numpy as np
@@ -10,7 +11,9 @@ import torch
 from PIL import ExifTags, Image, ImageOps
 
 from ebm_core import images
+from ebm_core.colours import to_srgb
 from ebm_core.pictures import (
+    Budget,
     Limits,
     PictureError,
     read_picture,
@@ -147,3 +150,40 @@ def test_thousands_of_damaged_files_each_give_a_picture_or_a_sentence():
     print(f"{seen + refused} damaged files of {len(files)} kinds: {seen} pictures, {refused} sentences")
     assert seen + refused == 300 * 27 == 8100
     assert min(seen, refused) > 1000
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "LA", "CMYK", "I;16", "1"])
+def test_a_large_picture_converted_in_bands_is_the_same(mode, monkeypatch):
+    values = np.random.default_rng(0).integers(0, 256, (23, 17, 4), dtype=np.uint8)
+    picture = Image.fromarray(values).convert({"I;16": "L"}.get(mode, mode))
+    if mode == "I;16":
+        picture = Image.fromarray(values[..., 0].astype(np.uint16) * 257)
+    whole, notes = to_srgb(picture)
+    monkeypatch.setattr("ebm_core.colours.BAND", 5 * picture.width)
+    banded, more = to_srgb(picture)
+    assert banded.mode == whole.mode
+    assert np.array_equal(np.asarray(banded), np.asarray(whole))
+    assert more == notes
+
+
+def test_pictures_wait_while_too_many_pixels_are_in_memory():
+    budget, order = Budget(100), []
+    second = threading.Event()
+
+    def decode():
+        with budget.of(10, 10):
+            order.append("other")
+            second.set()
+
+    with budget.of(20, 20):  # larger than all of it: alone
+        other = threading.Thread(target=decode)
+        other.start()
+        assert not second.wait(0.05)
+        order.append("first")
+    other.join(60)
+    assert order == ["first", "other"]
+    assert budget.left == 100
+    with pytest.raises(ZeroDivisionError), budget.of(3, 3):
+        assert budget.left == 91
+        raise ZeroDivisionError
+    assert budget.left == 100
