@@ -1,9 +1,10 @@
 """The one thread in which the networks run, whoever waits for them."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
+
+from ebm_core.device import cores
 
 
 # Each thread that runs a large operation brings helpers of its own, one for each core. As soon as there are more of
@@ -11,7 +12,7 @@ import torch
 # short operations, takes twice as long. One thread for all also makes walks take turns, a step each, in the order of
 # asking.
 def _take_cores() -> None:
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(cores())
     torch.get_num_threads()  # a thread's first operation takes the number that was set last, by whomever: that is now
 
 

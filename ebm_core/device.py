@@ -1,8 +1,25 @@
 """Which device to use and what it can do."""
 
+import os
+from contextlib import suppress
 from functools import cache
+from pathlib import Path
 
 import torch
+
+QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of Linux's control groups, version 2: microseconds in a period
+
+
+def cores() -> int:
+    """How many cores this process may use: by its affinity, its control group's quota and OMP_NUM_THREADS."""
+    num = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    if threads.isdecimal() and int(threads) > 0:
+        num = min(num, int(threads))
+    with suppress(OSError, ValueError):  # no such file, or no quota ("max")
+        quota, period = QUOTA.read_text().split()
+        num = min(num, max(1, int(quota) // int(period)))
+    return num
 
 
 def default_device() -> str:

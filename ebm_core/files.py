@@ -1,13 +1,16 @@
 """Files and folders: written in one piece, named safely, never overwritten unasked, and called what they are."""
 
+import glob
 import os
 import re
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+LITTER_AGE = 3600.0  # seconds since its last change after which a temporary file is nobody's
 MAX_NAME = 100  # characters; file systems stop at 255 bytes
 NAME = re.compile(r"\w(?:[\w .+-]*[\w+-])?")
 HEAD = 1024  # bytes that say what a file is
@@ -49,6 +52,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     temporary: str | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_litter(path)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
         with os.fdopen(handle, "wb") as file:
             yield file
@@ -65,6 +69,14 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     finally:
         if temporary is not None and os.path.exists(temporary):
             os.unlink(temporary)
+
+
+def _remove_litter(path: Path) -> None:
+    """Temporary neighbours that a process left when it was killed; one that still writes has touched its own lately."""
+    for litter in path.parent.glob(f"{glob.escape(path.name)}*.tmp"):
+        with suppress(OSError):
+            if time.time() - litter.stat().st_mtime > LITTER_AGE:
+                litter.unlink()
 
 
 def safe_name(name: str) -> str:

@@ -29,6 +29,7 @@ def run(a: argparse.Namespace) -> None:
     from ebm_core.hub import CODEC_FILE
     from train.codec_training import CodecRun, fit_codec, write_codec
     from train.data import load
+    from train.lock import held
     from train.run import check_run
     from train.teacher import teacher_latents
 
@@ -39,13 +40,14 @@ def run(a: argparse.Namespace) -> None:
         raise ConfigError(f"{a.config} is not there; the shipped configs are in train/configs")
     config = load_toml(CodecRun, a.config, overrides)
     check_run(a.out, a.resume)
-    u8 = load(config.data, config.codec.image_size).images
-    latents = teacher_latents(config.teacher, u8, a.out / TEACHER_LATENTS, a.device) if config.teacher else None
-    stop = Event()
-    for number in (signal.SIGINT, signal.SIGTERM):  # both end in a checkpoint
-        signal.signal(number, lambda *_: stop.set())
-    trainer = fit_codec(config, u8, latents, a.out, resume=a.resume, minutes=a.minutes, device=a.device, stop=stop)
-    path = write_codec(trainer, a.out / CODEC_FILE)
+    with held(a.out):
+        u8 = load(config.data, config.codec.image_size).images
+        latents = teacher_latents(config.teacher, u8, a.out / TEACHER_LATENTS, a.device) if config.teacher else None
+        stop = Event()
+        for number in (signal.SIGINT, signal.SIGTERM):  # both end in a checkpoint
+            signal.signal(number, lambda *_: stop.set())
+        trainer = fit_codec(config, u8, latents, a.out, resume=a.resume, minutes=a.minutes, device=a.device, stop=stop)
+        path = write_codec(trainer, a.out / CODEC_FILE)
     print(
         f"{path}: {path.stat().st_size / 2**20:.2f} MiB, saved at iteration {trainer.iteration} of {config.iterations}",
         file=sys.stderr,

@@ -29,6 +29,7 @@ def run(a: argparse.Namespace) -> None:
     from train.batch import label_vectors
     from train.config import TrainConfig
     from train.data import load
+    from train.lock import held
     from train.loop import fit
     from train.parallel import Processes
     from train.run import check_run
@@ -42,27 +43,28 @@ def run(a: argparse.Namespace) -> None:
     config = load_toml(TrainConfig, a.config, overrides)
     config = replace(config, space=pinned(config.space))
     processes = Processes.join()
-    device = processes.device(a.device)
-    space = open_space(config.space, config.net, device)
-    data = load(config.data, *space.size_and_channels)
-    labels = label_vectors(data.labels, config.attribute, data.names) if config.attribute else None
-    stop = Event()
-    # A scheduler's SIGTERM, and Ctrl-C also where a shell started us with it ignored, end in a checkpoint.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    trainer = fit(
-        config,
-        data.images,
-        a.out,
-        resume=a.resume,
-        minutes=a.minutes,
-        device=device,
-        fill=a.fill,
-        processes=processes,
-        stop=stop,
-        labels=labels,
-        space=space,
-    )
+    with held(a.out, processes.is_first):
+        device = processes.device(a.device)
+        space = open_space(config.space, config.net, device)
+        data = load(config.data, *space.size_and_channels)
+        labels = label_vectors(data.labels, config.attribute, data.names) if config.attribute else None
+        stop = Event()
+        # A scheduler's SIGTERM, and Ctrl-C also where a shell started us with it ignored, end in a checkpoint.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stop.set())
+        trainer = fit(
+            config,
+            data.images,
+            a.out,
+            resume=a.resume,
+            minutes=a.minutes,
+            device=device,
+            fill=a.fill,
+            processes=processes,
+            stop=stop,
+            labels=labels,
+            space=space,
+        )
     if processes.is_first:
         end = "" if a.fill else f" of {config.iterations}"
         print(f"{a.out}: saved at iteration {trainer.iteration}{end}", file=sys.stderr)

@@ -1,5 +1,7 @@
 """One way to write a file, names that lead nowhere else, and words for what a file is."""
 
+import os
+
 import pytest
 
 from ebm_core.files import (
@@ -98,3 +100,14 @@ def test_other_libraries_words_come_in_one_line_without_addresses():
 def test_no_text_is_a_formula(text):
     assert spreadsheet_text(text) == "'" + text
     assert spreadsheet_text("x" + text) == "x" + text
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_write(tmp_path):
+    path = tmp_path / "a[1].bin"
+    old, fresh, foreign = (tmp_path / name for name in ("a[1].binxyz.tmp", "a[1].binabc.tmp", "b.tmp"))
+    for litter in (old, fresh, foreign):
+        litter.write_bytes(b"half")
+    for litter in (old, foreign):
+        os.utime(litter, (0, 0))
+    write_atomically(path, b"whole")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a[1].bin", "a[1].binabc.tmp", "b.tmp"]

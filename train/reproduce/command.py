@@ -35,7 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(a: argparse.Namespace) -> None:
     """The command itself. Raises ValueError, in a sentence, for an unknown name or what the experiment lacks."""
-    from train.reproduce.lab import Lab, NotRun, OutOfTime
+    from train.lock import held
+    from train.reproduce.lab import PIECES, Lab, NotRun, OutOfTime
     from train.reproduce.registry import EXPERIMENTS
     from train.reproduce.report import write_not_run, write_report
     from train.reproduce.summary import summarise
@@ -56,7 +57,8 @@ def run(a: argparse.Namespace) -> None:
     lab = Lab(a.out or REPORTS / a.name, a.data, a.device, a.weights, a.inception, deadline)
     labs = {seed: lab.of_seed(seed) for seed in seeds}
     try:
-        findings = {seed: experiment.run(labs[seed], with_seed(settings, seed)) for seed in seeds}
+        with held(lab.out / PIECES):
+            findings = {seed: experiment.run(labs[seed], with_seed(settings, seed)) for seed in seeds}
     except NotRun as reason:
         write_not_run(experiment, lab.out, str(reason))
         raise ValueError(f"not run: {reason}") from reason

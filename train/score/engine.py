@@ -21,6 +21,7 @@ from ebm_core.config import to_dict
 from ebm_core.files import check_new, write_atomically
 from ebm_core.pictures import Limits, Picture, PictureError, read_picture
 from train.data.files import Files, printable
+from train.lock import held
 from train.parallel import Processes
 from train.score.detector import Detector
 from train.score.table import SUFFIXES, assemble, rows, schema, write_part
@@ -64,21 +65,24 @@ def score(files: Files, detector: Detector, out: Path, options: Options, process
     folder = out.with_name(out.name + ".parts")
     _agree(folder, files, detector, options, processes)
 
-    starts = range(0, len(files.names), options.save_every)
-    paths = [folder / f"{number:07d}.parquet" for number in range(len(starts))]
-    mine = range(processes.rank, len(starts), processes.size)
-    missing = [number for number in mine if not paths[number].is_file()]
-    num_in = [min(options.save_every, len(files.names) - start) for start in starts]
-    num_mine, num_missing = (sum(num_in[number] for number in numbers) for numbers in (mine, missing))
-    with (
-        ThreadPoolExecutor(DECODERS) as pool,
-        tqdm(total=num_mine, initial=num_mine - num_missing, unit="file", disable=not processes.is_first) as bar,
-    ):
-        for number in missing:
-            names = files.names[starts[number] : starts[number] + options.save_every]
-            write_part(paths[number], list(_score_part(files, names, detector, threshold, options, pool, bar)), columns)
-    processes.wait()
-    tally = _finish(paths, out, columns, folder) if processes.is_first else None
+    with held(folder, processes.is_first):
+        starts = range(0, len(files.names), options.save_every)
+        paths = [folder / f"{number:07d}.parquet" for number in range(len(starts))]
+        mine = range(processes.rank, len(starts), processes.size)
+        missing = [number for number in mine if not paths[number].is_file()]
+        num_in = [min(options.save_every, len(files.names) - start) for start in starts]
+        num_mine, num_missing = (sum(num_in[number] for number in numbers) for numbers in (mine, missing))
+        with (
+            ThreadPoolExecutor(DECODERS) as pool,
+            tqdm(total=num_mine, initial=num_mine - num_missing, unit="file", disable=not processes.is_first) as bar,
+        ):
+            for number in missing:
+                names = files.names[starts[number] : starts[number] + options.save_every]
+                write_part(
+                    paths[number], list(_score_part(files, names, detector, threshold, options, pool, bar)), columns
+                )
+        processes.wait()
+        tally = _finish(paths, out, columns, folder) if processes.is_first else None
     processes.wait()  # torchrun ends all when one ends, so none ends before the table is there
     return tally
 
