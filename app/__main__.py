@@ -16,6 +16,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 serves other machines too")
     parser.add_argument("--port", type=whole(0, 65535), default=7860)
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="folder with one folder per model")
+    parser.add_argument(
+        "--allow-host", action="append", default=[], metavar="NAME", help="a name that a proxy gives it"
+    )
+    parser.add_argument("--allow-frames", action="store_true", help="let other sites show the page in a frame")
     add_device(parser)
     try:
         a = parser.parse_args(argv)
@@ -41,7 +45,16 @@ def _run(a: argparse.Namespace) -> None:
     page.queue(max_size=32)
     # A service manager's SIGTERM leaves as Ctrl-C does, so that the sessions' temporary folders are removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    serve(page, a.host, a.port, theme=THEME, css=PAGE_CSS, max_file_size=PICTURES.max_bytes)
+    serve(
+        page,
+        a.host,
+        a.port,
+        names=a.allow_host,
+        framed=a.allow_frames,
+        theme=THEME,
+        css=PAGE_CSS,
+        max_file_size=PICTURES.max_bytes,
+    )
 
 
 if __name__ == "__main__":

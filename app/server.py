@@ -1,10 +1,14 @@
 """Serving the page, by Gradio's own ``launch``: mounted into another server its frames come late."""
 
 import socket
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
 from gradio import networking
+from starlette.middleware import Middleware
+
+from app.guard import Guard
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -18,12 +22,25 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def serve(page: gr.Blocks, host: str, port: int, **look: Any) -> None:
-    """Serve the page until SIGINT or SIGTERM. ``look`` is Gradio's. Raises ValueError where it cannot listen."""
+def serve(
+    page: gr.Blocks, host: str, port: int, *, names: Sequence[str] = (), framed: bool = False, **look: Any
+) -> None:
+    """Serve the page until SIGINT or SIGTERM. ``names`` and ``framed`` are the guard's, ``look`` is Gradio's.
+
+    Raises ValueError where it cannot listen.
+    """
     with listen(host, port) as listener:
         port = listener.getsockname()[1]
     # Gradio asks its own server over HTTP whether it is there, with a patience of three seconds, and on a busy machine
     # ends a healthy one with the advice to share it with the world.
     networking.url_ok = lambda url: True
     print(f"EBM Studio is on http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
-    page.launch(server_name=host, server_port=port, footer_links=[], ssr_mode=False, quiet=True, **look)
+    page.launch(
+        server_name=host,
+        server_port=port,
+        footer_links=[],
+        ssr_mode=False,
+        quiet=True,
+        app_kwargs={"middleware": [Middleware(Guard, hosts=(*names, host), framed=framed)]},
+        **look,
+    )
