@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PORT ?= 7860
 
-.PHONY: app test lint browser clean
+.PHONY: app test lint lock browser clean
 
 app: $(VENV)/.app
 	$(BIN)/python -m app --port $(PORT)
@@ -30,6 +30,15 @@ $(VENV)/.app: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.test: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[app,train,features,test]'
 	touch $@ $(VENV)/.app
+
+# The versions that the image and CI install, as they are in this environment: made anew when dependencies change.
+lock: $(VENV)/.test
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/python -m pip freeze --exclude-editable | grep == > $(VENV)/versions.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate -c $(VENV)/versions.txt \
+		pyproject.toml --extra app -o requirements/app.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate -c $(VENV)/versions.txt \
+		pyproject.toml --extra app --extra train --extra features --extra test -o requirements/test.lock
 
 # Chromium for the browser test, on Debian and its relatives.
 browser:
