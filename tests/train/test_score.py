@@ -17,12 +17,12 @@ import torch
 from ebm_core import files, images
 from ebm_core.checkpoint import ModelInfo, load_model, replace_calibration, save_model
 from ebm_core.ood import calibrate, scores
+from ebm_core.picture_files import open_files
 from ebm_core.pictures import Limits
 from ebm_core.sampling import SamplePlan
 from tests.conftest import CONDITIONAL_TINY, TINY, conditional_tiny
 from tests.train.test_parallel import on_two
 from train.__main__ import main
-from train.data.files import open_files
 from train.parallel import Processes
 from train.score.detector import Detector, load_detector
 from train.score.engine import Options, score
