@@ -32,6 +32,7 @@ COMMANDS = (
     Command("trials", "warm starts of equal core time, side by side", "train.trials"),
     Command("tune", "choose a model's plan on validation pictures", "train.tune"),
     Command("evaluate", "measure a model", EVALUATIONS),
+    Command("detector", "a detector of what does not belong among your own pictures", "train.detector"),
     Command("calibrate", "put scores of held-out pictures into a model", "train.score.calibrate"),
     Command("score", "score a folder, a zip or a list of picture files", "train.score.command"),
     Command("reproduce", "a table or figure of the paper, with a report", "train.reproduce.command"),
