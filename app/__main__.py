@@ -32,7 +32,7 @@ def _run(a: argparse.Namespace) -> None:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     from app.catalog import Catalog
     from app.compute import give_cores_to_compute
-    from app.limits import PICTURES
+    from app.limits import ZIP_MIB
     from app.server import serve
     from app.ui import PAGE_CSS, THEME, build_ui
 
@@ -41,7 +41,7 @@ def _run(a: argparse.Namespace) -> None:
     page.queue(max_size=32)
     # A service manager's SIGTERM leaves as Ctrl-C does, so that the sessions' temporary folders are removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    serve(page, a.host, a.port, theme=THEME, css=PAGE_CSS, max_file_size=PICTURES.max_bytes)
+    serve(page, a.host, a.port, theme=THEME, css=PAGE_CSS, max_file_size=ZIP_MIB * 2**20)
 
 
 if __name__ == "__main__":
