@@ -19,6 +19,7 @@ EVALUATIONS = (
     Command("frechet", "Fréchet distance of samples to a test set", "train.evaluate.frechet"),
     Command("compose", "what a classifier reads in composed samples", "train.evaluate.compose"),
     Command("codec", "what the autoencoder loses, and what it costs", "train.evaluate.codec"),
+    Command("detector", "own detectors on real data, by every method", "train.evaluate.detector"),
     Command("ood", "how well scores tell other pictures from the model's own kind", "train.evaluate.ood"),
 )
 COMMANDS = (
