@@ -36,7 +36,7 @@ def _run(a: argparse.Namespace) -> None:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     from app.catalog import Catalog
     from app.compute import give_cores_to_compute
-    from app.limits import PICTURES
+    from app.limits import ZIP_MIB
     from app.server import serve
     from app.ui import PAGE_CSS, THEME, build_ui
 
@@ -53,7 +53,7 @@ def _run(a: argparse.Namespace) -> None:
         framed=a.allow_frames,
         theme=THEME,
         css=PAGE_CSS,
-        max_file_size=PICTURES.max_bytes,
+        max_file_size=ZIP_MIB * 2**20,
     )
 
 

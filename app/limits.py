@@ -5,6 +5,7 @@ from ebm_core.pictures import FORMATS, Limits
 PICTURES = Limits(max_bytes=20 * 2**20, max_pixels=50_000_000)  # of one file, anywhere on the page
 MAX_PICTURES = 500  # on a Score page at once
 MAX_CARDS = 24  # of them shown large; the table has all
+ZIP_MIB = 2048  # of a zip of a visitor's own pictures; each picture in it has the limits above
 
 SCORE_LIMITS = (
     f"{', '.join(FORMATS)}; up to {PICTURES.max_bytes / 2**20:g} MiB and {PICTURES.max_pixels / 1e6:g} million pixels "

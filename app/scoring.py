@@ -152,6 +152,7 @@ def _read(entry: Entry, model: Model, wanted: Callable[[], bool]) -> Picture | N
         return None if u8 is None else Picture(u8, ())
     assert entry.source is not None
     try:
+        PICTURES.check_bytes(entry.source.stat().st_size)
         data = entry.source.read_bytes()
     except OSError as error:
         raise PictureError("the file is no longer here; drop it again") from error

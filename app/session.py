@@ -12,7 +12,9 @@ import plotly.graph_objects as go
 from app import present
 from app.board import Board
 from app.catalog import Catalog
+from app.limits import PICTURES
 from app.live import Live
+from app.own import Own
 from app.walk import Walk
 from ebm_core import images
 from ebm_core.recipe import MAX_SEED, Recipe, to_png
@@ -61,6 +63,7 @@ class Session:
         self.viewer: object = None  # the one generator that may show the walk
         self.matrix: object = None  # the one generator that may fill the composing page's matrix
         self.board = Board()  # the scoring page's pictures
+        self.own = Own()  # its detector of the visitor's own
 
     def __deepcopy__(self, memo: dict[int, object]) -> "Session":
         """A new one: a walk is nobody else's."""
@@ -76,6 +79,7 @@ class Session:
         """Stop what runs and free its memory and files."""
         self._drop_walk()
         self.board.clear()
+        self.own.close()
 
     def _drop_walk(self) -> None:
         if self.walk is not None:
@@ -155,6 +159,7 @@ def new_seed() -> int:
 def read_recipe(catalog: Catalog, path: str) -> Restored:
     """What is in a file that was dropped on a page. Raises ValueError, in a sentence, when it cannot be used here."""
     try:
+        PICTURES.check_bytes(Path(path).stat().st_size)
         data = Path(path).read_bytes()
     except OSError as error:  # the page forgets uploads after a while
         raise ValueError(f"The file is no longer here ({error.strerror}): drop it again.") from error

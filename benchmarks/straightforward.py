@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 from torchvision import transforms
 
+from ebm_core.contrastive import contrastive_divergence, energy_penalty
 from ebm_core.nets import EnergyNetwork
 from train.config import TrainConfig
-from train.losses import contrastive_divergence, energy_penalty, entropy, sampler_energy
+from train.losses import entropy, sampler_energy
 
 
 def straightforward(net: EnergyNetwork) -> EnergyNetwork:

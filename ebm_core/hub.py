@@ -16,6 +16,7 @@ from ebm_core.space import Space, SpaceConfig, latent, pixels
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 MODEL_FILE = "model.safetensors"
 CODEC_FILE = "codec.safetensors"
+DETECTOR_FILE = "detector.safetensors"  # of a person's own pictures; no model of the page's
 HUB_NAME = re.compile(r"hf:([\w.-]+/[\w.-]+)")
 
 

@@ -19,6 +19,7 @@ EVALUATIONS = (
     Command("frechet", "Fréchet distance of samples to a test set", "train.evaluate.frechet"),
     Command("compose", "what a classifier reads in composed samples", "train.evaluate.compose"),
     Command("codec", "what the autoencoder loses, and what it costs", "train.evaluate.codec"),
+    Command("detector", "own detectors on real data, by every method", "train.evaluate.detector"),
     Command("ood", "how well scores tell other pictures from the model's own kind", "train.evaluate.ood"),
 )
 COMMANDS = (
@@ -32,6 +33,7 @@ COMMANDS = (
     Command("trials", "warm starts of equal core time, side by side", "train.trials"),
     Command("tune", "choose a model's plan on validation pictures", "train.tune"),
     Command("evaluate", "measure a model", EVALUATIONS),
+    Command("detector", "a detector of what does not belong among your own pictures", "train.detector"),
     Command("calibrate", "put scores of held-out pictures into a model", "train.score.calibrate"),
     Command("score", "score a folder, a zip or a list of picture files", "train.score.command"),
     Command("reproduce", "a table or figure of the paper, with a report", "train.reproduce.command"),

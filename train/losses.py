@@ -1,14 +1,9 @@
-"""The training objective, term by term, as pure functions. Equation numbers are those of ICD."""
+"""The training objective beyond ``ebm_core.contrastive``, term by term, as pure functions; equations are ICD's."""
 
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 from torch.func import functional_call
-
-
-def contrastive_divergence(e_pos: Tensor, e_neg: Tensor) -> Tensor:
-    """L_CD (eq. 5): energies of data ``e_pos (B,)`` down, of samples ``e_neg (B,)`` up."""
-    return e_pos.mean() - e_neg.mean()
 
 
 def sampler_energy(net: nn.Module, x_tilde: Tensor, y: Tensor | None = None) -> Tensor:
@@ -29,11 +24,6 @@ def entropy(x_tilde: Tensor, past: Tensor, eps: float = 1e-6) -> Tensor:
     """
     distances = torch.cdist(x_tilde.flatten(1), past.flatten(1), compute_mode="donot_use_mm_for_euclid_dist")
     return (distances.amin(dim=1) + eps).log().mean()
-
-
-def energy_penalty(e_pos: Tensor, e_neg: Tensor) -> Tensor:
-    """Mean square of the energies of both kinds (reference code, not paper): keeps their level from drifting."""
-    return (e_pos.square() + e_neg.square()).mean()
 
 
 def pair_by_transport(x_source: Tensor, x_data: Tensor, y: Tensor | None = None) -> Tensor:

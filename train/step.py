@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ebm_core.compose import conditioned
+from ebm_core.contrastive import contrastive_divergence, energy_penalty
 from ebm_core.energy import energy_and_grad
 from ebm_core.langevin import differentiable_step, drain, langevin_chain
 from ebm_core.nets import EnergyNetwork
@@ -17,8 +18,6 @@ from train.batch import Batch
 from train.compiled import EnergyOf
 from train.config import MatchingConfig, TrainConfig
 from train.losses import (
-    contrastive_divergence,
-    energy_penalty,
     entropy,
     label_contrast,
     matching_loss,

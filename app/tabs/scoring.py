@@ -16,6 +16,7 @@ from app.score_style import CSS, PULL, TAKE
 from app.score_view import Shown, about, show
 from app.session import Session, View
 from app.tab import Tab
+from app.tabs.detector import build_detector_section
 from app.verdicts import judge_of, judges_of
 
 INTRO = """*Has the model ever seen anything like this?* It gives every picture an energy, and what that means shows
@@ -31,6 +32,7 @@ def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:
     chosen = next((name for name in names if catalog.get(name).info.calibration), names[0])
     first.choose(catalog.get(chosen))
     empty = show(first)
+    build_detector_section(catalog, session)
     gr.Markdown(INTRO)
     with gr.Row():
         with gr.Column(scale=2, min_width=320):

@@ -7,15 +7,14 @@ import pytest
 import torch
 from torch.func import functional_call
 
+from ebm_core.contrastive import contrastive_divergence, energy_penalty
 from ebm_core.energy import energy_and_grad
 from ebm_core.langevin import LangevinConfig, differentiable_step
 from ebm_core.nets import EnergyNetwork
 from ebm_core.space import free
 from tests.conftest import TINY, Quadratic
 from train.losses import (
-    contrastive_divergence,
     decay,
-    energy_penalty,
     entropy,
     label_contrast,
     matching_loss,

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from ebm_core.contrastive import contrastive_divergence
 from ebm_core.nets import EnergyNetwork
 from ebm_core.nets.folding import folded
 from ebm_core.transitions import TransitionConfig
@@ -12,7 +13,6 @@ from tests.conftest import PIXELS, TINY
 from tests.train.conftest import CONFIG
 from train.batch import Batch
 from train.config import IcdConfig, MatchingConfig
-from train.losses import contrastive_divergence
 from train.replay import ReplayBuffer
 from train.step import chain_starts, icd_step, matching_sources, matching_step
 

@@ -6,9 +6,9 @@ from pathlib import Path, PurePosixPath
 import torch
 from tqdm import tqdm
 
+from ebm_core.picture_files import Files, left_out_notes, open_folder, open_zip
 from ebm_core.pictures import SUFFIXES, FormatError, Limits, PictureError, read_picture
 from train.data.config import DataConfig, ImageSet, Source
-from train.data.files import Files, left_out_notes, open_folder, open_zip
 from train.data.labels import read_labels
 
 LIMITS = Limits(max_bytes=2**30, max_pixels=89_000_000)  # a data set is no stranger's; beyond it Pillow warns

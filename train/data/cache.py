@@ -18,8 +18,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ebm_core.files import FileError, write_atomically
+from ebm_core.picture_files import walk
 from train.data.config import DataConfig, ImageSet
-from train.data.files import walk
 from train.data.sources import SOURCES
 
 CACHE_VERSION = 3  # raised whenever the same files would be decoded differently

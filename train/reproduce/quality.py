@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torchmetrics.image.fid import NoTrainInceptionV3
 from torchmetrics.image.inception import InceptionScore
 
-from train.evaluate.features import EFFICIENTNET, INCEPTION, EfficientNetFeatures, FrechetDistance
+from ebm_core.features import EFFICIENTNET, EfficientNetFeatures
+from train.evaluate.features import INCEPTION, FrechetDistance
 
 
 class EfficientNetClasses(nn.Module):
@@ -19,7 +20,7 @@ class EfficientNetClasses(nn.Module):
         self.features = EfficientNetFeatures()
 
     def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.features.net._fc(self.features((x + 0.5) / 256))
+        logits: Tensor = self.features.activations.net._fc(self.features((x + 0.5) / 256))
         return logits
 
 

@@ -32,7 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a folder or a zip, of which the files that are pictures by their suffix or their first bytes are taken, "
         "or a text file with a file name in each line",
     )
-    parser.add_argument("--model", required=True, help="a name under weights/, a path, or hf:owner/repo")
+    parser.add_argument(
+        "--model", required=True, help="a model or detector: a name under weights/, a path, or hf:owner/repo"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .parquet or .csv file to write")
     parser.add_argument(
         "--false-alarm-rate",
@@ -43,8 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--by",
-        default="energy",
-        help="the score of percentile and verdict: energy, grad_norm, typicality, ... (default: %(default)s)",
+        metavar="SCORE",
+        help="the score of percentile and verdict: energy, grad_norm, typicality, ...; of a detector energy, "
+        "mahalanobis or neighbours (default: energy, or what the detector chose)",
     )
     parser.add_argument("--batch", type=COUNT, default=64, help="pictures scored at once (default: %(default)s)")
     parser.add_argument("--save-every", type=COUNT, default=1024, metavar="N", help="files (default: %(default)s)")
@@ -59,22 +62,22 @@ def run(a: argparse.Namespace) -> int:
         from train.score.engine import Options, score
     except ImportError as error:
         raise ValueError(f"tables need a package that is missing ({error}): pip install 'ebm-studio[train]'") from error
-    from train.data.files import left_out_notes, open_files
+    from ebm_core.picture_files import left_out_notes, open_files
     from train.parallel import Processes
-    from train.score.detector import load_detector
+    from train.score.detector import load_scorer
 
     limits = Limits(a.max_mib * 2**20, a.max_megapixels * 10**6)
-    options = Options(a.by, a.false_alarm_rate, a.batch, a.save_every, limits)
     warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, once for each of a million files
     processes = Processes.join(PATIENCE)
     try:
-        detector = load_detector(a.model, processes.device(a.device))
+        detector = load_scorer(a.model, processes.device(a.device))
         if detector.calibration is None and processes.is_first:
             print(
                 f"{detector.path} has no calibration, so there are only raw scores, no percentiles and no verdicts; "
                 "python -m train calibrate makes one",
                 file=sys.stderr,
             )
+        options = Options(a.by or detector.judge, a.false_alarm_rate, a.batch, a.save_every, limits)
         with open_files(a.path, limits) as files:
             tally = score(files, detector, a.out, options, processes)
             notes = left_out_notes(files.left_out)

@@ -9,11 +9,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ebm_core.checkpoint import load_model
+from ebm_core.detector import model as own
+from ebm_core.detector.methods import METHODS
 from ebm_core.energy import EnergyFn
 from ebm_core.hub import find_model, open_space
 from ebm_core.nets import NetConfig
 from ebm_core.nets.folding import folded
-from ebm_core.ood import CALIBRATED, Calibration, Measured, joined, measure
+from ebm_core.ood import CALIBRATED, Calibration, Measured, joined, measure, scores
 from ebm_core.recipe import fingerprint
 from ebm_core.space import Space
 
@@ -33,8 +35,7 @@ class Detector(NamedTuple):
     @property
     def calibration_digest(self) -> str:
         """First 16 hexadecimal digits of the SHA-256 of the calibration, which percentiles and verdicts depend on."""
-        plain = self.calibration.to_plain() if self.calibration else {}
-        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
+        return _digest(self.calibration)
 
     @property
     def size_and_channels(self) -> tuple[int, int]:
@@ -47,6 +48,15 @@ class Detector(NamedTuple):
         scales = (f"scale_{i}" for i in range(len(self.net.layouts)))
         coded = ["reconstruction"] if self.space.is_coded else []
         return ["energy", *scales, "grad_norm", *coded, *(CALIBRATED if self.calibration else ())]
+
+    @property
+    def judge(self) -> str:
+        """The score of percentile and verdict, unless another is asked for."""
+        return "energy"
+
+    def scores(self, u8: Tensor) -> dict[str, Tensor]:
+        """Every score of one batch by name, ``(B,)`` each."""
+        return scores(self.measure(u8), self.calibration)
 
     def measure(self, u8: Tensor) -> Measured:
         """``ebm_core.ood.measure`` of one batch, without the heat maps: a million of them fill any memory."""
@@ -63,6 +73,56 @@ class Detector(NamedTuple):
                 parts.append(self.measure(part))
                 bar.update(len(part))
         return joined(parts)
+
+
+class OwnDetector(NamedTuple):
+    """A detector of a person's own pictures, in the place of a model."""
+
+    own: own.Detector
+    path: Path
+    fingerprint: str
+
+    @property
+    def calibration(self) -> Calibration:
+        return self.own.calibration
+
+    @property
+    def calibration_digest(self) -> str:
+        return _digest(self.calibration)
+
+    @property
+    def size_and_channels(self) -> tuple[int, int]:
+        return self.own.info.config.size, 3
+
+    @property
+    def score_names(self) -> list[str]:
+        return list(METHODS)
+
+    @property
+    def judge(self) -> str:
+        return self.own.info.method
+
+    def scores(self, u8: Tensor) -> dict[str, Tensor]:
+        return self.own.judge(u8).scores
+
+
+Scorer = Detector | OwnDetector
+
+
+def load_scorer(model: str, device: str) -> Scorer:
+    """Whatever scores pictures under a name or path: a model, or a detector of one's own pictures.
+
+    Raises ValueError, in a sentence, when there is neither, or it cannot be used.
+    """
+    path = own.find_detector(model)
+    if path is None:
+        return load_detector(model, device)
+    return OwnDetector(own.load_detector(path, device), path, fingerprint(path))
+
+
+def _digest(calibration: Calibration | None) -> str:
+    plain = calibration.to_plain() if calibration else {}
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def load_detector(model: str, device: str, *, calibrated: bool = True) -> Detector:

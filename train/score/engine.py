@@ -16,14 +16,13 @@ import pyarrow as pa
 import torch
 from tqdm import tqdm
 
-from ebm_core import ood
 from ebm_core.config import to_dict
 from ebm_core.files import check_new, write_atomically
+from ebm_core.picture_files import Files, printable
 from ebm_core.pictures import Limits, Picture, PictureError, read_picture
-from train.data.files import Files, printable
 from train.lock import held
 from train.parallel import Processes
-from train.score.detector import Detector
+from train.score.detector import Scorer
 from train.score.table import SUFFIXES, assemble, rows, schema, write_part
 
 STATE = "state.json"
@@ -50,7 +49,7 @@ class Tally(NamedTuple):
     unreadable: list[tuple[str, str]]
 
 
-def score(files: Files, detector: Detector, out: Path, options: Options, processes: Processes) -> Tally | None:
+def score(files: Files, detector: Scorer, out: Path, options: Options, processes: Processes) -> Tally | None:
     """Score every file into the table ``out``; the same call after a kill goes on with the parts that are missing.
 
     The first process puts the parts together and returns the tally, the others None. Raises ValueError, in a
@@ -87,7 +86,7 @@ def score(files: Files, detector: Detector, out: Path, options: Options, process
     return tally
 
 
-def _agree(folder: Path, files: Files, detector: Detector, options: Options, processes: Processes) -> None:
+def _agree(folder: Path, files: Files, detector: Scorer, options: Options, processes: Processes) -> None:
     """Note what the parts are of, or compare it with the note that is there: first the first process, then all."""
     path = folder / STATE
     state: dict[str, Any] = {
@@ -120,7 +119,7 @@ def _agree(folder: Path, files: Files, detector: Detector, options: Options, pro
 def _score_part(
     files: Files,
     names: list[str],
-    detector: Detector,
+    detector: Scorer,
     threshold: float | None,
     options: Options,
     pool: ThreadPoolExecutor,
@@ -145,12 +144,11 @@ def _score_part(
 
 
 def _score_batch(
-    batch: list[tuple[str, Picture]], detector: Detector, threshold: float | None, by: str
+    batch: list[tuple[str, Picture]], detector: Scorer, threshold: float | None, by: str
 ) -> list[dict[str, Any]]:
     if not batch:
         return []
-    measured = detector.measure(torch.stack([picture.u8 for _, picture in batch]))
-    columns = ood.scores(measured, detector.calibration)
+    columns = detector.scores(torch.stack([picture.u8 for _, picture in batch]))
     if detector.calibration is not None and threshold is not None:
         values = columns[by]
         columns |= {"percentile": detector.calibration.percentile(by, values), "verdict": values > threshold}

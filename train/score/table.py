@@ -14,7 +14,7 @@ import pyarrow.parquet
 from torch import Tensor
 
 from ebm_core.files import replacing, spreadsheet_text, write_atomically
-from train.data.files import printable
+from ebm_core.picture_files import printable
 
 IN, OUT = "in-distribution", "out-of-distribution"
 SUFFIXES = (".parquet", ".csv")

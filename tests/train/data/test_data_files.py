@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from ebm_core import picture_files
+from ebm_core.picture_files import left_out_notes, open_files, walk
 from ebm_core.pictures import Limits, PictureError
 from tests.train.data.test_data_archive import picture, png
-from train.data import files
-from train.data.files import left_out_notes, open_files, walk
 
 PNG = png(picture())
 
@@ -44,14 +44,14 @@ def test_folder_and_zip_account_for_the_same_files(tmp_path: Path) -> None:
     names, left_out = accounted(root)
     assert names == pictures
     assert {reason: sorted(names) for reason, names in left_out.items()} == {
-        files.HIDDEN: [".hidden.png", "Thumbs.db", "__MACOSX/"],
-        files.NO_PICTURE: ["empty", "notes.txt"],
+        picture_files.HIDDEN: [".hidden.png", "Thumbs.db", "__MACOSX/"],
+        picture_files.NO_PICTURE: ["empty", "notes.txt"],
     }
     names, left_out = accounted(path)
     assert names == pictures
     assert {reason: sorted(names) for reason, names in left_out.items()} == {
-        files.HIDDEN: [".hidden.png", "Thumbs.db", "__MACOSX/a.png"],
-        files.NO_PICTURE: ["empty", "notes.txt"],
+        picture_files.HIDDEN: [".hidden.png", "Thumbs.db", "__MACOSX/a.png"],
+        picture_files.NO_PICTURE: ["empty", "notes.txt"],
     }
 
 
@@ -66,7 +66,7 @@ def test_linked_folders_are_entered_once_and_circles_end(tmp_path: Path) -> None
     names, left_out = accounted(root)
     assert names == ["linked/b.png", "linked/deeper/c.png", "sub/a.png"]
     assert {reason: sorted(names) for reason, names in left_out.items()} == {
-        files.READ_ALREADY: ["again/", "circle/", "linked-too/"]
+        picture_files.READ_ALREADY: ["again/", "circle/", "linked-too/"]
     }
 
 
@@ -76,14 +76,14 @@ def test_of_members_of_one_name_the_last_counts(tmp_path: Path) -> None:
     with open_files(path, Limits()) as opened:
         assert opened.names == ["a.png", "b.png"]
         assert opened.read("a.png") == later
-        assert left_out_notes(opened.left_out) == [f"left out: a.png: {files.SAME_NAME}"]
+        assert left_out_notes(opened.left_out) == [f"left out: a.png: {picture_files.SAME_NAME}"]
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     put(tmp_path, "a.png")
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "broken").symlink_to("nowhere")
-    assert accounted(tmp_path) == (["a.png"], {files.NO_PICTURE: ["broken", "pipe"]})
+    assert accounted(tmp_path) == (["a.png"], {picture_files.NO_PICTURE: ["broken", "pipe"]})
 
 
 def test_without_pictures_what_is_there_is_said(tmp_path: Path) -> None:

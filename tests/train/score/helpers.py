@@ -4,7 +4,7 @@ import pyarrow.parquet
 import torch
 
 from ebm_core import images
-from train.data.files import open_files
+from ebm_core.picture_files import open_files
 from train.parallel import Processes
 from train.score.detector import load_detector
 from train.score.engine import Options, score

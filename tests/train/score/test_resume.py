@@ -12,11 +12,11 @@ import torch
 
 from ebm_core import files
 from ebm_core.checkpoint import load_model, replace_calibration, save_model
+from ebm_core.picture_files import open_files
 from ebm_core.pictures import Limits
 from tests.train.score.helpers import ALONE, SMALL, png, score_all, table
 from tests.train.test_parallel import on_two
 from train.__main__ import main
-from train.data.files import open_files
 from train.parallel import Processes
 from train.score.detector import Detector, load_detector
 from train.score.engine import Options, score

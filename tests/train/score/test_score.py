@@ -11,12 +11,12 @@ import torch
 from ebm_core import images
 from ebm_core.checkpoint import ModelInfo, load_model, replace_calibration, save_model
 from ebm_core.ood import scores
+from ebm_core.picture_files import open_files
 from ebm_core.pictures import Limits
 from ebm_core.sampling import SamplePlan
 from tests.conftest import CONDITIONAL_TINY, conditional_tiny
 from tests.train.score.helpers import picture, png, score_all, table
 from train.__main__ import main
-from train.data.files import open_files
 from train.score.detector import load_detector
 from train.score.engine import Options
 
