@@ -14,7 +14,7 @@ from ebm_core.picture_files import open_files
 from ebm_core.pictures import Limits
 
 QUICK = ContrastiveConfig(iterations=3, batch=8, width=8, langevin=LangevinConfig(2, 0.05, 0.1**0.5), past=16)
-OPTIONS = FitOptions(size=64, whole=LevelOptions(2, 40, QUICK), places=LevelOptions(3, 50, QUICK))
+OPTIONS = FitOptions(size=64, whole=LevelOptions(2, 40, False, QUICK), places=LevelOptions(3, 50, True, QUICK))
 
 
 class Colours(torch.nn.Module):

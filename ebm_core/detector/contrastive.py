@@ -16,14 +16,14 @@ from ebm_core.space import Space
 class ContrastiveConfig:
     """Chosen on pictures that no report is of; see ``train/evaluate/detector.py``."""
 
-    iterations: int = 300
+    iterations: int = 200
     batch: int = 128
     width: int = 128
     # noise_std^2 = 2 step_size: the temperature is 1, so the chain samples exp(-E) itself.
     langevin: LangevinConfig = field(default_factory=lambda: LangevinConfig(20, step_size=0.05, noise_std=0.1**0.5))
     past: int = 4096  # samples that chains go on from ...
     fresh: float = 0.05  # ... but for this share, which starts from noise
-    lr: float = 1e-3
+    lr: float = 0.01
     weight_decay: float = 0.01
     smoothing: float = 0.1  # standard deviation of noise on the data, else few points become wells of their own
     penalty: float = 0.0  # weight of the mean squared energy

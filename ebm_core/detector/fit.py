@@ -35,7 +35,8 @@ class LevelOptions:
 
     components: int
     bank: int
-    training: ContrastiveConfig
+    near_in_points: bool  # as ``LevelConfig`` has it
+    training: ContrastiveConfig = field(default_factory=ContrastiveConfig)
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,8 @@ class FitOptions:
     size: int = 128
     seed: int = 0
     limits: Limits = field(default_factory=Limits)
-    whole: LevelOptions = LevelOptions(64, 4096, ContrastiveConfig())
-    places: LevelOptions = LevelOptions(96, 2048, ContrastiveConfig())
+    whole: LevelOptions = LevelOptions(64, 4096, near_in_points=False)
+    places: LevelOptions = LevelOptions(96, 2048, near_in_points=True)
 
 
 class Fit(NamedTuple):
@@ -80,7 +81,7 @@ class Clock:
     def progress(self, doing: str, done: float) -> Progress:
         """``done`` is what has been done of this part."""
         done += self.done
-        left = self.seconds * (self.total - done) / done if done else None
+        left = self.seconds * max(0.0, self.total - done) / done if done else None
         return Progress(doing, min(1.0, done / self.total), left)
 
 
@@ -100,7 +101,8 @@ def fit(
     levels_options = {"the whole": options.whole, "places": options.places}
     clock = Clock(
         num_files
-        + sum(ITERATION * o.training.iterations + CHOSEN * min(o.bank, num_files) for o in levels_options.values())
+        + sum(ITERATION * own.training.iterations for own in levels_options.values())
+        + CHOSEN * (min(options.whole.bank, num_files) + options.places.bank)
         + JUDGED * (num_held_out + num_faulty * len(KINDS))
     )
     extractor = shared_extractor(device)
@@ -112,9 +114,10 @@ def fit(
     parts = []
     for (what, own), x in zip(levels_options.items(), (gathered.whole, gathered.places), strict=True):
         whitening = Whitening.fit(x, own.components)
-        points, standardised = whitening(x), whitening.standardised(x)
+        points = whitening(x)
+        vectors = points if own.near_in_points else x
         chosen: list[int] = []
-        for index in farthest(standardised, own.bank, rng):
+        for index in farthest(vectors, own.bank, rng):
             chosen.append(index)
             if len(chosen) % CHOSEN_AT_ONCE == 0:
                 yield clock.progress(f"choosing neighbours of {what}", CHOSEN * len(chosen))
@@ -123,7 +126,7 @@ def fit(
         for num in train(learned, points, point_space(whitening), own.training, rng):
             yield clock.progress(f"training the energy of {what}", ITERATION * num)
         clock.done += ITERATION * own.training.iterations
-        parts.append(Level(whitening, Neighbours.of(standardised[chosen]), learned))
+        parts.append(Level(whitening, Neighbours.of(vectors[chosen]), learned, near_in_points=own.near_in_points))
     net = DetectorNetwork(*parts)
 
     held_out = gathered.held_out

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from ebm_core.checkpoint import CheckpointError, fitting, read_safetensors
+from ebm_core.checkpoint import CheckpointError, digest, fitting, read_safetensors
 from ebm_core.config import ConfigError, from_dict, to_dict
 from ebm_core.detector.methods import METHODS
 from ebm_core.detector.network import DetectorConfig, DetectorNetwork
@@ -65,6 +65,11 @@ class Detector:
         if not all(bool(values.isfinite().all()) for values in scores.values()):
             raise ValueError("the detector gives a picture a score that is not a finite number; fit it again")
         return Judged(scores, said[self.info.method].places)
+
+    @property
+    def fingerprint(self) -> str:
+        """Differs when any number of it does."""
+        return digest(self.net.state_dict())
 
     def save(self, path: Path) -> None:
         """Write it in one piece. Raises FileError when the disk refuses."""

@@ -11,6 +11,7 @@ from ebm_core.arguments import whole
 from ebm_core.compose import Through
 from ebm_core.detector.methods import ENERGY, MAHALANOBIS, METHODS, NEIGHBOURS, BentGaussian, Mahalanobis, Neighbours
 from ebm_core.detector.points import Features, Whitening
+from ebm_core.energy import EnergyFn
 
 STRIDE = 32
 SIZES = whole(64, 256)  # of pictures, and multiples of the network's stride
@@ -38,10 +39,11 @@ class LevelConfig:
     components: int
     bank: int
     width: int
+    near_in_points: bool  # whether neighbours are near as whitened points; else as features
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            PARTS.check(value, name)
+        for name in ("features", "components", "bank", "width"):
+            PARTS.check(getattr(self, name), name)
 
 
 @dataclass(frozen=True)
@@ -66,30 +68,33 @@ def check_size(size: int) -> int:
 class Level(nn.Module):
     """The three energies of one kind of features ``(N, F)``."""
 
-    def __init__(self, whitening: Whitening, neighbours: Neighbours, learned: BentGaussian) -> None:
+    def __init__(
+        self, whitening: Whitening, neighbours: Neighbours, learned: BentGaussian, *, near_in_points: bool
+    ) -> None:
         super().__init__()
         self.whitening, self.neighbours, self.learned = whitening, neighbours, learned
-        self.gaussian = Mahalanobis()
+        self.gaussian, self.near_in_points = Mahalanobis(), near_in_points
 
     @classmethod
     def of(cls, config: LevelConfig) -> "Level":
         """One to load a state into."""
         whitening = Whitening(config.features, config.components)
-        return cls(whitening, Neighbours(config.bank, config.features), BentGaussian(whitening.dim, config.width))
+        neighbours = Neighbours(config.bank, whitening.dim if config.near_in_points else config.features)
+        learned = BentGaussian(whitening.dim, config.width)
+        return cls(whitening, neighbours, learned, near_in_points=config.near_in_points)
 
     @property
     def config(self) -> LevelConfig:
         """How large it is."""
         (features, components), bank = self.whitening.axes.shape, len(self.neighbours.bank)
-        return LevelConfig(features, components, bank, self.learned.width)
+        return LevelConfig(features, components, bank, self.learned.width, self.near_in_points)
 
-    def energies(self) -> dict[str, Through]:
+    def energies(self) -> dict[str, EnergyFn]:
         """Energies of features by the method's name."""
         return {
             ENERGY: Through(self.learned, self.whitening),
             MAHALANOBIS: Through(self.gaussian, self.whitening),
-            # Among neighbours the main directions count as much as they vary, as in PatchCore.
-            NEIGHBOURS: Through(self.neighbours, self.whitening.standardised),
+            NEIGHBOURS: Through(self.neighbours, self.whitening) if self.near_in_points else self.neighbours,
         }
 
 

@@ -20,7 +20,8 @@ LEAST_SPREAD = 0.05  # of a feature, as a share of the mean of all
 
 
 class Features(NamedTuple):
-    """``whole (B, F)``: pooled; ``places (B, C, h, w)``: of each place with its neighbours."""
+    """``whole (B, F)``: pooled, of length 1, for how strong they are says little of what they are of; ``places
+    (B, C, h, w)``: of each place with its neighbours."""
 
     whole: Tensor
     places: Tensor
@@ -38,7 +39,7 @@ class Extractor(nn.Module):
         sides = middle[0].shape[-2:]
         near = [F.avg_pool2d(h, 3, 1, 1, count_include_pad=False) for h in middle]  # a place and its eight neighbours
         places = torch.cat([F.interpolate(h, size=sides, mode="bilinear") for h in near], dim=1)
-        return Features(head.mean(dim=(2, 3)), places)
+        return Features(F.normalize(head.mean(dim=(2, 3)), dim=1), places)
 
     @torch.no_grad()
     def of(self, u8: Tensor, device: str) -> Features:
@@ -75,7 +76,7 @@ class Whitening(nn.Module):
         spread = x.std(dim=0)
         # What hardly ever moves in normal pictures must not drown all else where it moves a little.
         own.scale.copy_(spread.clamp(min=max(TINY, LEAST_SPREAD * float(spread.mean()))))
-        s = own.standardised(x)
+        s = (x - own.mean) / own.scale
         k = own.axes.shape[1]
         values, vectors = _components(s.double())
         own.axes.copy_(vectors[:, :k])
@@ -89,12 +90,8 @@ class Whitening(nn.Module):
         """Coordinates of a point."""
         return self.axes.shape[1] + 1
 
-    def standardised(self, x: Tensor) -> Tensor:
-        """Features ``(N, F)`` of zero mean and unit variance, correlated as they are."""
-        return ((x - self.mean) / self.scale).clamp(-LIMIT, LIMIT)
-
     def forward(self, x: Tensor) -> Tensor:
-        s = self.standardised(x)
+        s = (x - self.mean) / self.scale
         components = s @ self.axes
         rest = (self._log_rest(s, components) - self.rest[0]) / self.rest[1]
         return torch.cat([components / self.spread, rest[:, None]], dim=1).clamp(-LIMIT, LIMIT)

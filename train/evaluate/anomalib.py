@@ -26,13 +26,13 @@ class PatchCore(NamedTuple):
     version: str
 
 
-def patchcore(normal: Tensor, sets: dict[str, Tensor]) -> PatchCore | None:
-    """Fitted on pictures uint8 ``(N, 3, S, S)``, asked about ``sets`` of such; None where anomalib is not installed."""
+def patchcore(normal: Tensor, sets: dict[str, Tensor]) -> PatchCore:
+    """Fitted on pictures uint8 ``(N, 3, S, S)``, asked about ``sets`` of such. Raises ValueError without anomalib."""
     try:
         import anomalib
         from anomalib.models.image.patchcore.torch_model import PatchcoreModel
-    except ImportError:
-        return None
+    except ImportError as error:
+        raise ValueError(f"--anomalib needs a package that is missing ({error}): pip install anomalib") from error
     began, cpu_began = time.monotonic(), time.process_time()
     layers = [str(block) for block in BLOCKS]
     model = PatchcoreModel(layers, "resnet18", pre_trained=False)

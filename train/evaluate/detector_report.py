@@ -40,7 +40,7 @@ def markdown(report: Mapping[str, Any]) -> str:
             "features, because the weights of its own backbone cannot be had without internet."
         )
     else:
-        parts.append("anomalib was not installed, so its PatchCore is not compared.")
+        parts.append("anomalib's PatchCore was not compared (`--anomalib TASK`).")
     parts.append(
         f"Seed {report['seed']}, commit {report['commit']}, {report['machine']}, {report['date']}:\n\n"
         f"```sh\n{report['command']}\n```"
@@ -54,12 +54,12 @@ def _auroc_table(rows: Sequence[Mapping[str, Any]], with_other: bool) -> str:
     for row in rows:
         cells = [_interval(row["auroc"][name]) for name in METHODS]
         line = [row["title"], row["num_normal"], *cells, f"{row['auroc'][row['chosen']][0]:.3f} ({row['chosen']})"]
-        lines.append([*line, _interval(row["anomalib"]["auroc"])] if with_other else line)
+        lines.append([*line, _interval(row["anomalib"]["auroc"]) if "anomalib" in row else ""] if with_other else line)
     means = [f"**{_mean([row['auroc'][name][0] for row in rows]):.3f}**" for name in METHODS]
     last = ["**mean**", "", *means, f"**{_mean([row['auroc'][row['chosen']][0] for row in rows]):.3f}**"]
     if with_other:
         head.append("anomalib's PatchCore")
-        last.append(f"**{_mean([row['anomalib']['auroc'][0] for row in rows]):.3f}**")
+        last.append("")
     return table(head, [*lines, last])
 
 
@@ -100,7 +100,8 @@ def _seconds_table(rows: Sequence[Mapping[str, Any]], with_other: bool) -> str:
     for row in rows:
         line = [row["title"], f"{row['cpu_seconds']:.0f}", f"{row['seconds']:.0f}"]
         other = row.get("anomalib")
-        lines.append([*line, f"{other['cpu_seconds']:.0f}", f"{other['seconds']:.0f}"] if other else line)
+        theirs = [f"{other['cpu_seconds']:.0f}", f"{other['seconds']:.0f}"] if other else ["", ""]
+        lines.append([*line, *theirs] if with_other else line)
     return table(head, lines)
 
 

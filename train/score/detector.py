@@ -117,7 +117,8 @@ def load_scorer(model: str, device: str) -> Scorer:
     path = own.find_detector(model)
     if path is None:
         return load_detector(model, device)
-    return OwnDetector(own.load_detector(path, device), path, fingerprint(path))
+    detector = own.load_detector(path, device)
+    return OwnDetector(detector, path, detector.fingerprint)
 
 
 def _digest(calibration: Calibration | None) -> str:
