@@ -34,14 +34,15 @@ def _run(a: argparse.Namespace) -> None:
     from app.compute import give_cores_to_compute
     from app.limits import PICTURES
     from app.server import serve
-    from app.ui import PAGE_CSS, THEME, build_ui
+    from app.theme import LOOK
+    from app.ui import build_ui
 
     give_cores_to_compute()
     page = build_ui(Catalog(a.weights, a.device))
     page.queue(max_size=32)
     # A service manager's SIGTERM leaves as Ctrl-C does, so that the sessions' temporary folders are removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    serve(page, a.host, a.port, theme=THEME, css=PAGE_CSS, max_file_size=PICTURES.max_bytes)
+    serve(page, a.host, a.port, max_file_size=PICTURES.max_bytes, **LOOK)
 
 
 if __name__ == "__main__":
