@@ -38,23 +38,16 @@ def _run(a: argparse.Namespace) -> None:
     from app.compute import give_cores_to_compute
     from app.limits import ZIP_MIB
     from app.server import serve
-    from app.ui import PAGE_CSS, THEME, build_ui
+    from app.theme import LOOK
+    from app.ui import build_ui
 
     give_cores_to_compute()
     page = build_ui(Catalog(a.weights, a.device))
     page.queue(max_size=32)
     # A service manager's SIGTERM leaves as Ctrl-C does, so that the sessions' temporary folders are removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    serve(
-        page,
-        a.host,
-        a.port,
-        names=a.allow_host,
-        framed=a.allow_frames,
-        theme=THEME,
-        css=PAGE_CSS,
-        max_file_size=ZIP_MIB * 2**20,
-    )
+    limit = ZIP_MIB * 2**20
+    serve(page, a.host, a.port, names=a.allow_host, framed=a.allow_frames, max_file_size=limit, **LOOK)
 
 
 if __name__ == "__main__":

@@ -64,15 +64,15 @@ def decompose(composition: Composition, family: Family) -> dict[str, list[Any]]:
             entries.extend((alternative, weight, "or") for alternative in term.terms)
         else:
             entries.append((term, weight if weight > 0 else -weight / NOT_SHARE, "and" if weight > 0 else "not"))
-    found: dict[str, list[Any]] = {}
+    values: dict[str, list[Any]] = {}
     for entry, weight, operator in entries:
-        if not isinstance(entry, Term) or entry.model in found:
+        if not isinstance(entry, Term) or entry.model in values:
             raise CompositionError("this composition nests deeper than the page's controls do, or asks twice for one")
         if entry.model not in family.attributes:
             known = ", ".join(family.attributes)
             raise CompositionError(f"this composition needs '{entry.model}', which is not here; there are: {known}")
-        found[entry.model] = write_ask(family.attributes[entry.model], entry, weight, operator)
-    return found
+        values[entry.model] = write_ask(family.attributes[entry.model], entry, weight, operator)
+    return values
 
 
 def in_words(family: Family, asks: Sequence[Ask]) -> str:
@@ -80,12 +80,12 @@ def in_words(family: Family, asks: Sequence[Ask]) -> str:
     if not asks:
         return f"{family.name}: any (nothing is asked for)"
 
-    def told(ask: Ask) -> str:
+    def phrase(ask: Ask) -> str:
         return ask.words if ask.weight == 1 else f"{ask.words} ({ask.weight:g})"
 
-    wanted = [told(ask) for ask in asks if ask.operator == "and"]
-    either = " or ".join(told(ask) for ask in asks if ask.operator == "or")
-    unwanted = " nor ".join(told(ask) for ask in asks if ask.operator == "not")
+    wanted = [phrase(ask) for ask in asks if ask.operator == "and"]
+    either = " or ".join(phrase(ask) for ask in asks if ask.operator == "or")
+    unwanted = " nor ".join(phrase(ask) for ask in asks if ask.operator == "not")
     sentence = " and ".join([*wanted, f"({either})" if wanted and either else either] if either else wanted)
     return f"{family.name}: {sentence}" + (f", but not {unwanted}" if unwanted else "")
 

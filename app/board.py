@@ -1,4 +1,4 @@
-"""The pictures of one Score page and what has been found out about them so far. No network and no Gradio here."""
+"""The pictures of one Score page and what is known about them so far. No network and no Gradio here."""
 
 import threading
 from collections.abc import Iterable
@@ -78,12 +78,12 @@ class Board:
                 self.problem = str(error)
             self.entries = [e if e.source is None else Entry(e.name, e.source) for e in self.entries]
 
-    def record(self, runner: object, found: Iterable[tuple[Entry, Scored | str]]) -> bool:
+    def record(self, runner: object, results: Iterable[tuple[Entry, Scored | str]]) -> bool:
         """Write results down, unless the runner has been ended. Whether it has not."""
         with self.lock:
             if self.runner is not runner:
                 return False
-            for entry, result in found:
+            for entry, result in results:
                 if isinstance(result, str):
                     entry.problem = result
                 else:

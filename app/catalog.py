@@ -95,13 +95,13 @@ class Catalog:
 
     def problems(self) -> list[str]:
         """A sentence for each model file that cannot be used."""
-        found = [str(found) for found in check_models(self.weights).values() if not isinstance(found, ModelInfo)]
+        problems = [str(e) for e in check_models(self.weights).values() if isinstance(e, CheckpointError)]
         for path in sorted(self.weights.glob(f"*/{CLASSIFIER_FILE}")):
             try:
                 self._load_classifier(path)
             except CheckpointError as error:
-                found.append(str(error))
-        return found
+                problems.append(str(error))
+        return problems
 
     def get(self, name: str) -> Model:
         """Load a model or take it from memory. Raises CheckpointError, in a sentence, when that fails."""

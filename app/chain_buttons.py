@@ -11,10 +11,9 @@ from app import session
 from app.chain_view import ChainView
 from app.session import Session, View
 
-# How Gradio treats events that show a walk: four at once on all tabs together, the others wait.
-CHAIN_EVENTS: dict[str, Any] = {"show_progress": "hidden", "concurrency_id": "chains", "concurrency_limit": 4}
-# A press while a walk is on begins another one, whose view takes the place of the first.
-RESTARTING_EVENTS = CHAIN_EVENTS | {"trigger_mode": "multiple"}
+# How Gradio treats events that show a walk: as they come, for ``app/line.py`` says who walks and tells who waits. A
+# press while a walk is on begins another one, whose view takes the place of the first.
+CHAIN_EVENTS: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "trigger_mode": "multiple"}
 
 
 @dataclass
@@ -30,21 +29,21 @@ class Buttons:
         return [self.start, self.stop, self.go_on]
 
     def updates(self, phase: str) -> dict[Component, Any]:
-        """Which can be pressed while a walk is "running", "stopped" or "finished"."""
+        """Which can be pressed while a walk is "waiting", "running", "stopped" or "finished"."""
         return {
             self.start: gr.Button(interactive=True),
-            self.stop: gr.Button(interactive=phase == "running"),
+            self.stop: gr.Button(interactive=phase in ("waiting", "running")),
             self.go_on: gr.Button(interactive=phase == "stopped"),
         }
 
 
 def build_buttons(label: str, start: str, page: str = "") -> Buttons:
     """Place the buttons in a row; ``start`` is the id of the first, ``page`` begins those of the others."""
-    with gr.Row():
+    with gr.Row(elem_classes="starting"):
         return Buttons(
-            gr.Button(label, variant="primary", min_width=90, elem_id=start),
-            gr.Button("Stop", interactive=False, min_width=90, elem_id=f"{page}stop"),
-            gr.Button("Continue", interactive=False, min_width=90, elem_id=f"{page}continue"),
+            gr.Button(label, variant="primary", elem_id=start, elem_classes="start"),
+            gr.Button("Stop", interactive=False, elem_id=f"{page}stop", elem_classes="stop"),
+            gr.Button("Continue", interactive=False, elem_id=f"{page}continue"),
         )
 
 
@@ -58,7 +57,7 @@ class Wiring:
 
     def on(self, trigger: Callable[..., Any]) -> None:
         """Let it be begun by another event too."""
-        trigger(self.begin, self.inputs, self.outputs, **RESTARTING_EVENTS)
+        trigger(self.begin, self.inputs, self.outputs, **CHAIN_EVENTS)
 
 
 def wire_parts(
@@ -88,7 +87,7 @@ def wire_parts(
 
     wiring = Wiring(on_begin, [*sessions, *inputs], [*outputs, *buttons.outputs])
     wiring.on(buttons.start.click)
-    buttons.go_on.click(on_go_on, [*sessions], wiring.outputs, **RESTARTING_EVENTS)
+    buttons.go_on.click(on_go_on, [*sessions], wiring.outputs, **CHAIN_EVENTS)
     buttons.stop.click(halt, [*sessions], None, queue=False, show_progress="hidden")
     return wiring
 

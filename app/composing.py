@@ -9,7 +9,7 @@ from torch import Tensor
 from app import present
 from app.asks import decompose, read_ask
 from app.catalog import Catalog
-from app.session import FRAME_INTERVAL, Session, View, read_recipe, resume
+from app.session import FRAME_INTERVAL, Session, View, in_line, read_recipe, resume
 from app.walk import Landscape, Walk
 from ebm_core.attribute import Attribute
 from ebm_core.checkpoint import CheckpointError
@@ -135,6 +135,8 @@ def matrix(
         landscape, recipe = prepare(catalog, family, [*others, *filter(None, asked)], MATRIX_CHAINS, seed)
         walk = Walk(landscape, recipe)
         walk.go_on()
+        for view in in_line(walk, lambda: session.matrix is viewer):
+            yield present.matrix_table(cells, *heads, smooth=walk.is_coded), view.status
         while walk.wait(FRAME_INTERVAL) and session.matrix is viewer:
             pass
         if session.matrix is not viewer:  # another began, or the tab was closed
@@ -144,8 +146,9 @@ def matrix(
             raise walk.error
         assert walk.state is not None
         cells[i][j] = present.encode_row(walk.pictures())
-        told = f"cell {number + 1} of {num_cells}" if number + 1 < num_cells else f"{num_cells} cells, seed {seed}"
-        yield present.matrix_table(cells, *heads, smooth=walk.is_coded), told
+        last = number + 1 == num_cells
+        status = f"{num_cells} cells, seed {seed}" if last else f"cell {number + 1} of {num_cells}"
+        yield present.matrix_table(cells, *heads, smooth=walk.is_coded), status
 
 
 def _head(attribute: Attribute, level: Sequence[Any]) -> str:

@@ -11,15 +11,17 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
+from torchvision.utils import make_grid
 
 from ebm_core import images
 from ebm_core.langevin import ChainState
 from ebm_core.sampling import SamplePlan
 
 GRID_WIDTH = 640  # pixels that the grid of chains is enlarged to, about
+MAT = 0.09  # grey between the pictures of a live frame, 0 = black
 FILM_WIDTH, MIN_FILM_SIDE = 300, 48  # of a film, and of each picture in it
-LINE_COLOURS = ("#4f46e5", "#db2777", "#059669", "#d97706", "#0891b2", "#7c3aed", "#65a30d", "#dc2626")
-# Of plots, to be read on light ground and on dark.
+# Of plots, to be told apart on light ground and on dark; their words and grids follow the mode (``page.css``).
+LINE_COLOURS = ("#6366f1", "#db2777", "#059669", "#d97706", "#0891b2", "#8b5cf6", "#65a30d", "#dc2626")
 INK, GRID = "#7c828d", "rgba(128,128,128,0.25)"
 LOOK = {"paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "font": {"color": INK}}
 MAX_POINTS = 160  # of a line in the energy plot
@@ -53,11 +55,18 @@ def image_tag(jpeg: bytes, caption: str, css: str = "chain-view", *, smooth: boo
     return f'<img class="{css}" alt="{html.escape(caption)}" src="data:image/jpeg;base64,{data}">'
 
 
+def live_picture(jpeg: bytes, caption: str, progress: float | None, *, smooth: bool = False) -> str:
+    """The live picture over a bar of how much, 0 to 1, of the walk is done; None: nothing is going on."""
+    value = "hidden" if progress is None else f'value="{progress:.3f}"'
+    bar = f'<progress class="chain-progress" aria-label="how much of the walk is done" {value}></progress>'
+    return image_tag(jpeg, caption, smooth=smooth) + bar
+
+
 def matrix_table(
     cells: Sequence[Sequence[bytes | None]], rows: Sequence[str], columns: Sequence[str], *, smooth: bool = False
 ) -> str:
     """A table of pictures as HTML, one of them in each cell that has been made so far."""
-    lines = ["<tr><th></th>" + "".join(f"<th>{html.escape(name)}</th>" for name in columns) + "</tr>"]
+    lines = ["<tr><td></td>" + "".join(f"<th>{html.escape(name)}</th>" for name in columns) + "</tr>"]
     for row, pictures in zip(rows, cells, strict=True):
         tags = [
             "" if picture is None else image_tag(picture, f"{row}, {column}", "matrix-cell", smooth=smooth)
@@ -75,10 +84,12 @@ def encode_row(x: Tensor) -> bytes:
 def encode_frame(x: Tensor) -> bytes:
     """A frame of the live view, a pixel for each pixel: the browser enlarges it, for which the chain need not wait.
 
-    Gaps are a share of the pictures, so that frames of any size lie on each other once they are enlarged.
+    Gaps are a share of the pictures, so that frames of any size lie on each other once they are enlarged; dark, as a
+    mat that does not glare in either mode.
     """
     gap = max(1, x.shape[3] // 16)
-    return images.encode(images.grid(x, columns_for(len(x)), padding=gap), "JPEG", quality=95, subsampling=0)
+    frame = make_grid(x, nrow=columns_for(len(x)), padding=gap, pad_value=MAT)
+    return images.encode(images.to_pil(frame), "JPEG", quality=95, subsampling=0)
 
 
 def status(plan: SamplePlan, state: ChainState, seconds_left: float | None, phase: str) -> str:
@@ -109,8 +120,8 @@ def energy_plot(
     figure = go.Figure()
     energies = list(energies)  # the walk goes on adding to it
     if lines:
-        for number, (name, found) in enumerate(sorted(lines.items())):
-            values = dict(found)
+        for number, (name, by_step) in enumerate(sorted(lines.items())):
+            values = dict(by_step)  # the walk goes on adding to it
             places = np.arange(0, max(values) + 1, max(1, max(values) // MAX_POINTS))
             heights = np.array([values.get(int(step), np.nan) for step in places])
             figure.add_scatter(
@@ -132,13 +143,13 @@ def energy_plot(
             y=chains,
             mode="lines",
             hoverinfo="skip",
-            line={"width": 1, "color": "rgba(79,70,229,0.25)"},
+            line={"width": 1, "color": "rgba(99,102,241,0.3)"},
         )
         figure.add_scatter(
             x=np.array(steps),
             y=table.mean(dim=1).numpy(),
             mode="lines",
-            line={"width": 3, "color": "#4f46e5"},
+            line={"width": 3, "color": LINE_COLOURS[0]},
             name="mean",
         )
     for number, (name, height) in enumerate((levels or {}).items()):

@@ -41,15 +41,15 @@ class Shown:
     choices: list[tuple[str, int]] | None = None  # what can be pulled back, by its number; the most unusual first
 
 
-def show(board: Board, told: str = "", *, finished: bool = True) -> Shown:
-    """The board as it stands; ``told`` is what goes on. The CSV and the choices wait until all is finished."""
+def show(board: Board, progress: str = "", *, finished: bool = True) -> Shown:
+    """The board as it stands; ``progress`` is what goes on. Only what is finished has choices and a CSV."""
     with board.lock:
         return Shown(
-            status=" · ".join(filter(None, [told, summary(board)])),
+            status=" · ".join(filter(None, [progress, summary(board)])),
             plot=plot(board),
             cards=cards(board),
             table=table(board),
-            csv=csv_link(board) if finished else None,
+            csv=csv_link(board) if finished else "",
             choices=choices(board) if finished else None,
         )
 
@@ -62,6 +62,13 @@ def about(board: Board) -> str:
         return f"Compared with {board.calibration.num:,} held-out pictures ({board.calibration.data}). {warning}"
     reason = f" ({board.problem})" if board.problem else ""
     return f"⚠️ **This model has no calibration**{reason}: its energies are shown raw, without verdicts. {warning}"
+
+
+def glossary(board: Board) -> str:
+    """What each score of the model is, as a Markdown list."""
+    assert board.model is not None
+    judges = judges_of(board.model, board.calibration).values()
+    return "\n".join(f"- **{judge.label}**: {judge.purpose}" for judge in judges)
 
 
 def summary(board: Board) -> str:
@@ -105,26 +112,26 @@ def _label(number: int, entry: Entry, width: int = MAX_NAME) -> str:
 def choices(board: Board) -> list[tuple[str, int]]:
     """The pictures that have been scored, the highest energy first: what they are called, and their numbers."""
     scored = [(number, entry, entry.scored) for number, entry in enumerate(board.entries, 1) if entry.scored]
-    scored.sort(key=lambda found: -found[2].scores["energy"])
+    scored.sort(key=lambda entry: -entry[2].scores["energy"])
     return [(_label(number, entry), number) for number, entry, _ in scored]
 
 
 def cards(board: Board) -> str:
     """The first pictures, large, as HTML."""
-    shown = [_card(board, number, entry) for number, entry in enumerate(board.entries[:MAX_CARDS], 1)]
+    large = [_card(board, number, entry) for number, entry in enumerate(board.entries[:MAX_CARDS], 1)]
     more = len(board.entries) - MAX_CARDS
     rest = f"<p>The other {_count(more)} are in the table below.</p>" if more > 0 else ""
-    if not shown:
+    if not large:
         return ""
     assert board.model is not None
     space = board.model.space
     legend = CODED_LEGEND.format(side=space.shape[1]) if space.is_coded else LEGEND
     wide = " score-wide" if space.is_coded else ""
-    return f'<p class="score-legend">{legend}</p><div class="score-cards{wide}">{"".join(shown)}</div>{rest}'
+    return f'<p class="score-legend">{legend}</p><div class="score-cards{wide}">{"".join(large)}</div>{rest}'
 
 
 def _card(board: Board, number: int, entry: Entry) -> str:
-    title = f"<h4>{html.escape(_label(number, entry))}</h4>"
+    title = f"<h3>{html.escape(_label(number, entry))}</h3>"
     if entry.scored is None:
         words = f"not scored: {html.escape(entry.problem)}" if entry.problem else "waiting"
         return f'<div class="score-card">{title}<p class="score-verdict">{words}</p></div>'
@@ -162,7 +169,7 @@ def _terms(board: Board, scored: Scored) -> str:
             label = f"<b>{judge.short}</b>" if name == chosen else judge.short
             lines.append(f"<tr><td>{label}</td><td>{scored.scores[name]:.5g}</td>{share}</tr>")
     percentile = "<th>lower</th>" if board.calibration is not None else ""
-    return f'<table class="score-terms"><tr><th></th><th>value</th>{percentile}</tr>{"".join(lines)}</table>'
+    return f'<table class="score-terms"><tr><th>score</th><th>value</th>{percentile}</tr>{"".join(lines)}</table>'
 
 
 def table(board: Board) -> dict[str, Any]:
@@ -174,8 +181,8 @@ def table(board: Board) -> dict[str, Any]:
     for number, entry in enumerate(board.entries, 1):
         scored, name = entry.scored, entry.name[:MAX_NAME]
         if scored is None:
-            told = "not scored" if entry.problem else "waiting"
-            rows.append([number, name, told, None, entry.problem, *[None] * len(judges)])
+            state = "not scored" if entry.problem else "waiting"
+            rows.append([number, name, state, None, entry.problem, *[None] * len(judges)])
             continue
         share = round(100 * scored.percentiles[chosen], 1) if chosen in scored.percentiles else None
         values = (float(f"{scored.scores[judge]:.5g}") for judge in judges)

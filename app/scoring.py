@@ -1,5 +1,6 @@
 """What the Score page does: takes pictures, scores them, judges them, pulls one back. No Gradio here."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import replace
@@ -25,14 +26,17 @@ from ebm_core.pictures import Picture, PictureError, read_picture
 from ebm_core.recipe import MAX_STEPS, Recipe
 
 BATCH = 16  # pictures between two looks at whether somebody still waits; the page's other walks take turns with them
+DECODING = threading.BoundedSemaphore(2)  # files at once on the whole page: a large one takes hundreds of megabytes
 PERCENT = Bounds(0, 100, open=True)
 SHOW_EVERY = 0.7  # seconds between two updates of the page
 SAMPLING = "**Scoring**, once the model has walked from noise to a sample of its own"
 
 
-def take_files(board: Board, paths: Sequence[str]) -> None:
-    """Files were dropped."""
-    board.add(Entry(Path(path).name, Path(path)) for path in paths)
+def take_files(board: Board, paths: Sequence[str] | None) -> None:
+    """Files were dropped; those that are there already come once more when others follow them quickly."""
+    have = {entry.source for entry in board.entries}
+    new = dict.fromkeys(path for path in map(Path, paths or ()) if path not in have)
+    board.add(Entry(path.name, path) for path in new)
 
 
 def take_examples(board: Board) -> None:
@@ -76,8 +80,8 @@ def score(session: Session) -> Iterator[Shown]:
         now = time.monotonic()
         if now - shown_at >= SHOW_EVERY or batch is batches[-1]:
             shown_at = now
-            told = SAMPLING if batch[0].source == SAMPLE else _progress(done, len(todo), now - started)
-            yield show(board, told, finished=False)
+            progress = SAMPLING if batch[0].source == SAMPLE else _progress(done, len(todo), now - started)
+            yield show(board, progress, finished=False)
         if not board.record(runner, _score_batch(model, calibration, batch, large, wanted)):
             return
         done += len(batch)
@@ -97,36 +101,36 @@ def _score_batch(
     large: Set[int],
     wanted: Callable[[], bool],
 ) -> list[tuple[Entry, Scored | str]]:
-    """What is found out about each; a picture that cannot be scored has a sentence and does not harm the others.
+    """The result for each; a picture that cannot be scored has a sentence and does not harm the others.
 
     ``large`` are the ids of the entries that are shown large.
     """
     pictures: list[tuple[Entry, Picture]] = []
-    found: list[tuple[Entry, Scored | str]] = []
+    results: list[tuple[Entry, Scored | str]] = []
     for entry in entries:
         if not wanted():
             return []
         try:
             picture = _read(entry, model, wanted)
         except ValueError as error:
-            found.append((entry, str(error)))
+            results.append((entry, str(error)))
         else:
             pictures += [(entry, picture)] if picture is not None else []
     for (entry, picture), measured in zip(pictures, _measure(model, [p.u8 for _, p in pictures]), strict=True):
         if isinstance(measured, str):
-            found.append((entry, measured))
+            results.append((entry, measured))
             continue
         values = scores(measured, calibration)
         shares = {}
         if calibration is not None:
             telling = [name for name in calibration.quantiles if name in values and not is_constant(calibration, name)]
             shares = {name: calibration.percentile(name, values[name]) for name in telling}
-        shown = _shown(model, picture.u8, measured.heat[0]) if id(entry) in large else {}
-        found.append((entry, Scored(picture, _floats(values), _floats(shares), shown)))
-    return found
+        images = _images(model, picture.u8, measured.heat[0]) if id(entry) in large else {}
+        results.append((entry, Scored(picture, _floats(values), _floats(shares), images)))
+    return results
 
 
-def _shown(model: Model, u8: Tensor, heat: Tensor) -> dict[str, bytes]:
+def _images(model: Model, u8: Tensor, heat: Tensor) -> dict[str, bytes]:
     """A picture as image files: itself, as its code gives it back where there is one, and its heat map."""
     space = model.space
 
@@ -156,7 +160,8 @@ def _read(entry: Entry, model: Model, wanted: Callable[[], bool]) -> Picture | N
         data = entry.source.read_bytes()
     except OSError as error:
         raise PictureError("the file is no longer here; drop it again") from error
-    return read_picture(data, size, channels, PICTURES)
+    with DECODING:
+        return read_picture(data, size, channels, PICTURES)
 
 
 def _measure(model: Model, pictures: Sequence[Tensor]) -> list[Measured | str]:

@@ -3,7 +3,7 @@
 import random
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from app import present
 from app.board import Board
 from app.catalog import Catalog
 from app.limits import PICTURES
+from app.line import PLACES, in_words
 from app.live import Live
 from app.own import Own
 from app.walk import Walk
@@ -23,6 +24,11 @@ from ebm_core.restore import Restored, restore
 FRAME_INTERVAL = 0.1  # seconds: at most ten frames a second ...
 DRAWING_SHARE = 0.05  # ... and drawing them takes no more than this share of one core from the chain
 PLOT_INTERVAL = 0.6
+FIRST_LOOK, LINE_LOOK = 0.02, 0.2  # seconds between two looks at a walk that has no picture yet, and at one in line
+IN_LINE = (
+    "{places} walks are on, which is as many as go at once. You are <b>{number} in line</b>: yours begins by itself. "
+    "<b>Stop</b> takes you out."
+)
 MAX_FILM_FRAMES = 40  # noise compresses badly: a film of 16 chains has about two megabytes
 MAX_FILM_PICTURES = 256  # that must be decoded for a film, about three seconds of one core
 
@@ -40,13 +46,15 @@ class Result:
 class View:
     """One update of the page; None leaves a part as it is."""
 
-    phase: str  # running, stopped, finished
+    phase: str  # waiting, running, stopped, finished
     status: str
     frame: bytes | None = None
     plot: go.Figure | None = None
     result: Result | None = None
     num_frames: int = 0
     smooth: bool = False  # how its pictures are to be enlarged
+    progress: float | None = None  # how much of the walk is done, 0 to 1, while it is on
+    note: str = ""  # HTML in place of a picture
 
 
 class Session:
@@ -99,14 +107,18 @@ def resume(session: Session) -> Iterator[View]:
     if walk is None:
         raise ValueError("There is no chain to continue: press Sample first.")
     viewer = session.viewer = object()
-    started, first_step = time.monotonic(), walk.state.step if walk.state else 0
     walk.go_on()
-    walk.wait_for_first()
-    live = Live(walk)
+    yield from in_line(walk, lambda: session.viewer is viewer)
+    live, steps = Live(walk), walk.recipe.plan.num_steps
+    started, first_step = time.monotonic(), walk.state.step if walk.state else 0
     pause, next_plot = 0.0, started + PLOT_INTERVAL  # the first frame waits for no plot
-    while walk.wait(pause) and (state := walk.state):
+    while walk.wait(pause):
         if session.viewer is not viewer:
             return  # the tab began another walk, was closed, or looks at this one anew
+        state = walk.state
+        if state is None:
+            pause = FIRST_LOOK
+            continue
         now = time.monotonic()
         plot = None
         if now >= next_plot:
@@ -119,19 +131,33 @@ def resume(session: Session) -> Iterator[View]:
         # Where pictures must be decoded, half of the share is left for that.
         pause = max(FRAME_INTERVAL - drawing, drawing / DRAWING_SHARE * (2 if walk.is_coded else 1))
         done = state.step - first_step
-        left = (now - started) / done * (walk.recipe.plan.num_steps - state.step) if done else None
-        told = present.status(walk.recipe.plan, state, left, "Walking")
-        yield View("running", told, frame, plot, smooth=walk.is_coded)
+        left = (now - started) / done * (steps - state.step) if done else None
+        status = present.status(walk.recipe.plan, state, left, "Walking")
+        yield View("running", status, frame, plot, smooth=walk.is_coded, progress=state.step / steps)
+    if session.viewer is not viewer:
+        return
     if walk.state is None:
         if walk.error is not None:
             raise walk.error
-    elif session.viewer is viewer:
-        ended = _ended(walk)
-        yield ended  # at once; the files take a moment, and the film longer
-        for result in _save(session, walk):
-            if session.viewer is not viewer:
-                return
-            yield replace(ended, result=result, num_frames=len(walk.frames()))
+        yield View("stopped", "**Stopped** before it began", note="Out of the line. <b>Continue</b> joins it again.")
+        return
+    ended = _ended(walk)
+    yield ended  # at once; the files take a moment, and the film longer
+    for result in _save(session, walk):
+        if session.viewer is not viewer:
+            return
+        yield replace(ended, result=result, num_frames=len(walk.frames()))
+
+
+def in_line(walk: Walk, wanted: Callable[[], bool]) -> Iterator[View]:
+    """What a person sees while a walk waits for its turn, as long as it is ``wanted``."""
+    last = 0
+    while (place := walk.place) and wanted():
+        if place != last:
+            last, number = place, in_words(place)
+            note = "" if walk.state else IN_LINE.format(places=PLACES, number=number)
+            yield View("waiting", f"**{number.capitalize()} in line** · others walk, yours comes next", note=note)
+        walk.wait(LINE_LOOK)
 
 
 def stop(session: Session) -> None:
@@ -147,8 +173,8 @@ def scrub(session: Session, position: int) -> View:
     if walk is None or not frames:
         raise ValueError("There is no walk to look through yet: press Sample first.")
     step, packed = frames[min(max(0, int(position)), len(frames) - 1)]
-    told = f"**Looking back** · step {step} of {frames[-1][0]}"
-    return View("looking back", told, present.encode_frame(walk.pictures_of(packed)), smooth=walk.is_coded)
+    status = f"**Looking back** · step {step} of {frames[-1][0]}"
+    return View("looking back", status, present.encode_frame(walk.pictures_of(packed)), smooth=walk.is_coded)
 
 
 def new_seed() -> int:
@@ -169,10 +195,10 @@ def read_recipe(catalog: Catalog, path: str) -> Restored:
 def _ended(walk: Walk) -> View:
     assert walk.state is not None
     plan, phase = walk.recipe.plan, "finished" if walk.finished else "stopped"
-    told = phase.capitalize() if walk.error is None else f"Stopped: {walk.error}"
+    words = phase.capitalize() if walk.error is None else f"Stopped: {walk.error}"
     return View(
         phase=phase,
-        status=present.status(plan, walk.state, None, told),
+        status=present.status(plan, walk.state, None, words),
         frame=present.encode_frame(walk.pictures()),
         plot=_plot(walk),
         smooth=walk.is_coded,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from app.catalog import Model
-from ebm_core.arguments import POSITIVE, Bounds, whole
+from ebm_core.arguments import Bounds, whole
 from ebm_core.recipe import CHAINS, SEED, Recipe
 from ebm_core.sampling import SamplePlan
 from ebm_core.transitions import scaled
@@ -21,13 +21,13 @@ class Controls:
     transition_strength: float
 
 
-# What each is called on the page and may be; the recipe bounds the steps together.
+# What each is called on the page and may be, far beyond what walks well; the recipe bounds the steps together.
 INPUTS: dict[str, tuple[str, Bounds]] = {
     "rounds": ("Rounds N", whole(0)),
     "steps": ("Steps K in each round", whole(0)),
     "refinement_steps": ("Refinement steps", whole(0)),
-    "step_size": ("Step size", POSITIVE),
-    "noise_std": ("Noise", Bounds(0)),
+    "step_size": ("Step size", Bounds(0, 1e6, open=True)),
+    "noise_std": ("Noise", Bounds(0, 10)),
     "transition_strength": ("Strength of the jolts", Bounds(0, 4)),
 }
 

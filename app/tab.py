@@ -12,6 +12,5 @@ class Tab:
 
     name: str
     build: Callable[..., None]
-    css: str = ""
     sessions: int = 1
     wanted: Callable[[Catalog], bool] = lambda catalog: bool(catalog.names())

@@ -6,23 +6,14 @@ from typing import Any
 import gradio as gr
 
 from app.catalog import Catalog
-from app.chain_view import CSS
 from app.session import Session
 from app.tabs import composing, sampling, scoring, understanding
 from ebm_core.files import one_line
 
 TABS = (sampling.TAB, composing.TAB, scoring.TAB, understanding.TAB)
+MOTTO = "Watch noise walk downhill into pictures, mix attributes, score pictures of your own."
 TELL_SECONDS = 15
 FILE_SECONDS = 3600  # files in Gradio's own cache are dropped after so long
-
-# System fonts only: the page asks no other server for anything.
-THEME = gr.themes.Soft(
-    primary_hue="indigo",
-    font=["ui-sans-serif", "system-ui", "sans-serif"],
-    font_mono=["ui-monospace", "monospace"],
-)
-WIDTH_CSS = ".gradio-container { max-width: 1180px !important; margin: auto; }"
-PAGE_CSS = CSS + "".join(tab.css for tab in TABS) + WIDTH_CSS
 
 
 class Page(gr.Blocks):
@@ -49,14 +40,14 @@ def build_ui(catalog: Catalog) -> gr.Blocks:
         reasons = " ".join(catalog.problems()) or "There are none."
         raise ValueError(f"No model in {catalog.weights} can be used. {reasons} Give another folder with --weights.")
     with Page(title="EBM Studio", delete_cache=(600, FILE_SECONDS), analytics_enabled=False) as page:
-        gr.Markdown("# EBM Studio")
+        gr.Markdown(f"# EBM Studio\n{MOTTO}", elem_classes="masthead")
         for problem in catalog.problems():
             gr.Markdown(f"⚠️ {problem}")
         sessions = []
         for tab in TABS:
             if tab.wanted(catalog):
                 own = [_new_session() for _ in range(tab.sessions)]
-                with gr.Tab(tab.name):
+                with gr.Tab(tab.name, elem_id=f"tab-{tab.name.lower()}"):
                     tab.build(catalog, *own)
                 sessions += own
         open_sessions: dict[str | None, list[Session]] = {}

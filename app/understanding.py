@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from app import present
 from app.catalog import Catalog, Model
 from app.live import Live
-from app.session import DRAWING_SHARE, FRAME_INTERVAL, Session, View, resume, stop
+from app.session import DRAWING_SHARE, FRAME_INTERVAL, Session, View, in_line, resume, stop
 from app.settings import controls_of, make_recipe
 from app.walk import Walk
 from ebm_core.arguments import COUNT, whole
@@ -35,7 +35,7 @@ class Comparison:
     def phase(self) -> str:
         """The one of the walk that is behind: they end a moment after each other."""
         phases = [view.phase for view in self.views if view is not None]
-        return next((phase for phase in ("running", "stopped") if phase in phases), "finished")
+        return next((phase for phase in ("running", "waiting", "stopped") if phase in phases), "finished")
 
 
 def mixing_recipe(model: Model, num: int, rounds: int, strength: float, seed: int) -> Recipe:
@@ -63,6 +63,8 @@ def part(
     pair[1].close()
     pair[0].begin(first)
     first.go_on()
+    for view in in_line(first, lambda: pair[0].walk is first):
+        yield Comparison((view, view))
     live = Live(first)
     while first.wait(FRAME_INTERVAL) and pair[0].walk is first:
         if first.state is not None:
@@ -125,11 +127,12 @@ def plunge(
 
 def _beginning(walk: Walk, live: Live) -> View:
     assert walk.state is not None
-    told = f"**Making the picture that all chains start from** · step {walk.state.step} of {walk.recipe.plan.num_steps}"
+    step, steps = walk.state.step, walk.recipe.plan.num_steps
+    status = f"**Making the picture that all chains start from** · step {step} of {steps}"
     started = time.monotonic()
     frame = live.frame(DRAWING_SHARE)
     live.spent += time.monotonic() - started - live.decoding
-    return View("running", told, frame, smooth=walk.is_coded)
+    return View("running", status, frame, smooth=walk.is_coded, progress=step / steps)
 
 
 def distance_plot(walks: Sequence[Walk]) -> go.Figure:
@@ -137,9 +140,9 @@ def distance_plot(walks: Sequence[Walk]) -> go.Figure:
     num_steps = walks[0].recipe.plan.num_steps if walks else 1
     figure = present.energy_plot([], num_steps)
     for name, walk, colour in zip(NAMES, walks, present.LINE_COLOURS, strict=False):
-        found = distances(walk)
+        apart = distances(walk)
         figure.add_scatter(
-            x=list(found), y=list(found.values()), mode="lines", name=name, line={"width": 3, "color": colour}
+            x=list(apart), y=list(apart.values()), mode="lines", name=name, line={"width": 3, "color": colour}
         )
     figure.update_layout(showlegend=bool(walks), yaxis={"title": {"text": "mean distance between chains"}})
     return figure

@@ -139,12 +139,12 @@ def verdict_of(board: Board, scored: Scored) -> Verdict:
         return Verdict("raw", "no verdict: the model has no calibration, its energies are raw")
     judge = judge_of(board)
     share = scored.percentiles[judge.name]
-    told = f"{share_in_words(share, calibration.num)} {judge.lower}"
+    words = f"{share_in_words(share, calibration.num)} {judge.lower}"
     if scored.scores[judge.name] > threshold:
-        return Verdict("unusual", f"unusual: {told}")
+        return Verdict("unusual", f"unusual: {words}")
     if judge.low_is_odd and share < LOW:
-        return Verdict("low", f"not unusual: {told}; suspiciously few, see what typicality says")
-    return Verdict("usual", f"not unusual: {told}")
+        return Verdict("low", f"not unusual: {words}; suspiciously few, see what typicality says")
+    return Verdict("usual", f"not unusual: {words}")
 
 
 def share_in_words(share: float, num: int) -> str:

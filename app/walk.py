@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from app.compute import COMPUTE
+from app.line import LINE
 from ebm_core.energy import EnergyFn
 from ebm_core.langevin import ChainState
 from ebm_core.precision import Precision
@@ -17,6 +18,7 @@ from ebm_core.sampling import sample
 from ebm_core.space import Space
 
 MAX_FRAMES = 120  # recorded states; 64 chains of 32x32 pixels take 24 MB ...
+LOOK_EVERY = 0.1  # seconds between two looks at whether somebody who waits in line still wants to walk
 MAX_BYTES = 32 * 2**20  # ... and 64 chains of latents would take five times as much
 
 
@@ -42,6 +44,8 @@ class Walk:
     on later gives the very same pictures as never having paused. Whoever watches reads ``state``, ``energies``
     and ``frames()`` at any time from any thread, and never holds the chain up.
 
+    At most so many walk at once as the page's line has places; the others wait, each knows its ``place``.
+
     It starts from noise, or from the points ``start (B, ...)``; its recipe then says so, as it says the landscape's
     precision. At the recipe's ``stopped_at`` it stops by itself. Raises ValueError for points of another number or
     shape.
@@ -63,19 +67,30 @@ class Walk:
         self.state: ChainState | None = None
         self.error: Exception | None = None  # what ended it before its end
         self.seconds = 0.0  # spent walking, waiting for its turn included
-        self._stop_requested, self._resting, self._begun = threading.Event(), threading.Event(), threading.Event()
+        self._stop_requested, self._resting = threading.Event(), threading.Event()
         self._resting.set()
         self._starting = threading.Lock()
+        self._ticket: object = None  # in the page's line, while it walks or waits to
 
     @property
     def finished(self) -> bool:
         return self.state is not None and self.state.step == self.recipe.plan.num_steps
 
+    @property
+    def place(self) -> int:
+        """Its place among those who wait in line, from 1; 0 for one that walks, or rests."""
+        with self._starting:
+            return 0 if self._ticket is None else LINE.place(self._ticket)
+
     def go_on(self) -> None:
-        """Walk from where it stands, until the end or a stop; nothing new for one that walks already."""
+        """Walk from where it stands, until the end or a stop; nothing new for one that walks already.
+
+        Raises LineError, in a sentence, when too many wait already.
+        """
         with self._starting:
             self._stop_requested.clear()
             if self._resting.is_set():
+                self._ticket = LINE.join()
                 self._resting.clear()
                 threading.Thread(target=self._run, name="walk", daemon=True).start()
 
@@ -105,10 +120,6 @@ class Walk:
     def wait(self, seconds: float | None = None) -> bool:
         """Whether it still walks after so many seconds; comes back at once when it ends."""
         return not self._resting.wait(seconds)
-
-    def wait_for_first(self) -> None:
-        """Until there is a first state, or an end without one."""
-        self._begun.wait()
 
     @property
     def is_coded(self) -> bool:
@@ -143,21 +154,33 @@ class Walk:
         return (COMPUTE.submit(self.landscape.space.decode, x).result() if self.is_coded else x).cpu()
 
     def _run(self) -> None:
+        while not LINE.wait(self._ticket, LOOK_EVERY):
+            if self._rest_if_stopped():
+                return
         started, before = time.monotonic(), self.seconds
         try:
-            while True:
-                with self._starting:
-                    if self._stop_requested.is_set():
-                        self._resting.set()
-                        return
+            while not self._rest_if_stopped():
                 if not COMPUTE.submit(self._step).result():
                     break
                 self.seconds = before + time.monotonic() - started
-                self._begun.set()
+            else:
+                return
         except Exception as error:  # told by the watcher, in whose thread it belongs
             self.error = error
+        with self._starting:
+            self._rest()
+
+    def _rest_if_stopped(self) -> bool:
+        with self._starting:  # a stop and a going on in one moment: one of them is the later
+            if not self._stop_requested.is_set():
+                return False
+            self._rest()
+            return True
+
+    def _rest(self) -> None:
+        LINE.leave(self._ticket)
+        self._ticket = None
         self._resting.set()
-        self._begun.set()
 
     def _step(self) -> bool:
         """Take one step; False when there is none left."""

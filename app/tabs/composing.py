@@ -8,27 +8,22 @@ import gradio as gr
 from gradio.components import Component
 
 from app import asks, composing
-from app.catalog import WARM_CHAINS, Catalog
-from app.chain_buttons import RESTARTING_EVENTS, build_buttons, wire
+from app.catalog import Catalog
+from app.chain_buttons import CHAIN_EVENTS, build_buttons, wire
 from app.chain_view import build_chain_view
+from app.inputs import build_chains, build_seed
 from app.presets import COMPOSITIONS
-from app.session import Session, View, new_seed
+from app.session import Session, View
 from app.tab import Tab
 from ebm_core.attribute import Attribute
-from ebm_core.family import OPERATORS, Ask, Family, compose
-from ebm_core.recipe import MAX_CHAINS
+from ebm_core.family import NOT_SHARE, OPERATORS, Ask, Family, compose
 
 INTRO = """Each slider is a model of its own, trained apart from the others. Their **energies are added**, and the walk
 goes down the sum: where all of them agree. What they have in common, the energy of *any* picture of the family, counts
 once. Move a slider while the chains walk, and they follow. 0 is off; the further from 0, the more it counts."""
 SHOWN_FIRST = "faces128"  # of the families
-CSS = """
-.formula { font-size: 1.1em; }
-.matrix { border-collapse: separate; border-spacing: 6px; margin: auto; }
-.matrix th { font-weight: 500; text-align: center; padding: 2px 6px; }
-.matrix-cell { image-rendering: pixelated; height: 84px; width: auto; max-width: none; border-radius: 4px; margin: 0; }
-.attribute, .attribute > * { background: var(--block-background-fill) !important; }
-"""
+JOINING = f"""*and*: it counts beside the others. *or*: this, or another one that says *or*. *not*: rather without. A
+*not* counts {NOT_SHARE:g} of its slider (0.6 becomes {-0.6 * NOT_SHARE:.2g}), so what is asked for outweighs it."""
 
 
 class _Controls:
@@ -48,11 +43,11 @@ class _Controls:
 
     def asks(self, values: list[Any]) -> list[Ask]:
         """What is asked for. Raises CompositionError, in a sentence, for values that mean nothing."""
-        found = [
+        every = [
             asks.read_ask(model, attribute, values[self.parts[model]])
             for model, attribute in self.family.attributes.items()
         ]
-        return [ask for ask in found if ask is not None]
+        return [ask for ask in every if ask is not None]
 
     def values(self, asked: dict[str, list[Any]]) -> dict[Component, Any]:
         """The inputs' values for some attributes; the others are off."""
@@ -77,13 +72,22 @@ def _inputs_of(model: str, attribute: Attribute) -> list[Any]:
             ]
     with gr.Row(equal_height=True):
         if attribute.kind == "binary":
-            low, label, info = -1, name, "-1 {} ··· 0 off ··· {} 1".format(*attribute.opposites)
+            low, label, info = -1, name, "{} ··· off ··· {}".format(*attribute.opposites)
         else:
             low, label, info = 0, f"{name}: weight", "how much it counts; 0 off"
         if attribute.seen_on:
             info += f"; seen only on a {attribute.seen_on[1]}"
         strength = gr.Slider(
-            low, 1, 0, step=0.05, label=label, info=info, scale=4, min_width=190, elem_id=f"{model}-strength"
+            low,
+            1,
+            0,
+            step=0.05,
+            label=label,
+            info=info,
+            scale=4,
+            min_width=190,
+            elem_id=f"{model}-strength",
+            elem_classes="centred" if low else None,
         )
         operator = gr.Dropdown(
             OPERATORS,
@@ -102,22 +106,29 @@ def build_composing_tab(catalog: Catalog, session: gr.State) -> None:
     families = catalog.families()
     names = sorted(families, key=lambda name: (name != SHOWN_FIRST, name))
     gr.Markdown(INTRO)
-    with gr.Row():
-        with gr.Column(scale=2, min_width=320):
-            family = gr.Radio(names, value=names[0], label="Family", elem_id="family", visible=len(names) > 1)
-            preset = gr.Dropdown(_preset_names(families[names[0]]), value=None, label="Try", elem_id="compose-preset")
-            controls = {name: _Controls(families[name], name == names[0]) for name in names}
-            num = gr.Slider(1, MAX_CHAINS, WARM_CHAINS, step=1, label="Chains", elem_id="compose-num")
-            with gr.Row(equal_height=True):
-                seed = gr.Number(0, label="Seed", min_width=120, elem_id="compose-seed")
-                dice = gr.Button("⚄ New", min_width=80, elem_id="compose-dice")
-            dropped = gr.File(
-                label="Restore a recipe from a saved PNG", file_types=[".png"], height=160, elem_id="compose-restore"
-            )
-        with gr.Column(scale=3, min_width=340):
-            buttons = build_buttons("Compose", "compose", "compose-")
-            words = gr.Markdown(f"**{asks.in_words(families[names[0]], [])}**", elem_id="words")
-            formula = gr.Markdown(asks.formula(families[names[0]], []), elem_id="formula", elem_classes="formula")
+    with gr.Row(elem_classes=["stage", "stage-follows"], elem_id="composing"):
+        with gr.Column(elem_classes="stage-left"):
+            with gr.Column(elem_classes="stage-ask"):
+                family = gr.Radio(names, value=names[0], label="Family", elem_id="family", visible=len(names) > 1)
+                preset = gr.Dropdown(
+                    _preset_names(families[names[0]]), value=None, label="Try a recipe", elem_id="compose-preset"
+                )
+                buttons = build_buttons("Compose", "compose", "compose-")
+            with gr.Column(elem_classes="stage-more"):
+                controls = {name: _Controls(families[name], name == names[0]) for name in names}
+                gr.Markdown(JOINING, elem_classes="aside")
+                num = build_chains("compose-num")
+                seed = build_seed(session, "compose-")
+                dropped = gr.File(
+                    label="Restore a recipe from a saved PNG",
+                    file_types=[".png"],
+                    height=130,
+                    elem_id="compose-restore",
+                )
+        with gr.Column(elem_classes="stage-right"):
+            with gr.Column(elem_classes="stage-words"):
+                words = gr.Markdown(f"**{asks.in_words(families[names[0]], [])}**", elem_id="words")
+                formula = gr.Markdown(asks.formula(families[names[0]], []), elem_id="formula", elem_classes="formula")
             view = build_chain_view(session, "compose-", "Compose")
     with gr.Accordion("Two attributes against each other", open=False, elem_id="matrix-section"):
         gr.Markdown("Every cell starts from the same noise; what the other sliders ask for stays.")
@@ -130,7 +141,7 @@ def build_composing_tab(catalog: Catalog, session: gr.State) -> None:
                 elem_id="matrix-columns",
             )
             compare = gr.Button("Compare", min_width=90, elem_id="compare")
-        told = gr.Markdown(elem_id="matrix-status")
+        progress = gr.Markdown(elem_id="matrix-status", elem_classes="live-status")
         table = gr.HTML(elem_id="matrix")
 
     inputs = [component for one in controls.values() for component in one.inputs]
@@ -155,13 +166,13 @@ def build_composing_tab(catalog: Catalog, session: gr.State) -> None:
     wire(buttons, view, session, on_sample, [family, num, seed, *inputs])
 
     def on_move(current: Session, name: str, *values: Any) -> dict[Component, Any]:
-        told = describe(name, values)
-        if told[formula]:
+        description = describe(name, values)
+        if description[formula]:
             try:
                 composing.follow(current, catalog, families[name], asked_of(name, values))
             except ValueError as error:
                 return {words: f"⚠️ {error}", formula: ""}
-        return told
+        return description
 
     moved: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", "concurrency_limit": None}
     move: dict[str, Any] = {
@@ -194,24 +205,23 @@ def build_composing_tab(catalog: Catalog, session: gr.State) -> None:
         return {} if chosen is None else controls[name].values(COMPOSITIONS[name][chosen])
 
     preset.input(on_preset, [family, preset], inputs, show_progress="hidden").then(**move)
-    dice.click(new_seed, None, seed, show_progress="hidden")
 
     def on_compare(current: Session, name: str, down: str, across: str, seed: float, *values: Any) -> Iterator[Any]:
         yield from composing.matrix(current, catalog, families[name], asked_of(name, values), down, across, seed)
 
-    compare.click(on_compare, [session, family, rows, columns, seed, *inputs], [table, told], **RESTARTING_EVENTS)
+    compare.click(on_compare, [session, family, rows, columns, seed, *inputs], [table, progress], **CHAIN_EVENTS)
 
     def on_drop(current: Session, path: str | None) -> dict[Component, Any]:
         if path is None:
             return {}
         try:
-            found, asked, recipe, sentence = composing.read_composition(current, catalog, path)
+            dropped_family, asked, recipe, sentence = composing.read_composition(current, catalog, path)
         except ValueError as error:
             gr.Warning(html.escape(str(error), quote=False), duration=15)
             return {dropped: None}
         gr.Info(sentence)
-        values = controls[found.name].values(asked)
-        return values | {dropped: None, family: found.name, num: recipe.num, seed: recipe.seed}
+        values = controls[dropped_family.name].values(asked)
+        return values | {dropped: None, family: dropped_family.name, num: recipe.num, seed: recipe.seed}
 
     dropped.upload(on_drop, [session, dropped], [dropped, family, num, seed, *inputs], show_progress="hidden").then(
         **move
@@ -233,4 +243,4 @@ def _second(family: Family) -> str:
     return list(family.attributes)[min(1, len(family.attributes) - 1)]
 
 
-TAB = Tab("Compose", build_composing_tab, CSS, wanted=lambda catalog: bool(catalog.families()))
+TAB = Tab("Compose", build_composing_tab, wanted=lambda catalog: bool(catalog.families()))

@@ -8,21 +8,20 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from app.catalog import WARM_CHAINS, Catalog
+from app.catalog import Catalog
 from app.chain_buttons import build_buttons, wire
 from app.chain_view import build_chain_view
+from app.inputs import build_chains, build_seed
 from app.sampling import read_settings, start
-from app.session import Session, View, new_seed
+from app.session import Session, View
 from app.settings import INPUTS, PRESET_NAMES, PRESETS, Controls, apply_preset, controls_of, controls_of_recipe
 from app.tab import Tab
-from ebm_core.recipe import MAX_CHAINS
 
 SHOWN_FIRST = "cats128"  # of the shipped models the one whose pictures are the clearest
-INTRO = """An energy-based model gives every picture one number, its energy: **low
-means "this looks like what I was trained on"**.
-*Sample* starts from pure noise and takes many small steps downhill. Nothing is drawn; the noise *becomes* a picture.
-The models of 128 pixels walk in a short code of the picture: meanwhile you see a preview, and when they are done the
-picture that the code stands for."""
+INTRO = """An energy-based model gives every picture one number, its energy: **low means "this looks like what I was
+trained on"**. *Sample* starts from pure noise and takes many small steps downhill: the noise *becomes* a picture."""
+CODE = """Models of 128 pixels walk in a short code of the picture: meanwhile you see a preview, and when they are done
+the picture that the code stands for."""
 
 
 def build_sampling_tab(catalog: Catalog, session: gr.State) -> None:
@@ -31,26 +30,23 @@ def build_sampling_tab(catalog: Catalog, session: gr.State) -> None:
     first = SHOWN_FIRST if SHOWN_FIRST in names else names[0]
     own = controls_of(catalog.get(first))
     gr.Markdown(INTRO)
-    with gr.Row():
-        with gr.Column(scale=2, min_width=300):
-            model = gr.Dropdown(names, value=first, label="Model", elem_id="model")
-            preset = gr.Radio(PRESET_NAMES, value=PRESET_NAMES[0], label="Preset", elem_id="preset")
-            purpose = gr.Markdown(PRESETS[0].purpose)
-            num = gr.Slider(1, MAX_CHAINS, WARM_CHAINS, step=1, label="Chains", elem_id="num")
-            buttons = build_buttons("Sample", "sample")
-            with gr.Row(equal_height=True):
-                seed = gr.Number(0, label="Seed", min_width=120, elem_id="seed")
-                dice = gr.Button("⚄ New", min_width=80, elem_id="dice")
-                again = gr.Button("↺ Last", min_width=80, elem_id="reuse")
-            with gr.Accordion("All settings", open=False, elem_id="advanced"):
-                controls = _build_controls(own)
-            dropped = gr.File(
-                label="Restore settings from a saved PNG",
-                file_types=[".png"],
-                height=160,
-                elem_id="restore",
-            )
-        with gr.Column(scale=3, min_width=340):
+    with gr.Row(elem_classes="stage", elem_id="sampling"):
+        with gr.Column(elem_classes="stage-left"):
+            with gr.Column(elem_classes="stage-ask"):
+                model = gr.Dropdown(names, value=first, label="Model", elem_id="model")
+                buttons = build_buttons("Sample", "sample")
+            with gr.Column(elem_classes="stage-more"):
+                preset = gr.Radio(PRESET_NAMES, value=PRESET_NAMES[0], label="Preset", elem_id="preset")
+                purpose = gr.Markdown(PRESETS[0].purpose, elem_classes="aside")
+                num = build_chains("num")
+                seed = build_seed(session)
+                with gr.Accordion("All settings", open=False, elem_id="advanced"):
+                    controls = _build_controls(own)
+                dropped = gr.File(
+                    label="Restore settings from a saved PNG", file_types=[".png"], height=130, elem_id="restore"
+                )
+                gr.Markdown(CODE, elem_classes="aside")
+        with gr.Column(elem_classes="stage-right"):
             view = build_chain_view(session)
 
     def on_sample(current: Session, name: str, num: float, seed: float, *values: float) -> Iterator[View]:
@@ -67,8 +63,6 @@ def build_sampling_tab(catalog: Catalog, session: gr.State) -> None:
 
     for trigger in (preset.input, model.input):
         trigger(on_preset, [model, preset], [purpose, *controls], show_progress="hidden")
-    dice.click(new_seed, None, seed, show_progress="hidden")
-    again.click(lambda current: gr.skip() if current.last_seed is None else current.last_seed, session, seed)
 
     def on_drop(current: Session, path: str | None) -> dict[Component, Any]:
         if path is None:
@@ -90,16 +84,22 @@ def _build_controls(own: Controls) -> list[Any]:
     label = {name: words for name, (words, _) in INPUTS.items()}
     return [
         gr.Slider(
-            0, 20, own.rounds, step=1, label=label["rounds"], info="each begins with a random jolt", elem_id="rounds"
+            0,
+            20,
+            own.rounds,
+            step=1,
+            label=label["rounds"],
+            info="each begins with a jolt: a random crop, colour and blur",
+            elem_id="rounds",
         ),
-        gr.Slider(1, 300, own.steps, step=1, label=label["steps"], elem_id="steps"),
+        gr.Slider(1, 300, own.steps, step=1, label=label["steps"], info="small ones, down the slope", elem_id="steps"),
         gr.Slider(
             0,
             500,
             own.refinement_steps,
             step=1,
             label=label["refinement_steps"],
-            info="at the end, without jolts",
+            info="the last ones, without jolts",
             elem_id="refinement",
         ),
         gr.Number(
@@ -114,7 +114,7 @@ def _build_controls(own: Controls) -> list[Any]:
             own.transition_strength,
             step=0.05,
             label=label["transition_strength"],
-            info="crop, colour and blur of the chain; 1 = as trained, 0 = none",
+            info="how much of the crop, colour and blur; 1 = as trained, 0 = none",
             elem_id="strength",
         ),
     ]

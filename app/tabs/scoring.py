@@ -12,8 +12,8 @@ from app.catalog import Catalog
 from app.chain_buttons import build_buttons, wire
 from app.chain_view import build_chain_view
 from app.limits import SCORE_LIMITS
-from app.score_style import CSS, PULL, TAKE
-from app.score_view import Shown, about, show
+from app.score_script import PULL, TAKE, UPLOADED
+from app.score_view import Shown, about, glossary, show
 from app.session import Session, View
 from app.tab import Tab
 from app.tabs.detector import build_detector_section
@@ -21,6 +21,7 @@ from app.verdicts import judge_of, judges_of
 
 INTRO = """*Has the model ever seen anything like this?* It gives every picture an energy, and what that means shows
 beside **held-out pictures** of the same kind as its training data: an energy above almost all of theirs is unusual."""
+PULLING = "Langevin steps from the picture itself: downhill to something that the model knows."
 WIDTHS = ["50px", "200px", "110px", "80px", "260px", *["120px"] * 8]  # of the table's columns
 
 
@@ -34,27 +35,27 @@ def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:
     empty = show(first)
     build_detector_section(catalog, session)
     gr.Markdown(INTRO)
-    with gr.Row():
-        with gr.Column(scale=2, min_width=320):
+    with gr.Row(elem_classes="stage", elem_id="scoring"):
+        with gr.Column(elem_classes="stage-left stage-ask"):
             model = gr.Dropdown(names, value=chosen, label="Model", elem_id="score-model")
-            told = gr.Markdown(about(first), elem_id="score-about")
+            comparison = gr.Markdown(about(first), elem_id="score-about", elem_classes="aside")
             files = gr.File(
                 label="Drop or paste pictures",
                 file_count="multiple",
-                height=170,
+                height=140,
                 elem_id="score-files",
             )
             taken = gr.HTML(f'<p class="score-limits">{SCORE_LIMITS}</p>', js_on_load=TAKE, elem_id="score-limits")
             with gr.Row():
                 examples = gr.Button("Take the examples", min_width=120, elem_id="score-examples")
                 clear = gr.Button("Clear", min_width=80, elem_id="score-clear")
-        with gr.Column(scale=3, min_width=340):
-            status = gr.Markdown(empty.status, elem_id="score-status")
+        with gr.Column(elem_classes="stage-right stage-picture"):
+            status = gr.Markdown(empty.status, elem_id="score-status", elem_classes="live-status")
             plot = gr.Plot(empty.plot, show_label=False, elem_id="score-plot")
             with gr.Row():
                 with gr.Column(min_width=240):
                     judge = gr.Dropdown(_judges(first), value="energy", label="Judged by", elem_id="score-judge")
-                    purpose = gr.Markdown(judge_of(first).purpose, elem_id="score-purpose")
+                    purpose = gr.Markdown(judge_of(first).purpose, elem_id="score-purpose", elem_classes="aside")
                 rate = gr.Slider(
                     0.5,
                     50,
@@ -67,45 +68,42 @@ def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:
                     interactive=first.calibration is not None,
                 )
     cards = gr.HTML("", js_on_load=PULL, elem_id="score-cards")
-    table = gr.Dataframe(
-        empty.table,
-        label="All pictures: press a heading to sort",
-        interactive=False,
-        max_height=420,
-        wrap=True,
-        column_widths=WIDTHS,
-        elem_id="score-table",
-    )
-    link = gr.HTML("", elem_id="score-csv")
-    gr.Markdown(
-        "### Pull it back\nLangevin steps from the picture itself: downhill to something that the model knows.",
-        elem_id="score-pulling",
-    )
-    with gr.Row():
-        with gr.Column(scale=2, min_width=320):
-            picture = gr.Dropdown([], label="Picture", elem_id="score-picture")
-            steps = gr.Slider(10, 1000, 200, step=10, label="Langevin steps", elem_id="score-steps")
-            buttons = build_buttons("Pull it back", "score-pull", "score-")
-        with gr.Column(scale=3, min_width=340):
-            view = build_chain_view(
-                session,
-                "score-",
-                "Pull it back",
-                "a picture walk downhill to one that the model knows",
-                "Nothing pulled back yet.",
-            )
+    with gr.Column(visible=False) as results:
+        table = gr.Dataframe(
+            empty.table,
+            label="All pictures: press a heading to sort",
+            interactive=False,
+            max_height=420,
+            wrap=True,
+            column_widths=WIDTHS,
+            elem_id="score-table",
+        )
+        link = gr.HTML("", elem_id="score-csv")
+        with gr.Accordion("What the scores are", open=False, elem_id="score-help"):
+            meaning = gr.Markdown(glossary(first))
+        gr.Markdown(f"## Pull it back\n{PULLING}", elem_id="score-pulling")
+        with gr.Row(elem_classes="stage", elem_id="pulling"):
+            with gr.Column(elem_classes="stage-left stage-ask"):
+                picture = gr.Dropdown([], label="Picture", elem_id="score-picture")
+                steps = gr.Slider(
+                    10, 1000, 200, step=10, label="Langevin steps", info="down the slope", elem_id="score-steps"
+                )
+                buttons = build_buttons("Pull it back", "score-pull", "score-")
+            with gr.Column(elem_classes="stage-right"):
+                view = build_chain_view(
+                    session,
+                    "score-",
+                    "Pull it back",
+                    "a picture walk downhill to one that the model knows",
+                    "Nothing pulled back yet.",
+                )
 
-    shown = [status, plot, cards, table, link, picture]
-    run: dict[str, Any] = {
-        "show_progress": "hidden",
-        "concurrency_id": "scores",
-        "concurrency_limit": 4,
-        "trigger_mode": "multiple",
-    }
+    outputs = [status, plot, cards, results, table, link, picture]
     quick: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "trigger_mode": "multiple"}
 
     def updates(item: Shown) -> dict[Component, Any]:
         values = {status: item.status, plot: item.plot, cards: item.cards, table: item.table, link: item.csv}
+        values[results] = None if item.cards is None else gr.Column(visible=bool(item.cards))
         if item.choices is not None:
             values[picture] = gr.Dropdown(item.choices, value=item.choices[0][1] if item.choices else None)
         return {component: value for component, value in values.items() if value is not None}
@@ -129,7 +127,8 @@ def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:
         judging = judge_of(current.board)
         calibrated = current.board.calibration is not None
         return {
-            told: about(current.board),
+            comparison: about(current.board),
+            meaning: glossary(current.board),
             judge: gr.Dropdown(_judges(current.board), value=judging.name),
             purpose: judging.purpose,
             rate: gr.Slider(interactive=calibrated),
@@ -142,19 +141,19 @@ def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:
 
     events = [
         # A drop zone stays one: what was dropped shows in the table, and more may come.
-        files.upload(taking(scoring.take_files), [session, model, files], files, **quick),
+        files.upload(taking(scoring.take_files), [session, model, files], files, js=UPLOADED, **quick),
         taken.input(on_kept, [session, model], None, **quick),
         examples.click(taking(lambda board, _: scoring.take_examples(board)), [session, model], None, **quick),
         clear.click(taking(lambda board, _: board.clear()), [session, model], None, **quick),
-        model.input(on_model, [session, model], [told, judge, purpose, rate], **quick),
+        model.input(on_model, [session, model], [comparison, meaning, judge, purpose, rate], **quick),
     ]
     for event in events:
-        event.then(on_score, session, shown, **run)
+        event.then(on_score, session, outputs, **quick)
     for control in (judge, rate):
         control.input(
             on_judge,
             [session, model, judge, rate],
-            [purpose, *shown],
+            [purpose, *outputs],
             show_progress="hidden",
             concurrency_limit=None,
             trigger_mode="always_last",
@@ -176,4 +175,4 @@ def _judges(board: Board) -> list[tuple[str, str]]:
     return [(judge.label, judge.name) for judge in judges if not judge.constant]
 
 
-TAB = Tab("Score", build_scoring_tab, CSS)
+TAB = Tab("Score", build_scoring_tab)

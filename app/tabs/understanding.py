@@ -10,17 +10,19 @@ from app import understanding
 from app.catalog import Catalog
 from app.chain_buttons import build_buttons, wire, wire_parts
 from app.chain_view import build_chain_view
-from app.session import Session, View, new_seed
+from app.inputs import build_seed
+from app.session import Session, View
 from app.tab import Tab
 from app.understanding import CHAINS, NOISE, Comparison
 from ebm_core.recipe import MAX_CHAINS
 
+SHOWN_FIRST = "objects"  # quick enough to be watched in a lesson
 INTRO = """Two things that the energy of a picture decides, shown on the shipped models as they happen."""
-MIXING = """### Do chains find more than one picture?
+MIXING = """## Do chains find more than one picture?
 One chain walks from noise to a picture. From that picture many chains go on: on the left each round begins with a
 **jolt** (a random crop, colour and blur, as in training), on the right there are only small steps and their noise.
 Without jolts a chain stays in the valley it is in; the curve says how far apart the chains are."""
-VALLEYS = """### What is at the bottom?
+VALLEYS = """## What is at the bottom?
 No noise and no jolts: every chain rolls straight into the nearest valley. If the model has learned well, the
 pictures of lowest energy still look like what it was trained on; a model that was trained badly ends in glaring
 colours."""
@@ -31,41 +33,53 @@ the picture (those of 128 pixels), over the numbers of the code, each of which s
 def build_understanding_tab(catalog: Catalog, jolted: gr.State, bare: gr.State, falling: gr.State) -> None:
     """Place the tab's components and wire them; each of the three walks has a session of its own."""
     names = catalog.names()
+    first = SHOWN_FIRST if SHOWN_FIRST in names else names[0]
     gr.Markdown(INTRO)
-    with gr.Row(equal_height=True):
-        model = gr.Dropdown(names, value=names[0], label="Model", elem_id="understand-model", min_width=160)
-        seed = gr.Number(0, label="Seed", min_width=110, elem_id="understand-seed")
-        dice = gr.Button("⚄ New", min_width=80, elem_id="understand-dice")
+    with gr.Row():
+        with gr.Column(min_width=220):
+            model = gr.Dropdown(
+                names, value=first, label="Model", info="of both experiments", elem_id="understand-model"
+            )
+        with gr.Column(min_width=320):
+            seed = build_seed(jolted, "understand-")
     gr.Markdown(MIXING)
     with gr.Row(equal_height=True):
-        num = gr.Slider(2, MAX_CHAINS, 9, step=1, label="Chains on each side", elem_id="mix-num", min_width=160)
-        rounds = gr.Slider(1, 10, 3, step=1, label="Rounds", elem_id="mix-rounds", min_width=160)
+        num = gr.Slider(
+            2, MAX_CHAINS, 9, step=1, label="Chains on each side", info="that leave the picture", elem_id="mix-num"
+        )
+        rounds = gr.Slider(
+            1, 10, 3, step=1, label="Rounds", info="on the left each begins with a jolt", elem_id="mix-rounds"
+        )
         strength = gr.Slider(
-            0.25, 4, 1, step=0.25, label="Strength of the jolts", elem_id="mix-strength", min_width=160
+            0.25, 4, 1, step=0.25, label="Strength of the jolts", info="1 = as in training", elem_id="mix-strength"
         )
     mixing = build_buttons("Let them part", "mix", "mix-")
     gr.Markdown(f"**Mean distance between two chains.** {DISTANCE}")
-    plot = gr.Plot(understanding.distance_plot([]), show_label=False, elem_id="mix-plot")
-    with gr.Row():
+    plot = gr.Plot(show_label=False, elem_id="mix-plot", visible=False)
+    with gr.Row(elem_classes="pair"):
         with gr.Column(min_width=320):
-            gr.Markdown("#### With jolts")
+            gr.Markdown("### With jolts")
             left = build_chain_view(jolted, "jolted-", "Let them part", "chains leave the picture", "Not begun yet.")
         with gr.Column(min_width=320):
-            gr.Markdown("#### Without")
+            gr.Markdown("### Without")
             right = build_chain_view(bare, "bare-", "Let them part", "chains stay where they are", "Not begun yet.")
 
     gr.Markdown(VALLEYS)
-    with gr.Row():
-        with gr.Column(scale=2, min_width=300):
-            start = gr.Radio([NOISE, CHAINS], value=NOISE, label="Start from", elem_id="valley-start")
-            depth = gr.Slider(20, 1000, 300, step=20, label="Noiseless steps", elem_id="valley-steps")
-            many = gr.Slider(1, MAX_CHAINS, 16, step=1, label="Chains, from noise", elem_id="valley-num")
-            falls = build_buttons("Plunge", "valley", "valley-")
-        with gr.Column(scale=3, min_width=340):
+    with gr.Row(elem_classes="stage", elem_id="plunging"):
+        with gr.Column(elem_classes="stage-left"):
+            with gr.Column(elem_classes="stage-ask"):
+                start = gr.Radio([NOISE, CHAINS], value=NOISE, label="Start from", elem_id="valley-start")
+                falls = build_buttons("Plunge", "valley", "valley-")
+            with gr.Column(elem_classes="stage-more"):
+                depth = gr.Slider(
+                    20, 1000, 300, step=20, label="Noiseless steps", info="straight down", elem_id="valley-steps"
+                )
+                many = gr.Slider(1, MAX_CHAINS, 16, step=1, label="Chains, from noise", elem_id="valley-num")
+        with gr.Column(elem_classes="stage-right"):
             valley = build_chain_view(falling, "valley-", "Plunge", "noise fall to the lowest energy", "Not begun yet.")
 
     def show_both(item: Comparison) -> dict[Component, Any]:
-        updates = {} if item.plot is None else {plot: item.plot}
+        updates: dict[Component, Any] = {} if item.plot is None else {plot: gr.Plot(item.plot, visible=True)}
         for side, view in zip((left, right), item.views, strict=True):
             updates |= {} if view is None else side.updates(view)
         return updates
@@ -89,7 +103,6 @@ def build_understanding_tab(catalog: Catalog, jolted: gr.State, bare: gr.State, 
         on_continue,
         on_stop,
     )
-    dice.click(new_seed, None, seed, show_progress="hidden")
 
     def on_plunge(
         current: Session, chains: Session, name: str, start: str, num: float, steps: float, seed: float | None

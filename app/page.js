@@ -1,0 +1,98 @@
+// What Gradio leaves to its pages: arrow keys, names for those who listen, words about what goes on.
+(() => {
+  const shown = element => element.offsetParent !== null;
+  const tabs = () => [...document.querySelectorAll('[role=tablist] [role=tab]')];
+
+  // Tabs are one stop of the Tab key, and arrows move between them (ARIA's pattern of tabs).
+  document.addEventListener('keydown', event => {
+    if (event.target.getAttribute?.('role') !== 'tab') return;
+    const all = tabs(), at = all.indexOf(event.target);
+    const to = {ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: all.length - 1}[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    const next = all[(to + all.length) % all.length];
+    next.click();
+    next.focus();
+  });
+
+  // Gradio opens the list of a dropdown when it gets the focus; one that was closed by Escape has it already.
+  function reopen(input) {
+    if (input?.getAttribute('aria-expanded') !== 'false' || document.activeElement !== input) return;
+    input.blur();
+    input.focus();
+  }
+  document.addEventListener('pointerdown', event =>
+    reopen(event.target.closest?.('.wrap')?.querySelector(':scope > .wrap-inner input[role=combobox]')));
+  document.addEventListener('keydown', event => {
+    if (event.key === 'ArrowDown' && event.target.matches?.('input[role=combobox]')) reopen(event.target);
+  });
+
+  // Ctrl+Enter begins the walk of the stage where the focus is, else the first; Escape stops what walks.
+  function press(kind, from) {
+    const buttons = [...document.querySelectorAll(`button.${kind}`)].filter(one => shown(one) && !one.disabled);
+    (buttons.find(one => one.closest('.stage')?.contains(from)) ?? buttons[0])?.click();
+  }
+  document.addEventListener('keydown', event => {
+    if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) press('start', event.target);
+    const busy = document.querySelector('[role=combobox][aria-expanded=true], .preview');
+    if (event.key === 'Escape' && !busy) press('stop', event.target);
+  }, true);
+
+  const REGIONS = {ask: 'What to make', picture: 'The picture', more: 'More settings', record: 'The finished walk'};
+  const PLOTS = {
+    'energy-plot': 'Plot: energy of each chain over the steps',
+    'mix-plot': 'Plot: mean distance between two chains over the steps',
+    'score-plot': 'Plot: the scores of your pictures among those of held-out pictures',
+  };
+  function name(element, role, label) {
+    element.setAttribute('role', role);
+    element.setAttribute('aria-label', label);
+  }
+  function mend() {
+    for (const tab of tabs()) {
+      tab.tabIndex = tab.getAttribute('aria-selected') === 'true' ? 0 : -1;
+      document.getElementById(tab.getAttribute('aria-controls'))?.setAttribute('aria-labelledby', tab.id);
+    }
+    for (const [kind, label] of Object.entries(REGIONS))
+      for (const part of document.querySelectorAll(`.stage-${kind}:not([role])`))
+        name(part, 'region', `${label}: ${part.closest('[data-stage], .stage')?.id.replaceAll('-', ' ')}`);
+    for (const [end, label] of Object.entries(PLOTS))
+      for (const plot of document.querySelectorAll(`[id$="${end}"]:not([role])`)) name(plot, 'figure', label);
+    for (const radios of document.querySelectorAll('fieldset:not([aria-label])')) {
+      radios.setAttribute('aria-label', radios.querySelector('[data-testid=block-info]')?.textContent.trim() ?? '');
+      const one = radios.querySelector('input[type=radio]')?.name;  // Gradio gives each a group of its own
+      for (const radio of radios.querySelectorAll('input[type=radio]')) radio.name = one;
+    }
+    for (const empty of document.querySelectorAll('[aria-label="Empty value"]:not([role])'))
+      name(empty, 'img', 'nothing yet');
+    for (const table of document.querySelectorAll('.virtual-table-viewport:not([tabindex])')) table.tabIndex = 0;
+    announce();
+  }
+
+  // A screen reader hears each change of what goes on at once, and the numbers beside it every ten seconds.
+  const live = Object.assign(document.createElement('div'), {id: 'announcements', className: 'visually-hidden-live'});
+  live.setAttribute('role', 'status');
+  const said = new WeakMap();
+  function announce() {
+    for (const status of document.querySelectorAll('.live-status')) {
+      const text = status.innerText.trim(), kind = text.split(' · ')[0], last = said.get(status);
+      if (!text || !shown(status) || (last && last.text === text)) continue;
+      if (last && (last.kind !== kind || Date.now() - last.at > 10_000)) live.textContent = text;
+      else if (last) continue;
+      said.set(status, {text, kind, at: Date.now()});
+    }
+  }
+
+  let waiting = false;
+  function soon() {
+    if (waiting) return;
+    waiting = true;
+    setTimeout(() => { waiting = false; mend(); }, 200);
+  }
+  document.addEventListener('DOMContentLoaded', () => {
+    document.body.append(live);
+    new MutationObserver(soon).observe(document.body, {childList: true, subtree: true, characterData: true,
+      attributes: true, attributeFilter: ['aria-selected']});
+    soon();
+  });
+})();
