@@ -1,5 +1,6 @@
 """Shared pieces: an energy with known answers, a tiny network, a seeded generator, a tiny data set."""
 
+import gc
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,13 @@ from train import provenance
 
 # Tiny tensors: a second thread only waits, and waits long where other processes share the cores.
 torch.set_num_threads(1)
+
+# Python 3.11 trips over a garbage collection in the midst of parsing (gh-106905), and pytest parses every test module.
+gc.disable()
+
+
+def pytest_collection_finish():
+    gc.enable()
 
 
 class Quadratic:
