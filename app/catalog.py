@@ -68,16 +68,41 @@ class Catalog:
         self.weights, self.device, self.capacity = weights, device, capacity
         self._loaded: OrderedDict[str, Model] = OrderedDict()
         self._classifiers: dict[str, Classifier] = {}
+        self._faults: dict[tuple[Path, int, int], CheckpointError | None] = {}
         self._references: dict[tuple[str, str, str], Reference] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def names(self) -> list[str]:
         """Names of the unconditional models."""
-        return [name for name, info in shipped_infos(self.weights).items() if not info.net.label_dim]
+        return [name for name, info in self.infos().items() if not info.net.label_dim]
 
     def families(self) -> dict[str, Family]:
         """The families with at least one attribute, by name."""
-        return families(shipped_infos(self.weights))
+        return families(self.infos())
+
+    def infos(self) -> dict[str, ModelInfo]:
+        """What the models say of themselves that can be loaded."""
+        return {name: info for name, info in self._checked().items() if isinstance(info, ModelInfo)}
+
+    def _checked(self) -> dict[str, ModelInfo | CheckpointError]:
+        """Each model's own words, or why it cannot be loaded: every file is loaded once, and again when it changes."""
+        checked = check_models(self.weights)
+        for name, info in checked.items():
+            if isinstance(info, ModelInfo) and (fault := self._fault(find_model(name, self.weights))):
+                checked[name] = fault
+        return checked
+
+    def _fault(self, path: Path) -> CheckpointError | None:
+        stat = path.stat()
+        key = (path, stat.st_mtime_ns, stat.st_size)
+        with self._lock:
+            if key not in self._faults:
+                self._faults[key] = None
+                try:
+                    load_model(path)
+                except CheckpointError as error:
+                    self._faults[key] = error
+            return self._faults[key]
 
     def captioner(self, family: str) -> Callable[[Tensor], list[str]] | None:
         """What makes a caption for each picture of a family; None when the family has no classifier.
@@ -95,7 +120,7 @@ class Catalog:
 
     def problems(self) -> list[str]:
         """A sentence for each model file that cannot be used."""
-        problems = [str(e) for e in check_models(self.weights).values() if isinstance(e, CheckpointError)]
+        problems = [str(e) for e in self._checked().values() if isinstance(e, CheckpointError)]
         for path in sorted(self.weights.glob(f"*/{CLASSIFIER_FILE}")):
             try:
                 self._load_classifier(path)

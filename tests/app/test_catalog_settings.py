@@ -5,12 +5,13 @@ from dataclasses import astuple, replace
 
 import gradio as gr
 import pytest
+from safetensors.torch import save
 
 from app.catalog import Catalog
 from app.session import Session
 from app.settings import PRESET_NAMES, apply_preset, controls_of, controls_of_recipe, make_recipe
 from app.ui import build_ui
-from ebm_core.checkpoint import CheckpointError
+from ebm_core.checkpoint import METADATA_KEY, CheckpointError, read_safetensors
 from ebm_core.transitions import TransitionConfig, scaled
 from tests.app.conftest import PLAN, save_tiny
 
@@ -36,6 +37,20 @@ def test_a_broken_file_is_told_and_not_offered(weights, catalog):
         catalog.get("beta")
     with pytest.raises(CheckpointError, match=r"there is no model '\.\./alpha' here"):
         catalog.get("../alpha")
+
+
+def test_a_model_with_bad_weights_is_told_and_the_page_opens_on_the_others(weights):
+    path = weights / "alpha" / "model.safetensors"  # the first in the list, which tabs open with
+    good = path.read_bytes()
+    file = read_safetensors(path, METADATA_KEY)
+    next(iter(file.tensors.values())).fill_(float("nan"))
+    path.write_bytes(save(file.tensors, metadata=file.metadata))
+    catalog = Catalog(weights)
+    assert catalog.names() == ["beta"]
+    assert "not finite" in catalog.problems()[0]
+    build_ui(catalog)
+    path.write_bytes(good)
+    assert catalog.names() == ["alpha", "beta"]
 
 
 def test_without_a_model_the_page_says_so(tmp_path):
