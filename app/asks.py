@@ -10,10 +10,10 @@ from ebm_core.family import NOT_SHARE, OPERATORS, Ask, Family, Operator
 
 
 def read_ask(model: str, attribute: Attribute, values: Sequence[Any]) -> Ask | None:
-    """The values of an attribute's controls: its numbers or its name, a strength, an operator. None: it is off.
+    """The values of an attribute's controls: its numbers, or its names of which any will do, a strength, an operator.
 
-    For a binary attribute the strength goes from -1 to 1 and its sign picks the value; for the others from 0 to 1.
-    Raises CompositionError, in a sentence, for values that its controls cannot have.
+    None: it is off. For a binary attribute the strength goes from -1 to 1 and its sign picks the value; for the others
+    from 0 to 1. Raises CompositionError, in a sentence, for values that its controls cannot have.
     """
     *value, strength, operator = values
     lowest = -1 if attribute.kind == "binary" else 0
@@ -27,18 +27,26 @@ def read_ask(model: str, attribute: Attribute, values: Sequence[Any]) -> Ask | N
         value = [attribute.opposites[strength > 0]]
     if attribute.kind == "angle":
         value = [math.radians(number) for number in value]
+    if attribute.kind == "choice" and isinstance(value[0], list):
+        value = value[0]
+        if not value or len(set(map(str, value))) < len(value):
+            raise CompositionError(f"choose one or more different values of '{attribute.name}', or set its weight to 0")
     try:
-        label = tuple(attribute.encode(value if attribute.kind == "numbers" else value[0]))
+        labels = [tuple(attribute.encode(one)) for one in ([value] if attribute.kind == "numbers" else value)]
     except ValueError as error:
         raise CompositionError(str(error)) from error
-    return Ask(model, attribute, label, abs(float(strength)), operator)
+    return Ask(model, attribute, labels[0], abs(float(strength)), operator, tuple(labels[1:]))
 
 
-def write_ask(attribute: Attribute, term: Term, weight: float, operator: Operator) -> list[Any]:
-    """The inverse of ``read_ask``. Raises CompositionError for a weight that the controls cannot show."""
+def write_ask(attribute: Attribute, terms: Sequence[Term], weight: float, operator: Operator) -> list[Any]:
+    """The inverse of ``read_ask``. Raises CompositionError for a weight or labels that the controls cannot show."""
     if not 0 < weight <= 1:
-        raise CompositionError(f"the page's sliders end at 1, and '{term.model}' has the weight {weight:g}")
-    value = attribute.decode(term.label)
+        raise CompositionError(f"the page's sliders end at 1, and '{terms[0].model}' has the weight {weight:g}")
+    if attribute.kind == "choice":
+        return [[attribute.decode(term.label) for term in terms], weight, operator]
+    if len(terms) > 1:
+        raise CompositionError(f"this composition asks twice for '{attribute.name}', and the page can ask once")
+    value = attribute.decode(terms[0].label)
     if attribute.kind == "binary":
         return [weight if value == attribute.opposites[1] else -weight, operator]
     if attribute.kind == "numbers":
@@ -56,23 +64,32 @@ def decompose(composition: Composition, family: Family) -> dict[str, list[Any]]:
         return {}
     if not isinstance(root, And) or (family.base is not None and abs(sum(root.weights) - 1) > 1e-6):
         raise CompositionError("this composition was not made on the page: `python -m train sample --recipe` takes it")
-    entries: list[tuple[Node, float, Operator]] = []
-    for term, weight in zip(root.terms, root.weights, strict=True):
-        if term == family.base_term:
-            continue
-        if isinstance(term, Or):
-            entries.extend((alternative, weight, "or") for alternative in term.terms)
-        else:
-            entries.append((term, weight if weight > 0 else -weight / NOT_SHARE, "and" if weight > 0 else "not"))
     values: dict[str, list[Any]] = {}
-    for entry, weight, operator in entries:
-        if not isinstance(entry, Term) or entry.model in values:
-            raise CompositionError("this composition nests deeper than the page's controls do, or asks twice for one")
-        if entry.model not in family.attributes:
-            known = ", ".join(family.attributes)
-            raise CompositionError(f"this composition needs '{entry.model}', which is not here; there are: {known}")
-        values[entry.model] = write_ask(family.attributes[entry.model], entry, weight, operator)
+    for node, weight in zip(root.terms, root.weights, strict=True):
+        if node == family.base_term:
+            continue
+        by_model = _by_model(node)
+        sign: Operator = "and" if weight > 0 else "not"
+        operator: Operator = "or" if len(by_model) > 1 else sign
+        for model, terms in by_model.items():
+            if model in values:
+                raise CompositionError("this composition asks twice for one attribute, and the page can ask once")
+            if model not in family.attributes:
+                known = ", ".join(family.attributes)
+                raise CompositionError(f"this composition needs '{model}', which is not here; there are: {known}")
+            share = weight if operator != "not" else -weight / NOT_SHARE
+            values[model] = write_ask(family.attributes[model], terms, share, operator)
     return values
+
+
+def _by_model(node: Node) -> dict[str, list[Term]]:
+    """The terms of one term of an AND: its own, or those of an OR. Raises CompositionError for a deeper one."""
+    by_model: dict[str, list[Term]] = {}
+    for term in node.terms if isinstance(node, Or) else (node,):
+        if not isinstance(term, Term):
+            raise CompositionError("this composition nests deeper than the page's controls do")
+        by_model.setdefault(term.model, []).append(term)
+    return by_model
 
 
 def in_words(family: Family, asks: Sequence[Ask]) -> str:
@@ -81,7 +98,10 @@ def in_words(family: Family, asks: Sequence[Ask]) -> str:
         return f"{family.name}: any (nothing is asked for)"
 
     def phrase(ask: Ask) -> str:
-        return ask.words if ask.weight == 1 else f"{ask.words} ({ask.weight:g})"
+        words = ask.words.replace(" or ", " nor ") if ask.operator == "not" else ask.words
+        if ask.others and ask.operator == "and" and len(asks) > 1:
+            words = f"({words})"
+        return words if ask.weight == 1 else f"{words} ({ask.weight:g})"
 
     wanted = [phrase(ask) for ask in asks if ask.operator == "and"]
     either = " or ".join(phrase(ask) for ask in asks if ask.operator == "or")

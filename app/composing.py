@@ -102,7 +102,7 @@ def levels(attribute: Attribute) -> list[list[Any]]:
     if attribute.kind == "binary":
         return [[-MATRIX_WEIGHT], [0.0], [MATRIX_WEIGHT]]
     if attribute.kind == "choice":
-        return [[value, MATRIX_WEIGHT] for value in attribute.values]
+        return [[[value], MATRIX_WEIGHT] for value in attribute.values]
     if attribute.kind == "angle":
         return [[degrees, MATRIX_WEIGHT] for degrees in (0.0, 90.0, 180.0, 270.0)]
     # Three places on the diagonal of the range, a little inside it.

@@ -21,24 +21,25 @@ COMPOSITIONS: dict[str, dict[str, dict[str, list[Any]]]] = {
         "Smiling or old": {"faces128-smiling": [0.6, "or"], "faces128-young": [-0.6, "or"]},
     },
     "cifar10": {
-        "A car": {"cifar10-class": ["automobile", 1.0, "and"]},
-        "A horse": {"cifar10-class": ["horse", 1.0, "and"]},
-        "A ship": {"cifar10-class": ["ship", 1.0, "and"]},
+        "A car": {"cifar10-class": [["automobile"], 1.0, "and"]},
+        "A horse": {"cifar10-class": [["horse"], 1.0, "and"]},
+        "A ship": {"cifar10-class": [["ship"], 1.0, "and"]},
+        "A ship or a car": {"cifar10-class": [["ship", "automobile"], 1.0, "and"]},
     },
     "objects": {
-        "A cube at the left": {"objects-type": ["cube", 0.6, "and"], "objects-position": [-1.0, 0.0, 0.6, "and"]},
+        "A cube at the left": {"objects-type": [["cube"], 0.6, "and"], "objects-position": [-1.0, 0.0, 0.6, "and"]},
         "A big sphere at the right": {
-            "objects-type": ["sphere", 0.6, "and"],
+            "objects-type": [["sphere"], 0.6, "and"],
             "objects-size": [1.1, 0.6, "and"],
             "objects-position": [1.0, 0.0, 0.6, "and"],
         },
         "A small cylinder, far away": {
-            "objects-type": ["cylinder", 0.6, "and"],
+            "objects-type": [["cylinder"], 0.6, "and"],
             "objects-size": [0.6, 0.6, "and"],
             "objects-position": [0.0, 0.7, 0.6, "and"],
         },
         "A big monkey, turned": {
-            "objects-type": ["monkey", 0.6, "and"],
+            "objects-type": [["monkey"], 0.6, "and"],
             "objects-size": [1.1, 0.6, "and"],
             "objects-rotation": [270.0, 0.6, "and"],
         },

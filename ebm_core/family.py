@@ -29,21 +29,30 @@ class Family:
 
 @dataclass(frozen=True)
 class Ask:
-    """What is asked of one attribute: a label, how much it weighs (above 0 to 1), and how it joins the others."""
+    """What is asked of one attribute: a label, how much it weighs (above 0 to 1), and how it joins the others.
+
+    With ``others`` any of several labels will do: "ship or car".
+    """
 
     model: str
     attribute: Attribute
     label: tuple[float, ...]
     weight: float
     operator: Operator = "and"
+    others: tuple[tuple[float, ...], ...] = ()
 
     @property
-    def term(self) -> Term:
-        return Term(self.model, self.label)
+    def terms(self) -> tuple[Term, ...]:
+        """One for each label."""
+        return tuple(Term(self.model, label) for label in (self.label, *self.others))
+
+    @property
+    def node(self) -> Node:
+        return Or(self.terms) if self.others else self.terms[0]
 
     @property
     def words(self) -> str:
-        return self.attribute.describe(self.label)
+        return " or ".join(self.attribute.describe(term.label) for term in self.terms)
 
 
 def families(infos: Mapping[str, ModelInfo]) -> dict[str, Family]:
@@ -75,11 +84,12 @@ def compose(family: Family, asks: Sequence[Ask]) -> Composition:
             raise CompositionError("nothing is asked for: move at least one slider")
         return Composition(family.base_term)
     alternatives = [ask for ask in asks if ask.operator == "or"]
-    terms: list[Node] = [ask.term for ask in asks if ask.operator != "or"]
+    terms: list[Node] = [ask.node for ask in asks if ask.operator != "or"]
     weights = [ask.weight * (-NOT_SHARE if ask.operator == "not" else 1) for ask in asks if ask.operator != "or"]
-    if len(alternatives) == 1:
+    either = tuple(term for ask in alternatives for term in ask.terms)
+    if len(either) == 1:
         raise CompositionError(f"'{alternatives[0].words}' or what? An OR joins two: set another attribute to 'or' too")
     if alternatives:
-        terms.append(Or(tuple(ask.term for ask in alternatives)))
+        terms.append(Or(either))
         weights.append(max(ask.weight for ask in alternatives))
     return Composition(conjunction(terms, weights, family.base_term))

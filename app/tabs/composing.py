@@ -61,7 +61,16 @@ def _inputs_of(model: str, attribute: Attribute) -> list[Any]:
     """The inputs of one attribute, off."""
     name, value = attribute.name, []
     if attribute.kind == "choice":
-        value = [gr.Dropdown(attribute.values, value=attribute.values[0], label=name, elem_id=f"{model}-value")]
+        value = [
+            gr.Dropdown(
+                attribute.values,
+                value=[attribute.values[0]],
+                multiselect=True,
+                label=name,
+                info="several: any of them",
+                elem_id=f"{model}-value",
+            )
+        ]
     elif attribute.kind == "angle":
         value = [gr.Slider(0, 360, 0, step=5, label=f"{name} in degrees", elem_id=f"{model}-value")]
     elif attribute.kind == "numbers":
