@@ -115,7 +115,7 @@ def learn(own: Own, device: str = "cpu") -> Iterator[Progress | Fit]:
                         entry.judgement, entry.problem = None, ""
                 yield result
                 return
-            if time.monotonic() - shown_at >= SHOW_EVERY:
+            if own.runner is runner and time.monotonic() - shown_at >= SHOW_EVERY:
                 shown_at = time.monotonic()
                 yield result
         steps.close()

@@ -27,7 +27,7 @@ class Colours(torch.nn.Module):
 def picture(number, mean=100.0, size=16):
     """A smooth picture about as bright as ``mean``."""
     rng = torch.Generator().manual_seed(number)
-    coarse = mean + 25 * torch.randn(1, 3, 4, 4, generator=rng)
+    coarse = mean + 8 * torch.randn(1, 3, 4, 4, generator=rng)
     return F.interpolate(coarse, size=(size, size), mode="bilinear")[0].clamp(0, 255).to(torch.uint8)
 
 

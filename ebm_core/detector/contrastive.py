@@ -23,7 +23,7 @@ class ContrastiveConfig:
     langevin: LangevinConfig = field(default_factory=lambda: LangevinConfig(20, step_size=0.05, noise_std=0.1**0.5))
     past: int = 4096  # samples that chains go on from ...
     fresh: float = 0.05  # ... but for this share, which starts from noise
-    lr: float = 0.01
+    lr: float = 5e-3
     weight_decay: float = 0.01
     smoothing: float = 0.1  # standard deviation of noise on the data, else few points become wells of their own
     penalty: float = 0.0  # weight of the mean squared energy

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ebm_core.detector.choice import Comparison, compare, false_alarms
+from ebm_core.detector.choice import Comparison, compare, false_alarms, held_out_quantile
 from ebm_core.detector.contrastive import ContrastiveConfig, train
 from ebm_core.detector.gathering import HOLD_OUT_EVERY, MOST, MOST_HELD_OUT, Account, Gathered
 from ebm_core.detector.methods import ENERGY, METHODS, BentGaussian, Neighbours, farthest
@@ -166,6 +166,6 @@ def joined(parts: Sequence[Levels]) -> Levels:
 def calibration_of(scores: Mapping[str, Tensor], data: str) -> Calibration:
     """The quantiles of held-out scores ``(N,)`` by method."""
     grid = torch.linspace(0, 1, NUM_QUANTILES, dtype=torch.float64)
-    quantiles = {name: values.double().quantile(grid) for name, values in scores.items()}
+    quantiles = {name: held_out_quantile(values, grid) for name, values in scores.items()}
     num, median = len(scores[ENERGY]), float(scores[ENERGY].quantile(0.5))
     return Calibration(data, num, median, 0.0, {name: tuple(grid.tolist()) for name, grid in quantiles.items()})

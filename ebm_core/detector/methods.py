@@ -75,9 +75,9 @@ def farthest(x: Tensor, most: int, rng: Generator) -> Iterator[int]:
         yield from range(len(x))
         return
     p = x @ torch.randn(x.shape[1], min(PROJECTED, x.shape[1]), generator=rng)
-    nearest = torch.full((len(p),), torch.inf)
+    lengths, nearest = p.square().sum(dim=1), torch.full((len(p),), torch.inf)
     index = int(torch.randint(len(p), (), generator=rng))
     for _ in range(most):
         yield index
-        nearest = torch.minimum(nearest, (p - p[index]).square().sum(dim=1))
+        nearest = torch.minimum(nearest, lengths + lengths[index] - 2 * (p @ p[index]))  # squared distances
         index = int(nearest.argmax())

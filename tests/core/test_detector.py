@@ -9,7 +9,7 @@ from ebm_core.checkpoint import CheckpointError
 from ebm_core.detector import model as models
 from ebm_core.detector import synthetic
 from ebm_core.detector.card import card
-from ebm_core.detector.choice import auroc, compare, false_alarms
+from ebm_core.detector.choice import auroc, compare, false_alarms, held_out_quantile
 from ebm_core.detector.contrastive import ContrastiveConfig, train
 from ebm_core.detector.methods import ENERGY, METHODS, BentGaussian, Mahalanobis, Neighbours, farthest
 from ebm_core.detector.model import load_detector
@@ -119,12 +119,20 @@ def test_the_best_method_is_that_of_the_highest_mean():
     assert comparison.best == METHODS[2]
 
 
+def test_a_threshold_keeps_its_promise_with_few_pictures(rng):
+    shares = torch.tensor([0.0, 0.25, 0.5, 0.9, 1.0], dtype=torch.float64)
+    assert held_out_quantile(torch.tensor([3.0, 1.0, 2.0]), shares).tolist() == [1, 1, 2, 3, 3]
+    held_out, new = torch.rand(2000, 19, generator=rng), torch.rand(2000, generator=rng)
+    alarms = [float(n > held_out_quantile(h, shares[3])) for h, n in zip(held_out, new)]
+    assert sum(alarms) / 2000 == pytest.approx(0.1, abs=0.02)
+
+
 def test_false_alarms_are_counted_by_the_threshold_of_the_other_half():
     scores = torch.arange(100.0)
     scores[::2] += 50  # of the even ones so many are above the threshold of the odd ones
     above, num = false_alarms(scores, 0.1)
     assert num == 100
-    assert above == 30  # of 50, 52, ..., 148 those above 89.2; of 1, 3, ..., 99 none is above 138.2
+    assert above == 29  # of 50, 52, ..., 148 those above 90.8; of 1, 3, ..., 99 none
 
 
 # --- from pictures to a detector and its file ---

@@ -7,6 +7,7 @@ Settings were chosen on other pictures: classes 0 to 4 of the textures, spheres,
 import json
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,47 +67,50 @@ def tasks(folder: Path, num_normal: int, num_test: int, size: int, rng: Generato
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(f"{folder} must hold the zips of the tasks, with labels: {error}") from error
 
-    def some(name: str, num: int, wanted: Label = lambda label: True) -> Files:
+    def some(name: str, num: int, wanted: Label = anything) -> Files:
         return archives[name].some(wanted, num, rng)
 
     def pixels(files: Files) -> Tensor:
         return torch.stack([read_picture(files.read(name), size, 3, LIMITS).u8 for name in files.names])
 
-    def split(files: Files) -> tuple[Files, Files]:
-        """Where there is one file for both: so many to tell apart, the others to fit."""
-        last = len(files.names) // 3
-        return files._replace(names=files.names[last:]), files._replace(names=files.names[:last])
-
     made = []
     for texture in (HELD_BACK[0], HELD_BACK[2]):
-        normal, inside = split(some(TEXTURES, num_normal, lambda label, own=texture: label == own))
-        others = some(TEXTURES, num_test, lambda label, own=texture: label in HELD_BACK and label != own)
-        made.append(
-            Task(f"texture-{texture}", f"texture {texture}, other textures", normal, pixels(inside), pixels(others))
-        )
+        own = some(TEXTURES, num_normal, partial(is_texture, texture, True))
+        last = len(own.names) // 3  # one file for both: a third of its pictures to tell apart, the others to fit
+        normal, inside = own._replace(names=own.names[last:]), own._replace(names=own.names[:last])
+        others = some(TEXTURES, num_test, partial(is_texture, texture, False))
+        title = f"texture {texture}, other textures"
+        made.append(Task(f"texture-{texture}", title, normal, pixels(inside), pixels(others)))
     cats, faces = pixels(some(f"{CATS}-test", num_test)), pixels(some(f"{FACES}-test", num_test))
     made.append(Task("cats", "cats, faces", some(f"{CATS}-train", num_normal), cats, faces))
     made.append(Task("faces-cats", "faces, cats", some(f"{FACES}-train", num_normal), faces, cats))
-    mixed = [some(TEXTURES, num_test // 2), some(f"{OBJECTS}-test", num_test // 2)]
-    others = torch.cat([pixels(files) for files in mixed])
-    made.append(Task("faces", "faces, textures and objects", some(f"{FACES}-train", num_normal), faces, others))
+    mixed = torch.cat([pixels(some(TEXTURES, num_test // 2)), pixels(some(f"{OBJECTS}-test", num_test // 2))])
+    made.append(Task("faces", "faces, textures and objects", some(f"{FACES}-train", num_normal), faces, mixed))
     for kind in TYPES:
-
-        def is_own(label: Any, own: str = kind) -> bool:
-            return bool(label["type"] == own)
-
-        def is_other(label: Any, own: str = kind) -> bool:
-            return bool(label["type"] != own)
-
-        inside, outside = (pixels(some(f"{OBJECTS}-test", num_test, wanted)) for wanted in (is_own, is_other))
-        normal = some(f"{OBJECTS}-train", num_normal, is_own)
-        made.append(Task(kind, f"{kind}s, other objects", normal, inside, outside))
+        normal = some(f"{OBJECTS}-train", num_normal, partial(is_type, kind, True))
+        inside, others = (some(f"{OBJECTS}-test", num_test, partial(is_type, kind, own)) for own in (True, False))
+        made.append(Task(kind, f"{kind}s, other objects", normal, pixels(inside), pixels(others)))
     whole = some(f"{OBJECTS}-test", 2 * num_test)
     half = len(whole.names) // 2
-    inside = pixels(whole._replace(names=whole.names[:half]))
-    painted = pixels(_painted(whole._replace(names=whole.names[half:]), rng))
-    made.append(Task("defects", "objects, painted defects", some(f"{OBJECTS}-train", num_normal), inside, painted))
+    inside, others = whole._replace(names=whole.names[:half]), whole._replace(names=whole.names[half:])
+    normal = some(f"{OBJECTS}-train", num_normal)
+    made.append(Task("defects", "objects, painted defects", normal, pixels(inside), pixels(_painted(others, rng))))
     return made
+
+
+def anything(label: Any) -> bool:
+    """Any label."""
+    return True
+
+
+def is_texture(texture: int, own: bool, label: Any) -> bool:
+    """Whether a label is that texture, or (not ``own``) another one that no setting was chosen on."""
+    return bool(label in HELD_BACK and (label == texture) == own)
+
+
+def is_type(kind: str, own: bool, label: Any) -> bool:
+    """Whether a label is of that type of object, or (not ``own``) of another."""
+    return bool((label["type"] == kind) == own)
 
 
 def _painted(files: Files, rng: Generator) -> Files:

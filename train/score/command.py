@@ -1,6 +1,7 @@
 """``python -m train score PATH``: a table of the scores of picture files."""
 
 import argparse
+import os
 import sys
 import warnings
 from datetime import timedelta
@@ -35,7 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", required=True, help="a model or detector: a name under weights/, a path, or hf:owner/repo"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .parquet or .csv file to write")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="a .parquet or .csv file to write, or - for lines of JSON",
+    )
     parser.add_argument(
         "--false-alarm-rate",
         type=RATE,
@@ -59,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(a: argparse.Namespace) -> int:
     """The command itself; gives its exit code. Raises ValueError as ``train.score.engine.score`` does."""
     try:
-        from train.score.engine import Options, score
+        from train.score.engine import Options, score, score_lines
     except ImportError as error:
         raise ValueError(f"tables need a package that is missing ({error}): pip install 'ebm-studio[train]'") from error
     from ebm_core.picture_files import left_out_notes, open_files
@@ -69,6 +76,8 @@ def run(a: argparse.Namespace) -> int:
     limits = Limits(a.max_mib * 2**20, a.max_megapixels * 10**6)
     warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, once for each of a million files
     processes = Processes.join(PATIENCE)
+    if (is_piped := str(a.out) == "-") and processes.size > 1:
+        raise ValueError("lines for a pipe are written by one process; give a file as --out, or leave out torchrun")
     try:
         detector = load_scorer(a.model, processes.device(a.device))
         if detector.calibration is None and processes.is_first:
@@ -79,15 +88,22 @@ def run(a: argparse.Namespace) -> int:
             )
         options = Options(a.by or detector.judge, a.false_alarm_rate, a.batch, a.save_every, limits)
         with open_files(a.path, limits) as files:
-            tally = score(files, detector, a.out, options, processes)
+            if is_piped:
+                tally = score_lines(files, detector, options, sys.stdout)
+            else:
+                tally = score(files, detector, a.out, options, processes)
             notes = left_out_notes(files.left_out)
     except KeyboardInterrupt:
-        print(f"stopped; the same command goes on from {a.out}.parts", file=sys.stderr)
+        print("stopped" if is_piped else f"stopped; the same command goes on from {a.out}.parts", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # whoever read the lines has enough, such as head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     processes.leave()
     if tally is None:
         return 0
-    print(f"{a.out}: {tally.num - tally.num_unreadable} of {tally.num} files scored")
+    said = f"{a.out}: {tally.num - tally.num_unreadable} of {tally.num} files scored"
+    print(said, file=sys.stderr if is_piped else sys.stdout)
     for note in notes:
         print(note, file=sys.stderr)
     for name, reason in tally.unreadable:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import pyarrow as pa
 import torch
@@ -84,6 +84,26 @@ def score(files: Files, detector: Scorer, out: Path, options: Options, processes
         tally = _finish(paths, out, columns, folder) if processes.is_first else None
     processes.wait()  # torchrun ends all when one ends, so none ends before the table is there
     return tally
+
+
+def score_lines(files: Files, detector: Scorer, options: Options, out: IO[str]) -> Tally:
+    """Write a line of JSON for every file to ``out`` as soon as its batch is scored, in the order of the names.
+
+    The keys are the columns of the table, null where there is nothing. Nothing is kept, so nothing is gone on with.
+    """
+    threshold = detector.calibration.threshold(options.by, options.false_alarm_rate) if detector.calibration else None
+    columns = schema(detector.score_names, detector.calibration is not None).names
+    num_unreadable, unreadable = 0, []
+    with ThreadPoolExecutor(DECODERS) as pool, tqdm(total=len(files.names), unit="file") as bar:
+        for start in range(0, len(files.names), options.save_every):
+            names = files.names[start : start + options.save_every]
+            for row in _score_part(files, names, detector, threshold, options, pool, bar):
+                out.write(json.dumps({name: row.get(name) for name in columns}, ensure_ascii=False) + "\n")
+                if row.get("error") is not None:
+                    num_unreadable += 1
+                    unreadable += [(row["file"], row["error"])] if num_unreadable <= MAX_LISTED else []
+            out.flush()
+    return Tally(len(files.names), num_unreadable, unreadable)
 
 
 def _agree(folder: Path, files: Files, detector: Scorer, options: Options, processes: Processes) -> None:

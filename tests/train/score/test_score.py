@@ -185,6 +185,21 @@ def test_all_readable_is_exit_code_0(model, tmp_path, capsys):
     assert capsys.readouterr().out == f"{out}: 1 of 1 files scored\n"
 
 
+def test_lines_of_json_go_to_a_pipe_and_nothing_else_does(folder, model, tmp_path, capsys):
+    command = ["score", str(folder), "--model", str(model), "--device", "cpu", "--batch", "2"]
+    assert main([*command, "--out", "-"]) == 3
+    captured = capsys.readouterr()
+    lines = [json.loads(line) for line in captured.out.splitlines()]
+    assert captured.err.endswith("3 files could not be read\n")
+    assert "-: 8 of 11 files scored" in captured.err
+    assert main([*command, "--out", str(tmp_path / "a.parquet")]) == 3
+    rows = table(tmp_path / "a.parquet")
+    assert [list(line) for line in lines] == [list(row) for row in rows]
+    for line, row in zip(lines, rows, strict=True):
+        for name, value in row.items():
+            assert line[name] == (pytest.approx(value, rel=1e-5, abs=1e-7) if isinstance(value, float) else value)
+
+
 # --- kills ---
 
 
