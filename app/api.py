@@ -8,7 +8,7 @@ import binascii
 from collections.abc import Callable
 from typing import Any, TypedDict, TypeVar
 
-import gradio as gr
+from gradio.events import api as endpoint
 
 from app.catalog import Catalog
 from app.compute import COMPUTE
@@ -54,27 +54,34 @@ def add_endpoints(catalog: Catalog) -> None:
 
     def sample(model: str, num: int = NUM, seed: int = 0) -> SamplesReply:
         """Walk `num` chains (1 to 64) from noise to pictures of a model."""
-        _check_known(model)
-        return _reply(_in_turn(api.sample, model, num, seed))
+        check_known(model)
+        return _reply(in_turn(api.sample, model, num, seed))
 
     def compose(family: str, wishes: list[Wish], num: int = NUM, seed: int = 0) -> SamplesReply:
         """Walk chains down the sum of a family's energies. A wish is {"attribute": "smiling", "value": "smiling",
         "weight": 0.6, "operator": "and"}; all but the attribute may be left out. Angles are in degrees."""
-        return _reply(_in_turn(api.compose, family, wishes, num, seed))
+        return _reply(in_turn(api.compose, family, wishes, num, seed))
 
     def score(picture: str, model: str, false_alarm_rate: float = 0.05) -> ScoreReply:
         """How unlike a model's training data a picture (an image file in base64) is; higher is more so."""
-        _check_known(model)
+        check_known(model)
         # No walk: it waits for no place in the line, only for its turn of the compute thread.
-        result = api.score(_bytes_of(picture), model, false_alarm_rate, weights=weights, device=device, run=_run)
-        return ScoreReply(**result._asdict())
+        s = api.score(_bytes_of(picture), model, false_alarm_rate, weights=weights, device=device, run=_run)
+        return ScoreReply(
+            energy=s.energy,
+            unusual=s.unusual,
+            threshold=s.threshold,
+            scores=s.scores,
+            percentiles=s.percentiles,
+            notes=s.notes,
+        )
 
     def pull_back(picture: str, model: str, steps: int = 200, seed: int = 0) -> SamplesReply:
         """Walk from a picture (an image file in base64) downhill to one that the model knows."""
-        _check_known(model)
-        return _reply(_in_turn(api.pull_back, _bytes_of(picture), model, steps, seed))
+        check_known(model)
+        return _reply(in_turn(api.pull_back, _bytes_of(picture), model, steps, seed))
 
-    def _in_turn(function: Callable[..., R], *arguments: Any) -> R:
+    def in_turn(function: Callable[..., R], *arguments: Any) -> R:
         ticket = LINE.join()
         try:
             while not LINE.wait(ticket, WAIT):
@@ -83,13 +90,13 @@ def add_endpoints(catalog: Catalog) -> None:
         finally:
             LINE.leave(ticket)
 
-    def _check_known(model: str) -> None:
+    def check_known(model: str) -> None:
         """Strangers may name the models of this folder alone, no paths."""
         if model not in (known := shipped_models(weights)):
             raise CheckpointError(f"there is no model {model!r:.80} here; there are: {', '.join(known)}")
 
-    for endpoint in (models, sample, compose, score, pull_back):
-        gr.api(endpoint, concurrency_limit=None)
+    for function in (models, sample, compose, score, pull_back):
+        endpoint(function, concurrency_limit=None)
 
 
 def _run(function: Callable[..., R], *arguments: Any) -> R:

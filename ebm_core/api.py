@@ -139,6 +139,8 @@ def compose(
     known = families(shipped_infos(weights))
     if family not in known:
         raise ValueError(f"there is no family '{family}' here; there are: {', '.join(known) or 'none'}")
+    if not isinstance(wishes, Sequence) or isinstance(wishes, str):
+        raise CompositionError(f"wishes are a list, one for each attribute; got {wishes!r:.80}")
     composition = composition_of(
         known[family], [ask for wish in wishes if (ask := _ask_of(known[family], wish)).weight]
     )
@@ -234,11 +236,12 @@ def _ask_of(family: Family, wish: Mapping[str, Any]) -> Ask:
 def _read(picture: Image.Image | bytes | str | Path, space: Space) -> Picture:
     if isinstance(picture, Image.Image):
         picture = images.encode(picture, "PNG")
-    if not isinstance(picture, bytes):
+    if isinstance(picture, (str, Path)):
+        path = Path(picture)
         try:
-            picture = Path(picture).read_bytes()
+            picture = path.read_bytes()
         except OSError as error:
-            raise PictureError(f"{picture} cannot be read: {error.strerror}") from error
+            raise PictureError(f"{path} cannot be read: {error.strerror}") from error
     size, channels = space.size_and_channels
     return read_picture(picture, size, channels)
 
