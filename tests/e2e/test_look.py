@@ -1,4 +1,4 @@
-"""What people see and use: no barrier that axe-core knows of, in either mode, on a phone and on a desk; the keyboard."""
+"""What people see and use: no barrier that axe-core knows, in either mode, on a phone and on a desk; the keyboard."""
 
 from dataclasses import replace
 from importlib.resources import files
