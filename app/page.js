@@ -83,11 +83,13 @@
     }
   }
 
-  let waiting = false;
+  let waiting = false, last = 0;  // at once, and then five times a second while a walk changes the page ten times
   function soon() {
     if (waiting) return;
     waiting = true;
-    setTimeout(() => { waiting = false; mend(); }, 200);
+    const go = () => { waiting = false; last = Date.now(); mend(); };
+    const rest = last + 200 - Date.now();
+    if (rest > 0) setTimeout(go, rest); else go();
   }
   document.addEventListener('DOMContentLoaded', () => {
     document.body.append(live);

@@ -131,7 +131,7 @@ def cards(board: Board) -> str:
 
 
 def _card(board: Board, number: int, entry: Entry) -> str:
-    title = f"<h3>{html.escape(_label(number, entry))}</h3>"
+    title = f"<h2>{html.escape(_label(number, entry))}</h2>"
     if entry.scored is None:
         words = f"not scored: {html.escape(entry.problem)}" if entry.problem else "waiting"
         return f'<div class="score-card">{title}<p class="score-verdict">{words}</p></div>'

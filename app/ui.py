@@ -5,6 +5,7 @@ from typing import Any
 
 import gradio as gr
 
+from app.api import add_endpoints
 from app.catalog import Catalog
 from app.session import Session
 from app.tabs import composing, sampling, scoring, understanding
@@ -64,6 +65,9 @@ def build_ui(catalog: Catalog) -> gr.Blocks:
 
         page.load(open_session, sessions, sessions, show_progress="hidden")
         page.unload(close_session)
+        for function in page.fns.values():  # what the page asks of itself is nobody else's, and may change any day
+            function.api_visibility = "private"
+        add_endpoints(catalog)
     return page
 
 

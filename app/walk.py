@@ -70,7 +70,8 @@ class Walk:
         self._stop_requested, self._resting = threading.Event(), threading.Event()
         self._resting.set()
         self._starting = threading.Lock()
-        self._ticket: object = None  # in the page's line, while it walks or waits to
+        self._line = LINE
+        self._ticket: object = None  # its place in the page's line, while it walks or waits to
 
     @property
     def finished(self) -> bool:
@@ -80,7 +81,7 @@ class Walk:
     def place(self) -> int:
         """Its place among those who wait in line, from 1; 0 for one that walks, or rests."""
         with self._starting:
-            return 0 if self._ticket is None else LINE.place(self._ticket)
+            return 0 if self._ticket is None else self._line.place(self._ticket)
 
     def go_on(self) -> None:
         """Walk from where it stands, until the end or a stop; nothing new for one that walks already.
@@ -90,7 +91,7 @@ class Walk:
         with self._starting:
             self._stop_requested.clear()
             if self._resting.is_set():
-                self._ticket = LINE.join()
+                self._ticket = self._line.join()
                 self._resting.clear()
                 threading.Thread(target=self._run, name="walk", daemon=True).start()
 
@@ -154,7 +155,7 @@ class Walk:
         return (COMPUTE.submit(self.landscape.space.decode, x).result() if self.is_coded else x).cpu()
 
     def _run(self) -> None:
-        while not LINE.wait(self._ticket, LOOK_EVERY):
+        while not self._line.wait(self._ticket, LOOK_EVERY):
             if self._rest_if_stopped():
                 return
         started, before = time.monotonic(), self.seconds
@@ -178,7 +179,7 @@ class Walk:
             return True
 
     def _rest(self) -> None:
-        LINE.leave(self._ticket)
+        self._line.leave(self._ticket)
         self._ticket = None
         self._resting.set()
 

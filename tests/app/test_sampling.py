@@ -212,8 +212,10 @@ def test_hostile_recipes_are_sentences(session, catalog, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"step_size": 0.0}, "'Step size' must be a number above 0, got 0.0"),
-        ({"noise_std": -1.0}, "'Noise' must be a number of 0 or more, got -1.0"),
+        ({"step_size": 0.0}, "'Step size' must be a number between 0 and 1000000, got 0.0"),
+        ({"step_size": 1e30}, "'Step size' must be a number between 0 and 1000000, got 1e.30"),
+        ({"noise_std": 1e9}, "'Noise' must be a number from 0 to 10, got 1000000000.0"),
+        ({"noise_std": -1.0}, "'Noise' must be a number from 0 to 10, got -1.0"),
         ({"rounds": 0, "refinement_steps": 0}, "at least one step"),
         ({"rounds": 20, "steps": 300}, "more than 5000"),
         ({"transition_strength": 9.0}, "'Strength of the jolts' must be a number from 0 to 4, got 9.0"),

@@ -33,7 +33,7 @@ def test_hostile_file_names_are_text_everywhere(session, calibrated):
     session.board.add([Entry("<i>", None, problem="<script>")])
     shown = score_view.show(session.board)
     tags = set(re.findall(r"<(\w+)", shown.cards))
-    assert tags == {"p", "div", "h4", "img", "b", "table", "tr", "th", "td", "button"}
+    assert tags == {"p", "div", "h2", "img", "b", "table", "tr", "th", "td", "button"}
     assert shown.cards.count("<img") == 2 * len(names)
     assert "onerror" not in re.sub(r'"[^"]*"', "", re.sub(r">[^<]*<", "><", shown.cards))
     cells = csv_of(shown)

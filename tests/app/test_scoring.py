@@ -225,13 +225,28 @@ def test_five_hundred_at_once_are_taken_and_what_is_above_is_told(session, calib
     assert (session.board.entries, session.board.left_out) == ([], 0)
 
 
+def test_a_file_that_comes_again_before_the_drop_zone_is_empty_is_scored_once(session, drop, tmp_path):
+    drop({"a.png": png()})
+    again = [str(tmp_path / "a.png"), str(tmp_path / "b.png"), str(tmp_path / "b.png")]
+    (tmp_path / "b.png").write_bytes(png())
+    scoring.take_files(session.board, again)
+    scoring.take_files(session.board, None)  # an upload that was cleared while it came
+    assert [entry.name for entry in session.board.entries] == ["a.png", "b.png"]
+
+
+def test_the_csv_of_an_earlier_model_goes_when_another_scores(session, calibrated, drop):
+    assert drop({"a.png": png()})[-1].csv
+    scoring.choose(session.board, calibrated, "other")
+    assert next(scoring.score(session)).csv == ""
+
+
 def test_results_appear_as_they_come(drop, monkeypatch):
     monkeypatch.setattr(scoring, "SHOW_EVERY", 0.0)
     monkeypatch.setattr(scoring, "BATCH", 2)
     views = drop({f"{number}.png": png() for number in range(5)})
     assert [re.search(r"\*\*(\d+) pictures? scored", view.status)[1] for view in views] == ["0", "2", "4", "5"]
     assert "waiting" in views[1].cards
-    assert [view.csv is not None for view in views] == [False, False, False, True]
+    assert [bool(view.csv) for view in views] == [False, False, False, True]
     assert "left" in views[1].status
 
 

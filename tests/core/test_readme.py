@@ -1,19 +1,22 @@
 """The Python of the README runs, here on tiny models."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
-from ebm_core import hub
+from ebm_core import api, hub
+from ebm_core.attribute import Attribute
 from ebm_core.composition import Composition, Term
 from ebm_core.recipe import to_png
 from ebm_core.restore import recipe_of
+from tests.app.conftest import save_attribute, save_calibrated
 from tests.latents import save_latent, save_random_codec
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
-SAMPLE, AGAIN = (part.partition("```")[0] for part in README.split("```python\n")[1:])
+THREE_LINES, SAMPLE, AGAIN, _ = (part.partition("```")[0] for part in README.split("```python\n")[1:])
 
 
 @pytest.fixture
@@ -31,6 +34,19 @@ def test_a_model_samples(weights, monkeypatch, capsys):
     exec(SAMPLE, names)
     assert len(capsys.readouterr().out.splitlines()) == names["info"].plan.num_steps + 1
     assert names["pictures"].shape == (4, 3, 16, 16)
+
+
+def test_three_lines_are_enough(tmp_path, monkeypatch):
+    attributes = {"smiling": ("not smiling", "smiling"), "young": ("old", "young")}
+    save_calibrated(tmp_path, "cats128")
+    for seed, (name, values) in enumerate(attributes.items()):
+        save_attribute(tmp_path, f"faces128-{name}", Attribute(name, "binary", (name,), values), "faces128", seed=seed)
+    for function in ("compose", "pull_back", "sample", "score"):
+        monkeypatch.setattr(api, function, partial(getattr(api, function), weights=tmp_path, device="cpu"))
+    names = {}
+    exec(THREE_LINES, names)
+    assert len(names["cats"].pictures) == len(names["faces"].pictures) == 4
+    assert names["nearer"].recipe.plan.num_steps == 100
 
 
 def test_a_picture_is_made_again(weights):

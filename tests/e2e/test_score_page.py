@@ -34,7 +34,7 @@ def wait_for_text(page, selector, text):
 
 
 def verdict(page, name):
-    return page.locator(f".score-card:has(h4:text-is('{name}')) .score-verdict").inner_text()
+    return page.locator(f".score-card:has(h2:text-is('{name}')) .score-verdict").inner_text()
 
 
 def frame(page):
@@ -66,7 +66,7 @@ def test_drop_read_judge_and_pull_back(tmp_path):
         wait_for_text(page, "#score-table", "broken.png")
 
         drag(page, "#score-rate", 1.0)
-        page.wait_for_selector(".score-card.score-unusual h4:text-is('1 · good.png')")
+        page.wait_for_selector(".score-card.score-unusual h2:text-is('1 · good.png')")
         assert verdict(page, "1 · good.png") == "unusual: 90.0 % of held-out pictures have a lower energy"
 
         page.evaluate(PASTE, base64.b64encode(png()).decode())
@@ -78,9 +78,9 @@ def test_drop_read_judge_and_pull_back(tmp_path):
         with (tmp_path / "heavy.png").open("wb") as heavy:
             heavy.truncate(PICTURES.max_bytes + 2**20)
         page.set_input_files("#score-files input[type=file]", [tmp_path / "heavy.png", tmp_path / "good.png"])
-        wait_for_text(page, "#score-status", "4 pictures scored")
         wait_for_text(page, "#score-status", "2 could not be scored")
-        card = page.locator(".score-card:has(h4:has-text('heavy.png')) .score-verdict")
+        wait_for_text(page, "#score-status", "3 pictures scored")  # good.png is there already
+        card = page.locator(".score-card:has(h2:has-text('heavy.png')) .score-verdict")
         assert card.inner_text() == "not scored: the file has 21.0 MiB; the limit is 20: make it smaller"
 
         with page.expect_download() as download:
@@ -91,7 +91,7 @@ def test_drop_read_judge_and_pull_back(tmp_path):
         assert rows[0]["verdict"] == "unusual"
         assert float(rows[0]["false_alarm_rate"]) == pytest.approx(0.5)
 
-        page.locator(".score-card:has(h4:text-is('1 · good.png')) .score-pull").click()
+        page.locator(".score-card:has(h2:text-is('1 · good.png')) .score-pull").click()
         page.wait_for_selector("#score-chain-status >> text=Finished")
         page.wait_for_selector("#score-download-png:not([disabled])")
         wait_for_text(page, "#score-chain-status", "step 200 of 200")
@@ -106,7 +106,7 @@ def test_drop_read_judge_and_pull_back(tmp_path):
         page.locator("#score-model input").click()
         page.get_by_role("option", name="raw", exact=True).click()
         wait_for_text(page, "#score-about", "no calibration")
-        wait_for_text(page, "#score-status", "4 pictures scored")
+        wait_for_text(page, "#score-status", "3 pictures scored")
         page.wait_for_selector(".score-card.score-raw")
         assert verdict(page, "1 · good.png").startswith("no verdict")
         page.click("#score-clear")
