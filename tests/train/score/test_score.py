@@ -1,6 +1,7 @@
 """Scoring files: right rows, bad files, kills, several processes, and one sentence for what cannot be."""
 
 import csv
+import json
 import os
 import zipfile
 from pathlib import Path
