@@ -139,7 +139,7 @@ def compose(
     known = families(shipped_infos(weights))
     if family not in known:
         raise ValueError(f"there is no family '{family}' here; there are: {', '.join(known) or 'none'}")
-    if not isinstance(wishes, Sequence) or isinstance(wishes, str):
+    if not isinstance(wishes, list | tuple):
         raise CompositionError(f"wishes are a list, one for each attribute; got {wishes!r:.80}")
     composition = composition_of(
         known[family], [ask for wish in wishes if (ask := _ask_of(known[family], wish)).weight]

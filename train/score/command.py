@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(a: argparse.Namespace) -> int:
     """The command itself; gives its exit code. Raises ValueError as ``train.score.engine.score`` does."""
     try:
-        from train.score.engine import Options, score, score_lines
+        from train.score.engine import Options, Tally, score, score_lines
     except ImportError as error:
         raise ValueError(f"tables need a package that is missing ({error}): pip install 'ebm-studio[train]'") from error
     from ebm_core.picture_files import left_out_notes, open_files
@@ -87,6 +87,7 @@ def run(a: argparse.Namespace) -> int:
                 file=sys.stderr,
             )
         options = Options(a.by or detector.judge, a.false_alarm_rate, a.batch, a.save_every, limits)
+        tally: Tally | None
         with open_files(a.path, limits) as files:
             if is_piped:
                 tally = score_lines(files, detector, options, sys.stdout)
