@@ -48,5 +48,5 @@ def test_a_run_goes_on_with_its_own_averages_only(data, tmp_path):
 
 @pytest.mark.parametrize("width", [0.0, 0.3])
 def test_impossible_widths_are_refused(width):
-    with pytest.raises(ValueError, match="relative widths between 0 and"):
+    with pytest.raises(ValueError, match="ema_widths must be a number between 0 and"):
         replace(CONFIG, ema_widths=(width,))
