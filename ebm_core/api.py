@@ -57,8 +57,9 @@ class Wish(TypedDict, total=False):
     """What is asked of one attribute; only its name must be there."""
 
     attribute: Required[str]
-    # A name, degrees, or a number for each key. Left out, what the attribute is called after: "smiling".
-    value: str | float | list[float]
+    # A name, several of which any will do, degrees, or a number for each key. Left out, what the attribute is called
+    # after: "smiling".
+    value: str | float | list[float] | list[str]
     weight: float  # how much it counts, 0 to 1; 0.6 without
     operator: Operator  # "and" without
 
@@ -227,8 +228,10 @@ def _ask_of(family: Family, wish: Mapping[str, Any]) -> Ask:
     value = wish.get("value", attribute.opposites[1] if attribute.kind == "binary" else None)
     if attribute.kind == "angle" and isinstance(value, (int, float)):
         value = math.radians(value)
+    several = value if attribute.kind == "choice" and isinstance(value, list) and value else [value]
     try:
-        return Ask(model, attribute, tuple(attribute.encode(value)), float(weight), operator)
+        label, *others = (tuple(attribute.encode(one)) for one in several)
+        return Ask(model, attribute, label, float(weight), operator, tuple(others))
     except ValueError as error:
         raise CompositionError(str(error)) from error
 
