@@ -48,6 +48,7 @@
     element.setAttribute('role', role);
     element.setAttribute('aria-label', label);
   }
+  const place = part => part.closest('.stage') ?? part.querySelector('[id]') ?? part;
   function mend() {
     for (const tab of tabs()) {
       tab.tabIndex = tab.getAttribute('aria-selected') === 'true' ? 0 : -1;
@@ -55,7 +56,7 @@
     }
     for (const [kind, label] of Object.entries(REGIONS))
       for (const part of document.querySelectorAll(`.stage-${kind}:not([role])`))
-        name(part, 'region', `${label}: ${part.closest('[data-stage], .stage')?.id.replaceAll('-', ' ')}`);
+        name(part, 'region', `${label}: ${place(part).id.replaceAll('-', ' ')}`);
     for (const [end, label] of Object.entries(PLOTS))
       for (const plot of document.querySelectorAll(`[id$="${end}"]:not([role])`)) name(plot, 'figure', label);
     for (const radios of document.querySelectorAll('fieldset:not([aria-label])')) {
@@ -65,7 +66,6 @@
     }
     for (const empty of document.querySelectorAll('[aria-label="Empty value"]:not([role])'))
       name(empty, 'img', 'nothing yet');
-    for (const table of document.querySelectorAll('.virtual-table-viewport:not([tabindex])')) table.tabIndex = 0;
     announce();
   }
 
@@ -91,10 +91,11 @@
     const rest = last + 200 - Date.now();
     if (rest > 0) setTimeout(go, rest); else go();
   }
-  document.addEventListener('DOMContentLoaded', () => {
+  function begin() {
     document.body.append(live);
     new MutationObserver(soon).observe(document.body, {childList: true, subtree: true, characterData: true,
       attributes: true, attributeFilter: ['aria-selected']});
     soon();
-  });
+  }
+  if (document.body) begin(); else document.addEventListener('DOMContentLoaded', begin);
 })();

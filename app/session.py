@@ -4,6 +4,7 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -231,6 +232,7 @@ def _save(session: Session, walk: Walk) -> Iterator[Result]:
     most = max(8, MAX_FILM_PICTURES // len(x)) if walk.is_coded else MAX_FILM_FRAMES
     chosen = [*frames[: -1 : max(1, len(frames) // min(most, MAX_FILM_FRAMES))], frames[-1]]
     drawn = [present.draw_film_frame(walk.pictures_of(frame)) for _, frame in chosen]
-    if session.walk is walk:  # else its folder is gone
-        film.write_bytes(images.encode_film(drawn))
+    data = images.encode_film(drawn)
+    with suppress(FileNotFoundError):  # the folder is gone: another walk began, or the tab was closed
+        film.write_bytes(data)
         yield Result(gallery, str(grid), str(film))

@@ -21,7 +21,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE_MS = 120_000  # the machine may be busy with other things
+PATIENCE_MS = 300_000  # the machine may be busy with other things
 
 
 @contextmanager
