@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from ebm_core import api, images
-from ebm_core.composition import Composition, Term
+from ebm_core.composition import Composition, Or, Term
 from ebm_core.recipe import from_png
 from ebm_core.restore import chain, load_scene, recipe_of
 from ebm_core.sampling import final_state
@@ -66,6 +66,15 @@ def test_wishes_become_the_composition_that_the_page_makes(weights):
     assert sum(root.weights) == pytest.approx(1)  # what they have in common counts once
     assert samples.recipe.model == "tiny"
     assert all(math.isfinite(energy) for energy in samples.energies)
+
+
+def test_of_several_values_any_will_do(weights):
+    wishes = [{"attribute": "kind", "value": ["ring", "dot"], "weight": 1}]
+    samples = api.compose("tiny", wishes, 1, 1, weights=weights, device="cpu")
+    terms = Term("tiny-kind", (0.0, 0.0, 1.0)), Term("tiny-kind", (1.0, 0.0, 0.0))
+    assert samples.recipe.composition.root.terms == (Or(terms),)
+    with pytest.raises(ValueError, match="must be one of dot, bar, ring"):
+        api.compose("tiny", [{"attribute": "kind", "value": []}], 1, 1, weights=weights, device="cpu")
 
 
 def test_a_score_has_its_verdict_and_all_its_numbers(weights, tmp_path):
