@@ -89,10 +89,11 @@ def run(a: argparse.Namespace) -> int:
         options = Options(a.by or detector.judge, a.false_alarm_rate, a.batch, a.save_every, limits)
         tally: Tally | None
         with open_files(a.path, limits) as files:
-            if is_piped:
-                tally = score_lines(files, detector, options, sys.stdout)
-            else:
-                tally = score(files, detector, a.out, options, processes)
+            tally = (
+                score_lines(files, detector, options, sys.stdout)
+                if is_piped
+                else score(files, detector, a.out, options, processes)
+            )
             notes = left_out_notes(files.left_out)
     except KeyboardInterrupt:
         print("stopped" if is_piped else f"stopped; the same command goes on from {a.out}.parts", file=sys.stderr)
