@@ -22,7 +22,6 @@ class ChainView:
 
     picture: gr.HTML
     status: gr.Markdown
-    record: gr.Column
     plot: gr.Plot
     scrubber: gr.Slider
     gallery: gr.Gallery
@@ -31,7 +30,7 @@ class ChainView:
 
     @property
     def outputs(self) -> list[Any]:
-        return [self.picture, self.status, self.record, self.plot, self.scrubber, self.gallery, self.png, self.film]
+        return [self.picture, self.status, self.plot, self.scrubber, self.gallery, self.png, self.film]
 
     def updates(self, view: View) -> dict[Component, Any]:
         """Gradio updates for one ``View``; what it leaves as it is, is not among them."""
@@ -41,7 +40,7 @@ class ChainView:
         elif view.note:
             updates[self.picture] = EMPTY.format(words=view.note)
         if view.plot is not None:
-            updates |= {self.plot: view.plot, self.record: gr.Column(visible=True)}
+            updates[self.plot] = view.plot
         if view.phase in ("waiting", "running"):
             updates |= dict.fromkeys((self.scrubber, self.png, self.film), gr.update(interactive=False))
         if view.result is not None:
@@ -73,7 +72,7 @@ def build_chain_view(
             elem_id=f"{page}chain-picture",
         )
         status = gr.Markdown(idle, elem_id=f"{page}chain-status", elem_classes="live-status")
-    with gr.Column(elem_classes="stage-record", visible=False) as record:
+    with gr.Column(elem_classes="stage-record"):
         plot = gr.Plot(show_label=False, elem_id=f"{page}energy-plot")
         scrubber = gr.Slider(
             0, 1, 0, step=1, label="Look back through the walk", interactive=False, elem_id=f"{page}scrubber"
@@ -93,7 +92,7 @@ def build_chain_view(
             png = gr.DownloadButton("Grid as PNG", interactive=False, elem_id=f"{page}download-png")
             film = gr.DownloadButton("Walk as GIF", interactive=False, elem_id=f"{page}download-film")
 
-    view = ChainView(picture, status, record, plot, scrubber, gallery, png, film)
+    view = ChainView(picture, status, plot, scrubber, gallery, png, film)
 
     def show(current: Session, position: float) -> dict[Component, Any]:
         return view.updates(scrub(current, int(position)))

@@ -21,7 +21,7 @@ GRID_WIDTH = 640  # pixels that the grid of chains is enlarged to, about
 MAT = 0.09  # grey between the pictures of a live frame, 0 = black
 FILM_WIDTH, MIN_FILM_SIDE = 300, 48  # of a film, and of each picture in it
 # Of plots, to be told apart on light ground and on dark; their words and grids follow the mode (``page.css``).
-LINE_COLOURS = ("#6366f1", "#db2777", "#059669", "#d97706", "#0891b2", "#8b5cf6", "#65a30d", "#dc2626")
+LINE_COLOURS = ("#6366f1", "#db2777", "#059669", "#c26a05", "#0891b2", "#8b5cf6", "#5c940d", "#dc2626")
 INK, GRID = "#7c828d", "rgba(128,128,128,0.25)"
 LOOK = {"paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "font": {"color": INK}}
 MAX_POINTS = 160  # of a line in the energy plot

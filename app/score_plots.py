@@ -19,7 +19,7 @@ from ebm_core.ood import Calibration
 NUM_BINS = 40
 REACH = 1.0  # pictures are shown up to so many widths of the histogram beyond it; others stand at the edge
 MAX_LABELS = 12
-COLOURS: dict[Kind, str] = {"usual": "#059669", "low": "#d97706", "unusual": "#db2777", "raw": "#6366f1"}
+COLOURS: dict[Kind, str] = {"usual": "#059669", "low": "#c26a05", "unusual": "#db2777", "raw": "#6366f1"}
 SYMBOLS: dict[Kind, str] = {"usual": "circle", "low": "square", "unusual": "x", "raw": "diamond"}
 NAMES: dict[Kind, str] = {
     "usual": "not unusual",

@@ -68,7 +68,7 @@ def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:
                     interactive=first.calibration is not None,
                 )
     cards = gr.HTML("", js_on_load=PULL, elem_id="score-cards")
-    with gr.Column(visible=False) as results:
+    with gr.Column(elem_classes="score-results"):
         table = gr.Dataframe(
             empty.table,
             label="All pictures: press a heading to sort",
@@ -98,12 +98,11 @@ def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:
                     "Nothing pulled back yet.",
                 )
 
-    outputs = [status, plot, cards, results, table, link, picture]
+    outputs = [status, plot, cards, table, link, picture]
     quick: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "trigger_mode": "multiple"}
 
     def updates(item: Shown) -> dict[Component, Any]:
         values = {status: item.status, plot: item.plot, cards: item.cards, table: item.table, link: item.csv}
-        values[results] = None if item.cards is None else gr.Column(visible=bool(item.cards))
         if item.choices is not None:
             values[picture] = gr.Dropdown(item.choices, value=item.choices[0][1] if item.choices else None)
         return {component: value for component, value in values.items() if value is not None}

@@ -55,7 +55,7 @@ def build_understanding_tab(catalog: Catalog, jolted: gr.State, bare: gr.State, 
         )
     mixing = build_buttons("Let them part", "mix", "mix-")
     gr.Markdown(f"**Mean distance between two chains.** {DISTANCE}")
-    plot = gr.Plot(show_label=False, elem_id="mix-plot", visible=False)
+    plot = gr.Plot(show_label=False, elem_id="mix-plot")
     with gr.Row(elem_classes="pair"):
         with gr.Column(min_width=320):
             gr.Markdown("### With jolts")
@@ -79,7 +79,7 @@ def build_understanding_tab(catalog: Catalog, jolted: gr.State, bare: gr.State, 
             valley = build_chain_view(falling, "valley-", "Plunge", "noise fall to the lowest energy", "Not begun yet.")
 
     def show_both(item: Comparison) -> dict[Component, Any]:
-        updates: dict[Component, Any] = {} if item.plot is None else {plot: gr.Plot(item.plot, visible=True)}
+        updates: dict[Component, Any] = {} if item.plot is None else {plot: item.plot}
         for side, view in zip((left, right), item.views, strict=True):
             updates |= {} if view is None else side.updates(view)
         return updates
