@@ -23,7 +23,7 @@ MATRIX_WEIGHT = 0.6  # of its two attributes; at 1 the shipped models overdo it
 
 
 def prepare(
-    catalog: Catalog, family: Family, asks: Sequence[Ask], num: int, seed: int, restored: Recipe | None = None
+    catalog: Catalog, family: Family, asks: Sequence[Ask], num: float, seed: float, restored: Recipe | None = None
 ) -> tuple[Landscape, Recipe]:
     """The composed energy and the recipe of its chains. Raises ValueError, in a sentence, when there is none.
 
@@ -31,8 +31,8 @@ def prepare(
     last step.
     """
     composition = compose(family, asks)
-    seed, num = SEED.check(seed, "'Seed'"), CHAINS.check(num, "'Chains'")
-    recipe = recipe_of(composition, catalog.weights, catalog.device, seed, num, anywhere=False)
+    whole_seed, whole_num = SEED.check(seed, "'Seed'"), CHAINS.check(num, "'Chains'")
+    recipe = recipe_of(composition, catalog.weights, catalog.device, whole_seed, whole_num, anywhere=False)
     recipe = replace(recipe, model=family.name, composition=composition)
     if restored is not None and _says(restored, family, asks, recipe):
         recipe, composition = restored, restored.composition or composition
@@ -76,7 +76,7 @@ def _lines(composition: Composition, asks: Sequence[Ask]) -> Any:
 
 
 def start(
-    session: Session, catalog: Catalog, family: Family, asks: Sequence[Ask], num: int, seed: int
+    session: Session, catalog: Catalog, family: Family, asks: Sequence[Ask], num: float, seed: float
 ) -> Iterator[View]:
     """Compose: a new walk from noise. Raises ValueError, in a sentence, for a composition that makes no chain."""
     landscape, recipe = prepare(catalog, family, asks, num, seed, session.restored)
@@ -111,7 +111,7 @@ def levels(attribute: Attribute) -> list[list[Any]]:
 
 
 def matrix(
-    session: Session, catalog: Catalog, family: Family, asks: Sequence[Ask], rows: str, columns: str, seed: int
+    session: Session, catalog: Catalog, family: Family, asks: Sequence[Ask], rows: str, columns: str, seed: float
 ) -> Iterator[tuple[str, str]]:
     """Two attributes (by their models' names) against each other, all cells from the same noise: HTML and a status.
 

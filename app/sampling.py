@@ -9,7 +9,9 @@ from app.walk import Walk
 from ebm_core.recipe import Recipe
 
 
-def start(session: Session, catalog: Catalog, model: str, controls: Controls, num: int, seed: int) -> Iterator[View]:
+def start(
+    session: Session, catalog: Catalog, model: str, controls: Controls, num: float, seed: float
+) -> Iterator[View]:
     """Sample: a new walk from noise. Raises ValueError, in a sentence, for settings that make no chain.
 
     Controls that are still those of a restored recipe make that very recipe: its whole plan, precision and last step.
@@ -22,7 +24,7 @@ def start(session: Session, catalog: Catalog, model: str, controls: Controls, nu
     yield from resume(session)
 
 
-def _says(recipe: Recipe, model: str, controls: Controls, num: int, seed: int) -> bool:
+def _says(recipe: Recipe, model: str, controls: Controls, num: float, seed: float) -> bool:
     """Whether a recipe is what the controls ask for."""
     same = (recipe.model, recipe.num, recipe.seed, recipe.composition) == (model, num, seed, None)
     return same and controls_of_recipe(recipe) == controls

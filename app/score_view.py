@@ -206,9 +206,9 @@ def csv_text(board: Board) -> str:
     for number, entry in enumerate(board.entries, 1):
         scored = entry.scored
         verdict = verdict_of(board, scored).short if scored else "not scored"
-        values = [scored.scores[name] for name in names] if scored else [""] * len(names)
+        values: list[float | str] = [scored.scores[name] if scored else "" for name in names]
         if shares:
-            values += [scored.percentiles.get(name, "") for name in names] if scored else [""] * len(names)
+            values += [scored.percentiles.get(name, "") if scored else "" for name in names]
         rate = board.rate if board.calibration is not None else ""
         notes = "; ".join(scored.picture.notes) if scored else entry.problem
         model = board.model

@@ -192,7 +192,7 @@ def judge(session: Session, name: str, percent: float) -> Shown:
     return replace(show(board), choices=None)
 
 
-def pull_back(session: Session, number: int | None, steps: int) -> Iterator[View]:
+def pull_back(session: Session, number: int | None, steps: float) -> Iterator[View]:
     """Langevin dynamics from picture ``number``, counted from 1, by the model's own steps and without transitions.
 
     Raises ValueError, in a sentence, when there is no such picture or no such walk.
@@ -204,8 +204,8 @@ def pull_back(session: Session, number: int | None, steps: int) -> Iterator[View
         raise ValueError("Choose a picture that has been scored, then pull it back.")
     model = board.model
     own = model.info.plan
-    steps = whole(1, MAX_STEPS).check(steps, "'Langevin steps'")
-    plan = replace(own, rounds=0, refinement_steps=steps, move_noise=False)
+    refinement_steps = whole(1, MAX_STEPS).check(steps, "'Langevin steps'")
+    plan = replace(own, rounds=0, refinement_steps=refinement_steps, move_noise=False)
     recipe = Recipe(model.name, model.fingerprint, plan, seed=0, num=1)
     # In the precision of the score: the walk's first energy is the one on the card.
     landscape = replace(model.in_precision("float32").landscape, levels=_levels(board))

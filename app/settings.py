@@ -13,9 +13,9 @@ from ebm_core.transitions import scaled
 class Controls:
     """Values of the page's controls, in the order in which they stand there."""
 
-    rounds: int
-    steps: int
-    refinement_steps: int
+    rounds: float
+    steps: float
+    refinement_steps: float
     step_size: float
     noise_std: float
     transition_strength: float
@@ -81,19 +81,21 @@ def apply_preset(model: Model, name: str) -> tuple[Controls, str]:
     for field, factor in preset.changes.items():
         value = getattr(base, field) * factor
         values[field] = max(1, round(value)) if isinstance(getattr(base, field), int) else value
-    return replace(base, **values, **preset.fixed), preset.purpose  # type: ignore[arg-type]
+    return replace(base, **values, **preset.fixed), preset.purpose
 
 
-def make_recipe(model: Model, controls: Controls, num: int, seed: int) -> Recipe:
+def make_recipe(model: Model, controls: Controls, num: float, seed: float) -> Recipe:
     """The recipe that the controls ask for. Raises ValueError, in the page's words, for values that make none."""
     own = model.info.plan
     values = {name: bounds.check(getattr(controls, name), f"'{label}'") for name, (label, bounds) in INPUTS.items()}
     c = Controls(**values)
-    langevin = replace(own.langevin, steps=c.steps, step_size=float(c.step_size), noise_std=float(c.noise_std))
+    langevin = replace(own.langevin, steps=int(c.steps), step_size=float(c.step_size), noise_std=float(c.noise_std))
     strength = float(c.transition_strength)
-    plan = SamplePlan(c.rounds, c.refinement_steps, own.move_noise, langevin, scaled(own.transition, strength))
-    num, seed = CHAINS.check(num, "'Chains'"), SEED.check(seed, "'Seed'")
-    return Recipe(model.name, model.fingerprint, plan, seed, num, transition_strength=strength)
+    plan = SamplePlan(
+        int(c.rounds), int(c.refinement_steps), own.move_noise, langevin, scaled(own.transition, strength)
+    )
+    chains, whole_seed = CHAINS.check(num, "'Chains'"), SEED.check(seed, "'Seed'")
+    return Recipe(model.name, model.fingerprint, plan, whole_seed, chains, transition_strength=strength)
 
 
 def controls_of_recipe(recipe: Recipe) -> Controls:

@@ -35,12 +35,13 @@ class Page(gr.Blocks):
             raise gr.Error(text, duration=TELL_SECONDS, print_exception=False) from error
 
 
-def build_ui(catalog: Catalog) -> gr.Blocks:
+def build_ui(catalog: Catalog) -> Page:
     """The whole page for the models of a catalog. Raises ValueError when there is none that can be used."""
     if not catalog.names() and not catalog.families():
         reasons = " ".join(catalog.problems()) or "There are none."
         raise ValueError(f"No model in {catalog.weights} can be used. {reasons} Give another folder with --weights.")
-    with Page(title="EBM Studio", delete_cache=(600, FILE_SECONDS), analytics_enabled=False) as page:
+    page = Page(title="EBM Studio", delete_cache=(600, FILE_SECONDS), analytics_enabled=False)
+    with page:
         gr.Markdown(f"# EBM Studio\n{MOTTO}", elem_classes="masthead")
         for problem in catalog.problems():
             gr.Markdown(f"⚠️ {problem}")

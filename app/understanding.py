@@ -38,7 +38,7 @@ class Comparison:
         return next((phase for phase in ("running", "waiting", "stopped") if phase in phases), "finished")
 
 
-def mixing_recipe(model: Model, num: int, rounds: int, strength: float, seed: int) -> Recipe:
+def mixing_recipe(model: Model, num: float, rounds: float, strength: float, seed: float) -> Recipe:
     """Chains by the model's own plan for so many rounds, each of which, the first too, begins with a transition.
 
     Raises ValueError, in a sentence, for numbers that make no comparison.
@@ -51,7 +51,7 @@ def mixing_recipe(model: Model, num: int, rounds: int, strength: float, seed: in
 
 
 def part(
-    pair: Sequence[Session], catalog: Catalog, name: str, num: int, rounds: int, strength: float, seed: int
+    pair: Sequence[Session], catalog: Catalog, name: str, num: float, rounds: float, strength: float, seed: float
 ) -> Iterator[Comparison]:
     """One chain walks from noise to a picture; from there ``num`` go on with transitions, and as many without.
 
@@ -78,7 +78,7 @@ def part(
         view = View("finished", "**Stopped** before the chains parted: press the button again")
         yield Comparison((view, view))
         return
-    start = first.state.x.repeat(num, 1, 1, 1)
+    start = first.state.x.repeat(recipes[0].num, 1, 1, 1)
     for session, recipe in zip(pair, recipes, strict=True):
         session.begin(Walk(model.landscape, recipe, start))
     yield from watch(pair)
@@ -89,7 +89,8 @@ def watch(pair: Sequence[Session]) -> Iterator[Comparison]:
     walks = [session.walk for session in pair]
     if None in walks:
         raise ValueError("There are no chains to continue: press the button above first.")
-    for views in zip_longest(*(resume(session) for session in pair)):
+    first, second = (resume(session) for session in pair)
+    for views in zip_longest(first, second):
         wanted = any(view is not None and view.plot is not None for view in views)
         yield Comparison(views, distance_plot([walk for walk in walks if walk is not None]) if wanted else None)
 
@@ -106,7 +107,7 @@ def distances(walk: Walk) -> dict[int, float]:
 
 
 def plunge(
-    session: Session, catalog: Catalog, name: str, num: int, steps: int, seed: int, chains: Walk | None = None
+    session: Session, catalog: Catalog, name: str, num: float, steps: float, seed: float, chains: Walk | None = None
 ) -> Iterator[View]:
     """Noiseless steps into the nearest valleys, from noise, or from where the ``chains`` of another walk stand.
 
@@ -119,8 +120,7 @@ def plunge(
             raise ValueError(f"There are no chains of '{name}' to start from: let some part, or start from noise.")
         start, num = chains.state.x, chains.recipe.num
     steps = COUNT.check(steps, "'Noiseless steps'")
-    down = {"rounds": 0, "refinement_steps": steps, "noise_std": 0.0, "transition_strength": 0.0}
-    controls = replace(controls_of(model), **down)
+    controls = replace(controls_of(model), rounds=0, refinement_steps=steps, noise_std=0.0, transition_strength=0.0)
     session.begin(Walk(model.landscape, make_recipe(model, controls, num, seed), start))
     yield from resume(session)
 

@@ -59,7 +59,8 @@ class _Controls:
 
 def _inputs_of(model: str, attribute: Attribute) -> list[Any]:
     """The inputs of one attribute, off."""
-    name, value = attribute.name, []
+    name = attribute.name
+    value: list[Component] = []
     if attribute.kind == "choice":
         value = [
             gr.Dropdown(

@@ -109,7 +109,7 @@ def build_detector_section(catalog: Catalog, session: gr.State) -> None:
     for dropped in (normal, folder):
         # Thousands of names in a list help nobody: a sentence says how many there are.
         dropped.upload(on_normal, [session, dropped], have, **quick).then(lambda: None, None, normal, **quick)
-    learning = {"show_progress": "hidden", "concurrency_id": "fits", "concurrency_limit": 1}
+    learning: dict[str, Any] = {"show_progress": "hidden", "concurrency_id": "fits", "concurrency_limit": 1}
     learn.click(on_learn, session, [progress, about, take_away, judging, *results], **learning)
     stop.click(on_stop, session, progress, **quick)
     forget.click(on_forget, session, [have, progress, about, take_away, judging, *results], **quick)

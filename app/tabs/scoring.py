@@ -22,7 +22,7 @@ from app.verdicts import judge_of, judges_of
 INTRO = """*Has the model ever seen anything like this?* It gives every picture an energy, and what that means shows
 beside **held-out pictures** of the same kind as its training data: an energy above almost all of theirs is unusual."""
 PULLING = "Langevin steps from the picture itself: downhill to something that the model knows."
-WIDTHS = ["50px", "200px", "110px", "80px", "260px", *["120px"] * 8]  # of the table's columns
+WIDTHS: list[str | int] = ["50px", "200px", "110px", "80px", "260px", *["120px"] * 8]  # of the table's columns
 
 
 def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:

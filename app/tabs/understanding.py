@@ -105,7 +105,7 @@ def build_understanding_tab(catalog: Catalog, jolted: gr.State, bare: gr.State, 
     )
 
     def on_plunge(
-        current: Session, chains: Session, name: str, start: str, num: float, steps: float, seed: float | None
+        current: Session, chains: Session, name: str, start: str, num: float, steps: float, seed: float
     ) -> Iterator[View]:
         walk = chains.walk if start == CHAINS else None
         if start == CHAINS and walk is None:
