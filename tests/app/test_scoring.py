@@ -6,8 +6,6 @@ import io
 import re
 import struct
 import zlib
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,23 +13,18 @@ import torch
 from PIL import Image
 
 from app import score_view, scoring
-from app.board import Board, Entry, Scored
-from app.catalog import Catalog, Model
+from app.catalog import Catalog
 from app.examples import EXAMPLES, SAMPLE
-from app.limits import MAX_CARDS, MAX_PICTURES, PICTURES
-from app.sampling import read_settings, start
-from app.session import Session, _plot
+from app.limits import PICTURES
+from app.sampling import start
+from app.session import Session
 from app.settings import controls_of
 from app.ui import build_ui
 from app.verdicts import judges_of
-from app.walk import Walk
 from ebm_core import images
 from ebm_core.checkpoint import ModelInfo, save_model
-from ebm_core.langevin import LangevinConfig
 from ebm_core.nets import EnergyNetwork
 from ebm_core.ood import calibrate, measure
-from ebm_core.pictures import Picture
-from ebm_core.recipe import Recipe, from_png
 from tests.app.conftest import CENTRE, PLAN, png, save_calibrated
 from tests.conftest import PIXELS, TINY
 
@@ -203,113 +196,6 @@ def test_every_kind_of_file_has_a_result_or_a_sentence(drop):
     assert rows["good.png"]["% lower"] == 90.0
 
 
-def test_five_hundred_at_once_are_taken_and_what_is_above_is_told(session, calibrated, drop, monkeypatch):
-    sizes = []
-    monkeypatch.setattr(scoring, "measure", lambda net, u8, *rest: sizes.append(len(u8)) or measure(net, u8, *rest))
-    monkeypatch.setattr(scoring, "SHOW_EVERY", float("inf"))
-    files = {f"{number:03d}.png": png() for number in range(MAX_PICTURES + 7)} | {"013.png": b"unlucky"}
-    first, *_, last = drop(files)
-    assert "**Scoring** 0 of 500" in first.status
-    assert "**499 pictures scored**" in last.status
-    assert "1 could not be scored" in last.status
-    assert "500 pictures are the most at once: 7 more were left out" in last.status
-    assert max(sizes) <= scoring.BATCH
-    assert sum(sizes) == 499
-    rows = rows_of(last)
-    assert len(rows) == MAX_PICTURES
-    assert {row["% lower"] for row in rows} == {90.0, None}
-    assert last.cards.count('class="score-card') - 1 == MAX_CARDS  # one of them is the grid's
-    assert f"The other {MAX_PICTURES - MAX_CARDS} pictures are in the table" in last.cards
-    assert session.board.entries[MAX_CARDS].scored.shown == {}
-    session.board.clear()
-    assert (session.board.entries, session.board.left_out) == ([], 0)
-
-
-def test_a_file_that_comes_again_before_the_drop_zone_is_empty_is_scored_once(session, drop, tmp_path):
-    drop({"a.png": png()})
-    again = [str(tmp_path / "a.png"), str(tmp_path / "b.png"), str(tmp_path / "b.png")]
-    (tmp_path / "b.png").write_bytes(png())
-    scoring.take_files(session.board, again)
-    scoring.take_files(session.board, None)  # an upload that was cleared while it came
-    assert [entry.name for entry in session.board.entries] == ["a.png", "b.png"]
-
-
-def test_the_csv_of_an_earlier_model_goes_when_another_scores(session, calibrated, drop):
-    assert drop({"a.png": png()})[-1].csv
-    scoring.choose(session.board, calibrated, "other")
-    assert next(scoring.score(session)).csv == ""
-
-
-def test_results_appear_as_they_come(drop, monkeypatch):
-    monkeypatch.setattr(scoring, "SHOW_EVERY", 0.0)
-    monkeypatch.setattr(scoring, "BATCH", 2)
-    views = drop({f"{number}.png": png() for number in range(5)})
-    assert [re.search(r"\*\*(\d+) pictures? scored", view.status)[1] for view in views] == ["0", "2", "4", "5"]
-    assert "waiting" in views[1].cards
-    assert [bool(view.csv) for view in views] == [False, False, False, True]
-    assert "left" in views[1].status
-
-
-def test_a_newer_run_ends_an_older_one_and_does_the_rest(session, calibrated, drop, tmp_path, monkeypatch):
-    monkeypatch.setattr(scoring, "BATCH", 1)
-    monkeypatch.setattr(scoring, "SHOW_EVERY", 0.0)
-    scoring.choose(session.board, calibrated, "tiny")
-    paths = [tmp_path / f"{number}.png" for number in range(4)]
-    for path in paths:
-        path.write_bytes(png())
-    scoring.take_files(session.board, [str(path) for path in paths[:3]])
-    older = scoring.score(session)
-    next(older)
-    next(older)
-    scoring.take_files(session.board, [str(paths[3])])
-    newer = scoring.score(session)
-    assert "Scoring** 0 of 3" in next(newer).status
-    assert list(older) == []
-    *_, last = newer
-    assert "**4 pictures scored**" in last.status
-
-
-def test_a_closed_tab_ends_the_run(session, drop, monkeypatch):
-    monkeypatch.setattr(scoring, "BATCH", 1)
-    drop({"a.png": png()})
-    session.board.add([Entry("a", session.board.entries[0].source) for _ in range(3)])
-    run = scoring.score(session)
-    next(run)
-    session.close()
-    assert list(run) == []
-    assert session.board.entries == []
-
-
-def test_results_of_an_ended_run_are_not_written_down():
-    board, entry = Board(), Entry("a", "x")
-    board.runner = runner = object()
-    assert board.record(runner, [(entry, "bad")])
-    board.add([])
-    assert not board.record(runner, [(entry, "worse")])
-    assert entry.problem == "bad"
-
-
-def test_a_picture_without_a_finite_energy_does_not_stop_the_others(drop, monkeypatch):
-    def picky(net, u8, *rest):
-        if (u8 == 255).all(dim=(1, 2, 3)).any():
-            raise ValueError("the energy is not finite")
-        return measure(net, u8, *rest)
-
-    monkeypatch.setattr(scoring, "measure", picky)
-    white = png(torch.full((3, 8, 8), 255, dtype=torch.uint8))
-    *_, last = drop({"a.png": png(), "white.png": white, "b.png": png()})
-    assert [row["verdict"] for row in rows_of(last)] == ["not unusual", "not scored", "not unusual"]
-    assert rows_of(last)[1]["notes"] == "the energy is not finite"
-
-
-def test_a_file_that_is_gone_has_a_sentence(session, calibrated, drop, tmp_path):
-    drop({"a.png": png()})
-    (tmp_path / "a.png").unlink()
-    scoring.choose(session.board, calibrated, "other")
-    *_, last = scoring.score(session)
-    assert rows_of(last)[0]["notes"] == "the file is no longer here; drop it again"
-
-
 def test_the_examples_are_scored_once_and_the_sample_is_the_models_own(session, calibrated):
     scoring.choose(session.board, calibrated, "tiny")
     scoring.take_examples(session.board)
@@ -324,81 +210,6 @@ def test_the_examples_are_scored_once_and_the_sample_is_the_models_own(session, 
     sample = next(entry for entry in session.board.entries if entry.source == SAMPLE)
     assert torch.equal(sample.scored.picture.u8, images.quantise(walked.walk.state.x[0]))
     walked.close()
-
-
-class Bowl(torch.nn.Module):
-    """``E(x) = |x - 1/2|^2 / 2``, as a network."""
-
-    def __init__(self):
-        super().__init__()
-        self.anchor = torch.nn.Parameter(torch.zeros(()))
-        self.bf16 = False
-
-    def forward(self, x):
-        return 0.5 * (x - 0.5).square().flatten(1).sum(1)
-
-
-@pytest.fixture
-def bowl(session):
-    """A board with one picture in a landscape with known walks: each step goes a tenth of the way to the middle."""
-    plan = replace(PLAN, langevin=LangevinConfig(steps=3, step_size=0.1, noise_std=0.0))
-    session.board.choose(Model("bowl", Bowl(), PIXELS, ModelInfo(TINY, plan), "f"))
-    session.board.add([Entry("centre.png", None, Scored(Picture(CENTRE, ()), {"energy": 1.0}, {}, None))])
-    return session.board
-
-
-def test_pulling_back_starts_from_the_very_image_and_the_energy_falls(session, bowl):
-    *_, last = scoring.pull_back(session, 1, 12)
-    walk = session.walk
-    assert last.phase == "finished"
-    assert torch.equal(walk.frames()[0][1][0], CENTRE)
-    energies = torch.stack(walk.energies)[:, 0]
-    x = (CENTRE.float() + 0.5) / 256
-    exact = Bowl()(x[None]) * 0.81 ** torch.arange(13)
-    torch.testing.assert_close(energies, exact, rtol=1e-4, atol=1e-6)
-    recipe = from_png(Path(last.result.grid).read_bytes())
-    assert recipe.from_picture
-    assert (recipe.plan.num_steps, recipe.plan.rounds, recipe.num) == (12, 0, 1)
-    assert session.board.entries, "pulling back must not clear the board"
-
-
-def test_the_first_energy_of_pulling_back_is_the_score_and_the_plot_has_the_held_out_ones(session, drop):
-    drop({"centre.png": png()})
-    for _ in scoring.pull_back(session, 1, 10):
-        pass
-    board = session.board
-    assert float(session.walk.energies[0]) == pytest.approx(board.entries[0].scored.scores["energy"], abs=1e-5)
-    names = [trace.name for trace in _plot(session.walk).data]
-    assert names[-2:] == ["unusual above", "held-out median"]
-    assert session.walk.landscape.levels["unusual above"] == board.calibration.threshold("energy", 0.05)
-
-
-@pytest.mark.parametrize("number", [0, 2, -1, None])
-def test_only_a_scored_picture_can_be_pulled_back(session, bowl, number):
-    bowl.add([Entry("bad", None, problem="bad")])
-    with pytest.raises(ValueError, match="Choose a picture that has been scored"):
-        next(scoring.pull_back(session, number, 10))
-    with pytest.raises(ValueError, match="'Langevin steps' must be a whole number from 1 to 5000, got 0"):
-        next(scoring.pull_back(session, 1, 0))
-    with pytest.raises(ValueError, match="'Langevin steps' must be"):
-        next(scoring.pull_back(session, 1, 10**6))
-
-
-def test_a_walk_from_pictures_fits_them_and_stays_one_when_it_is_steered(session, bowl):
-    landscape, recipe = bowl.model.landscape, Recipe("bowl", "f", bowl.model.info.plan, seed=0, num=2)
-    with pytest.raises(ValueError, match=r"points of shape \(2, 3, 8, 8\), got \(1, 3, 8, 8\)"):
-        Walk(landscape, recipe, torch.zeros(1, 3, 8, 8))
-    walk = Walk(landscape, recipe, torch.zeros(2, 3, 8, 8))
-    walk.change(landscape, recipe)
-    assert (walk.recipe.steered, walk.recipe.from_picture) == (True, True)
-    assert not Walk(landscape, walk.recipe).recipe.from_picture
-
-
-def test_a_pulled_back_picture_is_not_claimed_to_come_from_its_seed(session, calibrated, drop):
-    drop({"centre.png": png()})
-    *_, last = scoring.pull_back(session, 1, 10)
-    _, sentence = read_settings(session, calibrated, last.result.grid)
-    assert "began at a given picture" in sentence
 
 
 def test_scores_are_those_of_float32_weights(calibrated):
