@@ -13,7 +13,7 @@ from app.board import Board, Entry, Scored
 from app.limits import MAX_CARDS, MAX_PICTURES
 from app.present import image_tag
 from app.score_plots import Mark, score_plot
-from app.verdicts import Verdict, judge_of, judges_of, threshold_of, verdict_of
+from app.verdicts import Verdict, judge_of, judges_of, threshold_of, training_warning, verdict_of
 from ebm_core.files import spreadsheet_text
 
 TERMS = ("energy", "scale_", "reconstruction", "typicality")  # beginnings of the scores that every card has
@@ -59,7 +59,8 @@ def about(board: Board) -> str:
     assert board.model is not None
     warning = "An energy compares only within one model: another one scores all pictures anew."
     if board.calibration is not None:
-        return f"Compared with {board.calibration.num:,} held-out pictures ({board.calibration.data}). {warning}"
+        compared = f"Compared with {board.calibration.num:,} held-out pictures ({board.calibration.data}). {warning}"
+        return "\n\n".join(filter(None, [compared, training_warning(board.model.info.provenance)]))
     reason = f" ({board.problem})" if board.problem else ""
     return f"⚠️ **This model has no calibration**{reason}: its energies are shown raw, without verdicts. {warning}"
 

@@ -1,7 +1,8 @@
 """Which scores can judge, and what a score means in words."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from app.board import Board, Scored
 from app.catalog import Model
@@ -45,6 +46,27 @@ class Verdict:
     def short(self) -> str:
         """One or two words; ``words`` begin with them."""
         return {"unusual": "unusual", "raw": "no verdict"}.get(self.kind, "not unusual")
+
+
+MATCHED = (
+    "⚠️ **Do not rely on its verdicts**: {done} of its {total:,} training iterations were contrastive divergence, which "
+    "alone gives an energy's level a meaning. Noise, or pictures of another kind, may look usual to it. For a verdict "
+    "that counts teach a detector under *My own pictures*."
+)
+MOSTLY = 0.5  # share of contrastive divergence below which the page warns
+
+
+def training_warning(provenance: Mapping[str, Any]) -> str:
+    """Markdown that warns of a model trained by matching for the most part; "" where its file does not say."""
+    try:
+        if "parts" in provenance:
+            total, done = (sum(part[key] for part in provenance["parts"]) for key in ("iterations", "contrastive"))
+        else:  # as it was written when runs had one part
+            total = provenance["iteration"]
+            done = total - provenance["warm_start_iterations"]
+        return MATCHED.format(done=f"{done:,}" if done else "none", total=total) if done < MOSTLY * total else ""
+    except (TypeError, KeyError, ValueError):  # whatever a stranger's file says
+        return ""
 
 
 RECONSTRUCTION = Judge(

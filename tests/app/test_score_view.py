@@ -11,7 +11,7 @@ from PIL import Image
 from app import score_view, scoring
 from app.board import Entry, Scored
 from app.score_plots import COLOURS, Mark, heat_map, histogram, score_plot
-from app.verdicts import judges_of, share_in_words
+from app.verdicts import judges_of, share_in_words, training_warning
 from ebm_core.ood import Calibration, measure
 from ebm_core.pictures import Picture
 from tests.app.conftest import CENTRE, png
@@ -113,3 +113,32 @@ def test_a_heat_map_is_bright_where_the_gradient_is():
 )
 def test_shares_are_never_rounded_to_all_or_none(share, words):
     assert share_in_words(share, 1000) == words
+
+
+@pytest.mark.parametrize(
+    ("provenance", "words"),
+    [
+        ({"parts": [{"iterations": 4000, "contrastive": 0}]}, "none of its 4,000 training iterations"),
+        (
+            {"parts": [{"iterations": 900, "contrastive": 0}, {"iterations": 100, "contrastive": 100}]},
+            "100 of its 1,000",
+        ),
+        ({"iteration": 4300, "warm_start_iterations": 4000}, "300 of its 4,300"),
+    ],
+)
+def test_a_model_of_matching_is_warned_of(provenance, words):
+    assert words in training_warning(provenance)
+
+
+@pytest.mark.parametrize(
+    "provenance",
+    [
+        {"parts": [{"iterations": 10, "contrastive": 0}, {"iterations": 90, "contrastive": 90}]},
+        {},
+        {"parts": 3},
+        {"parts": [{"iterations": "x", "contrastive": None}]},
+        {"iteration": [], "warm_start_iterations": 3},
+    ],
+)
+def test_what_a_file_does_not_say_is_no_warning(provenance):
+    assert training_warning(provenance) == ""
