@@ -12,8 +12,9 @@ import torchvision.datasets as tv
 from PIL import Image
 
 # Two pictures of every format, made as the tests of the sources make them.
+from test_data_imagenet import make_imagenet
 from test_data_lsun import FakeLmdb
-from test_data_official import make_cifar, make_imagenet, noise
+from test_data_official import make_cifar, noise
 
 from ebm_core.config import load_toml
 from ebm_core.nets import EnergyNetwork
