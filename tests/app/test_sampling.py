@@ -159,9 +159,13 @@ def test_a_stopped_picture_says_where(session, catalog, tmp_path, gate):
     gate.let(1)
     *_, view = views
     data = Path(view.result.grid).read_bytes()
-    assert from_png(data).stopped_at == 5
+    step = session.walk.state.step
+    assert step in (4, 5)  # the stop may come just before the walk asks for its next step
+    assert from_png(data).stopped_at == step
     (tmp_path / "x.png").write_bytes(data)
-    assert "stopped at step 5, and stops there again" in read_settings(session, catalog, str(tmp_path / "x.png"))[1]
+    assert (
+        f"stopped at step {step}, and stops there again" in read_settings(session, catalog, str(tmp_path / "x.png"))[1]
+    )
 
 
 def test_settings_come_back_from_a_png(session, catalog, weights, tmp_path):
