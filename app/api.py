@@ -16,6 +16,7 @@ from app.limits import PICTURES
 from app.line import LINE
 from ebm_core import api
 from ebm_core.api import ModelEntry, Samples, Wish
+from ebm_core.arguments import brief
 from ebm_core.checkpoint import CheckpointError
 from ebm_core.config import to_dict
 from ebm_core.hub import shipped_models
@@ -93,7 +94,7 @@ def add_endpoints(catalog: Catalog) -> None:
     def check_known(model: str) -> None:
         """Strangers may name the models of this folder alone, no paths."""
         if model not in (known := shipped_models(weights)):
-            raise CheckpointError(f"there is no model {model!r:.80} here; there are: {', '.join(known)}")
+            raise CheckpointError(f"there is no model {brief(model)} here; there are: {', '.join(known)}")
 
     for function in (models, sample, compose, score, pull_back):
         endpoint(function, concurrency_limit=None)

@@ -6,7 +6,7 @@ from typing import Any
 
 from ebm_core.attribute import Attribute
 from ebm_core.composition import And, Composition, CompositionError, Node, Or, Term
-from ebm_core.family import NOT_SHARE, OPERATORS, Ask, Family, Operator
+from ebm_core.family import NOT_SHARE, Ask, Family, Operator, ask_for, check_operator
 
 
 def read_ask(model: str, attribute: Attribute, values: Sequence[Any]) -> Ask | None:
@@ -19,8 +19,7 @@ def read_ask(model: str, attribute: Attribute, values: Sequence[Any]) -> Ask | N
     lowest = -1 if attribute.kind == "binary" else 0
     if not (isinstance(strength, (int, float)) and lowest <= strength <= 1):
         raise CompositionError(f"the slider of '{attribute.name}' goes from {lowest} to 1, got {strength!r}")
-    if operator not in OPERATORS:
-        raise CompositionError(f"'{attribute.name}' is joined by one of {', '.join(OPERATORS)}, got {operator!r}")
+    check_operator(operator, attribute)
     if strength == 0:
         return None
     if attribute.kind == "binary":
@@ -31,11 +30,7 @@ def read_ask(model: str, attribute: Attribute, values: Sequence[Any]) -> Ask | N
         value = value[0]
         if not value or len(set(map(str, value))) < len(value):
             raise CompositionError(f"choose one or more different values of '{attribute.name}', or set its weight to 0")
-    try:
-        labels = [tuple(attribute.encode(one)) for one in ([value] if attribute.kind == "numbers" else value)]
-    except ValueError as error:
-        raise CompositionError(str(error)) from error
-    return Ask(model, attribute, labels[0], abs(float(strength)), operator, tuple(labels[1:]))
+    return ask_for(model, attribute, [value] if attribute.kind == "numbers" else value, abs(float(strength)), operator)
 
 
 def write_ask(attribute: Attribute, terms: Sequence[Term], weight: float, operator: Operator) -> list[Any]:

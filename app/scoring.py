@@ -203,9 +203,7 @@ def pull_back(session: Session, number: int | None, steps: float) -> Iterator[Vi
     if board.model is None or scored is None:
         raise ValueError("Choose a picture that has been scored, then pull it back.")
     model = board.model
-    own = model.info.plan
-    refinement_steps = whole(1, MAX_STEPS).check(steps, "'Langevin steps'")
-    plan = replace(own, rounds=0, refinement_steps=refinement_steps, move_noise=False)
+    plan = model.info.plan.refining(whole(1, MAX_STEPS).check(steps, "'Langevin steps'"))
     recipe = Recipe(model.name, model.fingerprint, plan, seed=0, num=1)
     # In the precision of the score: the walk's first energy is the one on the card.
     landscape = replace(model.in_precision("float32").landscape, levels=_levels(board))

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from app.board import Board, Scored
 from app.catalog import Model
 from ebm_core.ood import CALIBRATED, Calibration
+from ebm_core.training import iterations_of
 
 RESOLUTION = 1e-6  # of float32, with what the order of its sums makes of it
 
@@ -58,15 +59,11 @@ MOSTLY = 0.5  # share of contrastive divergence below which the page warns
 
 def training_warning(provenance: Mapping[str, Any]) -> str:
     """Markdown that warns of a model trained by matching for the most part; "" where its file does not say."""
-    try:
-        if "parts" in provenance:
-            total, done = (sum(part[key] for part in provenance["parts"]) for key in ("iterations", "contrastive"))
-        else:  # as it was written when runs had one part
-            total = provenance["iteration"]
-            done = total - provenance["warm_start_iterations"]
-        return MATCHED.format(done=f"{done:,}" if done else "none", total=total) if done < MOSTLY * total else ""
-    except (TypeError, KeyError, ValueError):  # whatever a stranger's file says
+    iterations = iterations_of(provenance)
+    if iterations is None or iterations.contrastive >= MOSTLY * iterations.total:
         return ""
+    done = f"{iterations.contrastive:,}" if iterations.contrastive else "none"
+    return MATCHED.format(done=done, total=iterations.total)
 
 
 RECONSTRUCTION = Judge(

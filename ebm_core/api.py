@@ -10,22 +10,21 @@ Models are named as under ``weights/``, or by a path or ``hf:owner/repo``. Bad i
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Required, TypedDict, TypeVar
 
-import torch
 from PIL import Image
 from torch import Tensor
 
 from ebm_core import images
-from ebm_core.arguments import Bounds, whole
+from ebm_core.arguments import Bounds, brief, whole
 from ebm_core.checkpoint import ModelInfo, load_model
 from ebm_core.composition import Composition, CompositionError, Term
 from ebm_core.device import default_device
-from ebm_core.family import OPERATORS, Ask, Family, Operator, families
+from ebm_core.family import Ask, Family, Operator, ask_for, check_operator, families
 from ebm_core.family import compose as composition_of
 from ebm_core.hub import WEIGHTS, find_model, open_space, shipped_infos
 from ebm_core.langevin import ChainState
@@ -34,7 +33,6 @@ from ebm_core.ood import RATE, Calibration, measure, scores
 from ebm_core.pictures import Picture, PictureError, read_picture
 from ebm_core.recipe import CHAINS, MAX_STEPS, SEED, Recipe, to_png
 from ebm_core.restore import DEFAULT_CHAINS, Scene, chain, load_scene, recipe_of
-from ebm_core.sampling import sample as langevin
 from ebm_core.space import Space
 
 WEIGHT, STEPS = Bounds(0, 1), whole(1, MAX_STEPS)
@@ -141,7 +139,7 @@ def compose(
     if family not in known:
         raise ValueError(f"there is no family '{family}' here; there are: {', '.join(known) or 'none'}")
     if not isinstance(wishes, list | tuple):
-        raise CompositionError(f"wishes are a list, one for each attribute; got {wishes!r:.80}")
+        raise CompositionError(f"wishes are a list, one for each attribute; got {brief(wishes)}")
     composition = composition_of(
         known[family], [ask for wish in wishes if (ask := _ask_of(known[family], wish)).weight]
     )
@@ -192,18 +190,14 @@ def pull_back(
     # In the precision of the score, so that the walk begins at the very energy that ``score`` gives.
     recipe = replace(recipe_of(Composition(Term(model)), weights, device, seed, 1), precision="float32")
     scene = _scene_of(recipe, weights, device)
-    plan = replace(recipe.plan, rounds=0, refinement_steps=steps, move_noise=False)
-    recipe = replace(recipe, plan=plan, from_picture=True)
+    recipe = replace(recipe, plan=recipe.plan.refining(steps), from_picture=True)
     start = run(scene.space.encode, _read(picture, scene.space).u8[None].to(device))
     return _finished(scene, recipe, run, start)
 
 
 def _finished(scene: Scene, recipe: Recipe, run: Run, start: Tensor | None = None) -> Samples:
     """The chains at their end, every step by ``run``."""
-    states: Iterator[ChainState] = chain(scene, recipe)
-    if start is not None:
-        rng = torch.Generator(scene.device).manual_seed(recipe.seed)
-        states = langevin(scene.energy, start, recipe.plan, rng, scene.space)
+    states = chain(scene, recipe, start)
     last: ChainState | None = None
     while (state := run(next, states, None)) is not None:
         last = state
@@ -216,24 +210,19 @@ def _ask_of(family: Family, wish: Mapping[str, Any]) -> Ask:
     """A wish of a family. Raises CompositionError, in a sentence, for one that it cannot fulfil."""
     allowed = Wish.__annotations__
     if not isinstance(wish, Mapping) or "attribute" not in wish or not set(wish) <= set(allowed):
-        raise CompositionError(f"a wish is {{'attribute': NAME}} with {', '.join(allowed)}; got {wish!r:.80}")
+        raise CompositionError(f"a wish is {{'attribute': NAME}} with {', '.join(allowed)}; got {brief(wish)}")
     known = {attribute.name: (model, attribute) for model, attribute in family.attributes.items()}
     if wish["attribute"] not in known:
         raise CompositionError(f"'{family.name}' has no attribute {wish['attribute']!r}; there are: {', '.join(known)}")
     model, attribute = known[wish["attribute"]]
     weight = WEIGHT.check(wish.get("weight", 0.6), f"the weight of '{attribute.name}'")
     operator = wish.get("operator", "and")
-    if operator not in OPERATORS:
-        raise CompositionError(f"'{attribute.name}' is joined by one of {', '.join(OPERATORS)}, got {operator!r}")
+    check_operator(operator, attribute)
     value = wish.get("value", attribute.opposites[1] if attribute.kind == "binary" else None)
     if attribute.kind == "angle" and isinstance(value, (int, float)):
         value = math.radians(value)
     several = value if attribute.kind == "choice" and isinstance(value, list) and value else [value]
-    try:
-        label, *others = (tuple(attribute.encode(one)) for one in several)
-        return Ask(model, attribute, label, float(weight), operator, tuple(others))
-    except ValueError as error:
-        raise CompositionError(str(error)) from error
+    return ask_for(model, attribute, several, float(weight), operator)
 
 
 def _read(picture: Image.Image | bytes | str | Path, space: Space) -> Picture:

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from ebm_core.arguments import brief
 from ebm_core.checkpoint import ModelInfo
 from ebm_core.compose import Mixture, Product, check_weights, product_weights
 from ebm_core.energy import EnergyFn
@@ -207,12 +208,12 @@ def _parse(value: Any, depth: int) -> Node:
     if depth > MAX_DEPTH:
         raise CompositionError(f"a composition nests at most {MAX_DEPTH} deep")
     if not isinstance(value, dict):
-        raise CompositionError(f"a part of a composition is a dictionary, got {value!r:.80}")
+        raise CompositionError(f"a part of a composition is a dictionary, got {brief(value)}")
     keys = set(value)
     if "model" in keys and keys <= {"model", "label"}:
         label = value.get("label", [])
         if not isinstance(value["model"], str) or not isinstance(label, list):
-            raise CompositionError(f"a model has a name and a list of numbers as its label, got {value!r:.80}")
+            raise CompositionError(f"a model has a name and a list of numbers as its label, got {brief(value)}")
         return Term(value["model"], tuple(_number(number) for number in label))
     if keys == {"and"} and isinstance(value["and"], list):
         if not all(isinstance(e, dict) and set(e) == {"weight", "term"} for e in value["and"]):
@@ -227,7 +228,7 @@ def _parse(value: Any, depth: int) -> Node:
 
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise CompositionError(f"a composition's labels and weights are finite numbers, got {value!r:.80}")
+        raise CompositionError(f"a composition's labels and weights are finite numbers, got {brief(value)}")
     return float(value)
 
 

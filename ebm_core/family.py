@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from ebm_core.attribute import Attribute
 from ebm_core.checkpoint import ModelInfo
@@ -53,6 +53,21 @@ class Ask:
     @property
     def words(self) -> str:
         return " or ".join(self.attribute.describe(term.label) for term in self.terms)
+
+
+def check_operator(operator: object, attribute: Attribute) -> None:
+    """Raises CompositionError for what joins nothing."""
+    if operator not in OPERATORS:
+        raise CompositionError(f"'{attribute.name}' is joined by one of {', '.join(OPERATORS)}, got {operator!r}")
+
+
+def ask_for(model: str, attribute: Attribute, values: Sequence[Any], weight: float, operator: Operator) -> Ask:
+    """An ask for any of several values, as ``Attribute.encode`` takes them. Raises CompositionError for others."""
+    try:
+        label, *others = (tuple(attribute.encode(value)) for value in values)
+    except ValueError as error:
+        raise CompositionError(str(error)) from error
+    return Ask(model, attribute, label, weight, operator, tuple(others))
 
 
 def families(infos: Mapping[str, ModelInfo]) -> dict[str, Family]:

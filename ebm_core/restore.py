@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from ebm_core.checkpoint import CheckpointError, ModelInfo, load_model, read_info
 from ebm_core.composition import Composition, Term
@@ -129,10 +130,13 @@ def load_scene(recipe: Recipe, weights: Path, device: str) -> Scene:
     return Scene(energy, space, device)
 
 
-def chain(scene: Scene, recipe: Recipe) -> Generator[ChainState]:
-    """The states of a recipe's chains, to their end or the step at which they were stopped."""
+def chain(scene: Scene, recipe: Recipe, start: Tensor | None = None) -> Generator[ChainState]:
+    """The states of a recipe's chains, to their end or the step at which they were stopped.
+
+    They begin at noise, or at the points ``start (B, ...)``.
+    """
     rng = torch.Generator(scene.device).manual_seed(recipe.seed)
-    x = scene.space.noise(recipe.num, rng)
+    x = scene.space.noise(recipe.num, rng) if start is None else start
     for state in sample(scene.energy, x, recipe.plan, rng, scene.space):
         yield state
         if state.step == recipe.stopped_at:

@@ -37,6 +37,10 @@ class SamplePlan:
         """Langevin steps in all."""
         return self.rounds * self.langevin.steps + self.refinement_steps
 
+    def refining(self, steps: int) -> "SamplePlan":
+        """So many of its steps, with no transition."""
+        return replace(self, rounds=0, refinement_steps=steps, move_noise=False)
+
 
 def without_clamp(plan: Any) -> Any:
     """A plan as dictionaries, of files from when it said, not the space, that pixels are kept in [0, 1].

@@ -10,6 +10,7 @@ from typing import Any
 from ebm_core.checkpoint import read_info
 from ebm_core.files import write_atomically
 from ebm_core.hub import find_model
+from ebm_core.training import iterations_of
 from train.config import TrainConfig
 from train.markdown import table
 from train.parallel import Processes
@@ -113,10 +114,10 @@ def parts_of(provenance: dict[str, Any], model: str = "") -> list[Part]:
 
 def objective(provenance: dict[str, Any]) -> str:
     """A sentence on how much of a model's training was contrastive divergence; empty where its file does not say."""
-    parts = parts_of(provenance)
-    if not parts:
+    iterations = iterations_of(provenance)
+    if iterations is None:
         return ""
-    total, contrastive = (sum(getattr(part, key) for part in parts) for key in ("iterations", "contrastive"))
+    total, contrastive = iterations
     begun = provenance.get("config", {}).get("start_from") if "parts" not in provenance else ""
     since = f" since it started from `{Path(begun).name}`" if begun else ""
     if not contrastive:
