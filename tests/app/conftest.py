@@ -175,3 +175,8 @@ def drop(session, calibrated, tmp_path):
         return list(scoring.score(session))
 
     return dropped
+
+
+@pytest.fixture
+def family(family_catalog):
+    return family_catalog.families()["tiny"]

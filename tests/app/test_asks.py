@@ -8,24 +8,10 @@ from app.asks import decompose, formula, in_words, read_ask, write_ask
 from app.ui import build_ui
 from ebm_core.composition import And, Composition, CompositionError, Or, Term
 from ebm_core.family import NOT_SHARE, compose
+from tests.app.asking import BRIGHT, DARK, RING, ask
 from tests.app.conftest import ATTRIBUTES
 
 pytestmark = pytest.mark.usefixtures("every_frame")
-
-
-@pytest.fixture
-def family(family_catalog):
-    return family_catalog.families()["tiny"]
-
-
-def ask(name, *values):
-    asked = read_ask(f"tiny-{name}", ATTRIBUTES[name], values)
-    assert asked is not None
-    return asked
-
-
-BRIGHT, DARK = ask("bright", 1.0, "and"), ask("bright", -0.5, "and")
-RING = ask("kind", "ring", 0.8, "and")
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from app.walk import Walk
 from ebm_core.family import Ask, Family, compose
 from ebm_core.recipe import from_png
 from ebm_core.sampling import sample
+from tests.app.asking import BRIGHT, DARK, RING, ask
 from tests.app.conftest import ATTRIBUTES, PLAN, save_attribute, save_tiny
 from tests.conftest import PIXELS
 from train.config import TrainConfig
@@ -26,21 +27,6 @@ CONFIGS = Path(__file__).parents[2] / "train" / "configs"
 
 
 pytestmark = pytest.mark.usefixtures("every_frame")
-
-
-@pytest.fixture
-def family(family_catalog):
-    return family_catalog.families()["tiny"]
-
-
-def ask(name, *values):
-    asked = read_ask(f"tiny-{name}", ATTRIBUTES[name], values)
-    assert asked is not None
-    return asked
-
-
-BRIGHT, DARK = ask("bright", 1.0, "and"), ask("bright", -0.5, "and")
-RING = ask("kind", "ring", 0.8, "and")
 
 
 def test_families_are_found_and_unlabelled_models_sampled(family_catalog, family, catalog):

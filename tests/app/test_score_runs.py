@@ -9,10 +9,7 @@ from app.board import Board, Entry
 from app.limits import MAX_CARDS, MAX_PICTURES
 from ebm_core.ood import measure
 from tests.app.conftest import png
-
-
-def rows_of(shown):
-    return [dict(zip(shown.table["headers"], row, strict=True)) for row in shown.table["data"]]
+from tests.app.test_scoring import rows_of
 
 
 def test_five_hundred_at_once_are_taken_and_what_is_above_is_told(session, calibrated, drop, monkeypatch):

@@ -7,17 +7,11 @@ import pytest
 
 from app import session as sessions
 from app import walk
-from app.sampling import start
 from app.session import resume, scrub, stop
-from app.settings import Controls, controls_of
 from ebm_core.recipe import MAX_SEED
+from tests.app.test_sampling import begin
 
 pytestmark = pytest.mark.usefixtures("every_frame")
-
-
-def begin(session, catalog, num=3, seed=7, **changes):
-    controls = Controls(**(controls_of(catalog.get("alpha")).__dict__ | changes))
-    return start(session, catalog, "alpha", controls, num, seed)
 
 
 def test_scrubbing_shows_recorded_frames(session, catalog):

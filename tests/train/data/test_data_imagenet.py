@@ -6,15 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from test_data_official import RNG, noise
 
 from train.data import DataConfig, load
-
-RNG = np.random.default_rng(0)
-
-
-def noise(*shape: int) -> np.ndarray:
-    return RNG.integers(0, 256, shape, dtype=np.uint8)
-
 
 # --- ImageNet 32x32 ---
 

@@ -11,14 +11,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from test_data_official import noise
 
 from train.data import DataConfig, load
-
-RNG = np.random.default_rng(0)
-
-
-def noise(*shape: int) -> np.ndarray:
-    return RNG.integers(0, 256, shape, dtype=np.uint8)
 
 
 class FakeLmdb:
