@@ -142,6 +142,8 @@ def test_the_keyboard_is_enough(address):
         page.keyboard.press("Control+Enter")
         page.wait_for_selector("#compose-chain-status >> text=Walking")
         page.wait_for_function("() => document.querySelector('#announcements').innerText.includes('Walking')")
+        # The first frame may be that of step 0.
+        page.wait_for_function("() => document.querySelector('#compose-chain-picture progress')?.value > 0")
         assert float(page.get_attribute("#compose-chain-picture progress", "value")) > 0
         page.keyboard.press("Escape")
         page.wait_for_selector("#compose-chain-status >> text=Stopped")
