@@ -218,11 +218,11 @@ class Trainer:
             raise DivergedError(f"the energy gap is {gap:.3g} at iteration {self.iteration}", self.iteration)
 
     def _gradient_figures(self, output: StepOutput) -> dict[str, Tensor]:
-        """Norms over all parameters of the gradients of L_CD, L_KL = L_opt + L_ent, and the matching losses.
+        """Norms over all parameters of the gradients of L_CD, L_opt, L_ent, their sum L_KL, and the matching losses.
 
         Where there are both, also the cosine of the angle between the gradients of L_CD and L_KL.
         """
-        groups = {"cd": ("cd",), "kl": ("opt", "ent"), "matching": ("matching",), "labels": ("labels",)}
+        groups = {name: (name,) for name in ("cd", "opt", "ent", "matching", "labels")} | {"kl": ("opt", "ent")}
         grads: dict[str, Tensor] = {}
         for name, members in groups.items():
             terms = [output.terms[m] for m in members if m in output.terms]
