@@ -133,15 +133,12 @@ def langevin_chain(
     return x
 
 
-def differentiable_step(
-    energy: EnergyFn, x: Tensor, config: LangevinConfig, rng: torch.Generator, keep: Keep
-) -> Tensor:
-    """One Langevin step whose result is a differentiable function of the energy's parameters (eq. 7).
+def differentiable_step(energy: EnergyFn, x: Tensor, noise: Tensor, config: LangevinConfig, keep: Keep) -> Tensor:
+    """One Langevin step with standard normal ``noise``, a differentiable function of the energy's parameters (eq. 7).
 
     Where ``x`` itself carries a graph, so does the result through it: repeated calls differentiate through the
     whole chain.
     """
-    noise = standard_normal(x, rng)
     if config.noise_before_gradient:
         x = x + config.noise_std * noise
     grad = energy_and_grad(energy, x, create_graph=True).grad

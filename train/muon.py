@@ -28,27 +28,43 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Move every weight that has a gradient; the decay is decoupled, at the same rate."""
         for group in self.param_groups:
-            for weight in group["params"]:
-                if weight.grad is None:
-                    continue
-                state = self.state[weight]
-                if not state:
-                    state["momentum_buffer"] = torch.zeros_like(weight)
-                momentum = state["momentum_buffer"].lerp_(weight.grad, 1 - MOMENTUM)
-                matrix = weight.grad.lerp(momentum, MOMENTUM).flatten(1)
+            moved = [(weight, weight.grad) for weight in group["params"] if weight.grad is not None]
+            matrices = [self._momentum(weight, grad) for weight, grad in moved]
+            for (weight, _), matrix in zip(moved, _orthogonalised_all(matrices), strict=True):
                 weight.mul_(1 - group["lr"] * group["weight_decay"])
                 scale = group["lr"] * 0.2 * max(matrix.shape) ** 0.5
-                weight.add_(orthogonalised(matrix).view(weight.shape), alpha=-scale)
+                weight.add_(matrix.view(weight.shape), alpha=-scale)
+
+    def _momentum(self, weight: Tensor, grad: Tensor) -> Tensor:
+        state = self.state[weight]
+        if not state:
+            state["momentum_buffer"] = torch.zeros_like(weight)
+        momentum = state["momentum_buffer"].lerp_(grad, 1 - MOMENTUM)
+        matrix: Tensor = grad.lerp(momentum, MOMENTUM).flatten(1)
+        return matrix
+
+
+def _orthogonalised_all(matrices: list[Tensor]) -> list[Tensor]:
+    """Each orthogonalised; on a GPU those of one shape at once, where a launch costs more than the product."""
+    if not matrices or not matrices[0].is_cuda:
+        return [orthogonalised(matrix) for matrix in matrices]
+    result = list(matrices)
+    for shape in {matrix.shape for matrix in matrices}:
+        numbers = [number for number, matrix in enumerate(matrices) if matrix.shape == shape]
+        for number, matrix in zip(numbers, orthogonalised(torch.stack([matrices[n] for n in numbers])), strict=True):
+            result[number] = matrix
+    return result
 
 
 def orthogonalised(matrix: Tensor) -> Tensor:
-    """A matrix of the same singular vectors, whose singular values are near one (Newton-Schulz), in its own type."""
+    """Matrices ``(..., out, in)`` of the same singular vectors, whose singular values are near one (Newton-Schulz)."""
     dtype = torch.bfloat16 if has_bf16(matrix.device.type) else torch.float32
-    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
-    x = (wide / wide.norm().clamp(min=1e-7)).to(dtype)
+    wide = matrix if matrix.shape[-2] <= matrix.shape[-1] else matrix.mT
+    x = (wide / wide.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)).to(dtype)
     a, b, c = QUINTIC
+    product = torch.addmm if x.dim() == 2 else torch.baddbmm
     for _ in range(NUM_STEPS):
-        gram = x @ x.T
-        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    result: torch.Tensor = (x if wide is matrix else x.T).to(matrix.dtype).contiguous()
+        gram = x @ x.mT
+        x = product(x, product(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    result: torch.Tensor = (x if wide is matrix else x.mT).to(matrix.dtype).contiguous()
     return result

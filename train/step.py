@@ -10,7 +10,7 @@ from torch import Tensor
 from ebm_core.compose import conditioned
 from ebm_core.contrastive import contrastive_divergence, energy_penalty
 from ebm_core.energy import energy_and_grad
-from ebm_core.langevin import differentiable_step, drain, langevin_chain
+from ebm_core.langevin import differentiable_step, drain, langevin_chain, standard_normal
 from ebm_core.nets import EnergyNetwork
 from ebm_core.space import Space
 from ebm_core.transitions import TransitionConfig
@@ -30,14 +30,38 @@ from train.replay import ReplayBuffer
 
 
 class StepOutput(NamedTuple):
-    """Weighted loss terms, whose sum is the loss, and detached figures for the log."""
+    """Weighted loss terms, whose sum is the loss, detached figures for the log, and ICD's samples ``(B, ...)``."""
 
     terms: dict[str, Tensor]
     figures: dict[str, Tensor]
+    samples: Tensor | None = None
 
     @property
     def loss(self) -> Tensor:
         return torch.stack(list(self.terms.values())).sum()
+
+
+class MatchingPoints(NamedTuple):
+    """Points ``x (B, ...)`` on their paths, the ``descent`` wanted there, and, where labels are told apart, the labels
+    ``y``, those of each point's mate, ``other``, and the number of the mate, ``mates (B,)``."""
+
+    x: Tensor
+    descent: Tensor
+    y: Tensor | None
+    other: Tensor | None
+    mates: Tensor | None
+
+
+class IcdPoints(NamedTuple):
+    """What ICD's losses are read at: ``data``; chains that began at ``start``, at ``x`` before the Langevin steps that
+    are differentiated, and the ``noises`` of these; ``past`` samples for the entropy; the points of the matching."""
+
+    data: Batch
+    x: Tensor
+    start: Batch
+    noises: list[Tensor]
+    past: Tensor | None
+    match: MatchingPoints | None
 
 
 def matching_step(
@@ -49,12 +73,18 @@ def matching_step(
     energy_of: EnergyOf | None = None,
 ) -> StepOutput:
     """The warm start's step; ``energy_of`` gives for labels the energy of ``net`` in a faster form, if there is one."""
-    terms = matching_terms(net, data, config, rng, space, energy_of or partial(conditioned, net))
+    return matching_losses(net, matching_points(data, config, rng, space), config, energy_of)
+
+
+def matching_losses(
+    net: EnergyNetwork, points: MatchingPoints, config: TrainConfig, energy_of: EnergyOf | None = None
+) -> StepOutput:
+    """The losses of the warm start's step at its points."""
+    terms = matching_terms(net, points, config, energy_of or partial(conditioned, net))
     return StepOutput(terms, {name: term.detach() for name, term in terms.items()})
 
 
-def icd_step(
-    net: EnergyNetwork,
+def icd_points(
     chain_energy: EnergyOf,
     pos: Batch,
     match: Batch,
@@ -62,24 +92,39 @@ def icd_step(
     config: TrainConfig,
     rng: torch.Generator,
     space: Space,
-    energy_of: EnergyOf | None = None,
-) -> StepOutput:
-    """Algorithm 1: chains from the replay buffer, then L_CD + L_opt + L_ent + penalty (+ a share of matching).
+) -> IcdPoints:
+    """All of a step of Algorithm 1 that no gradient passes through: chains from the replay buffer, paths to data.
 
-    ``chain_energy`` gives for labels the energy of ``net`` in its fastest form, which makes all Langevin steps but
-    those that L_opt is differentiated through, which take ``energy_of``. ``pos`` are data; ``match`` is the batch of
-    the matching loss. Adds the samples to the buffer. Raises NonFiniteEnergyError when the chain leaves the finite
-    numbers.
+    ``chain_energy`` gives for labels the energy in its fastest form, which makes all Langevin steps but those that
+    L_opt is differentiated through. ``pos`` are data; ``match`` is the batch of the matching loss. Raises
+    NonFiniteEnergyError when the chain leaves the finite numbers.
     """
     c = config.icd
-    energy_of = energy_of or partial(conditioned, net)
     start = chain_starts(buffer, pos, config, rng, space)
     langevin = replace(config.plan.langevin, steps=c.steps - c.kl_steps)
-    x_tilde = drain(langevin_chain(chain_energy(start.y), start.x, langevin, rng, space.keep))
-    for step in range(c.kl_steps):
-        # Freshly detached, so that the graph begins here and not in the chain before.
-        x = x_tilde if step else x_tilde.detach()
-        x_tilde = differentiable_step(energy_of(start.y), x, langevin, rng, space.keep)
+    x = drain(langevin_chain(chain_energy(start.y), start.x, langevin, rng, space.keep))
+    noises = [standard_normal(x, rng) for _ in range(c.kl_steps)]
+    past = buffer.draw(c.entropy_past, rng).x if c.entropy_weight and len(buffer) else None
+    matching = matching_points(match, config, rng, space) if c.matching_weight else None
+    return IcdPoints(pos, x, start, noises, past, matching)
+
+
+def icd_losses(
+    net: EnergyNetwork,
+    points: IcdPoints,
+    config: TrainConfig,
+    space: Space,
+    energy_of: EnergyOf | None = None,
+) -> StepOutput:
+    """The last Langevin steps, by ``energy_of``, then L_CD + L_opt + L_ent + penalty (+ a share of matching).
+
+    The samples are for the caller to add to the buffer.
+    """
+    c, pos, start = config.icd, points.data, points.start
+    energy_of = energy_of or partial(conditioned, net)
+    x_tilde = points.x.detach()  # the graph begins here and not in the chain before
+    for noise in points.noises:
+        x_tilde = differentiable_step(energy_of(start.y), x_tilde, noise, config.plan.langevin, space.keep)
     x_neg = x_tilde.detach()
 
     both = torch.cat([pos.x, x_neg])
@@ -90,14 +135,13 @@ def icd_step(
         terms["cd"] = c.contrastive_weight * contrastive_divergence(e_pos, e_neg)
     if c.opt_weight:
         terms["opt"] = c.opt_weight * sampler_energy(net, x_tilde, start.y)
-    if c.entropy_weight and len(buffer):
-        terms["ent"] = -c.entropy_weight * entropy(x_tilde, buffer.draw(c.entropy_past, rng).x)
+    if points.past is not None:
+        terms["ent"] = -c.entropy_weight * entropy(x_tilde, points.past)
     if c.penalty_weight:
         terms["penalty"] = c.penalty_weight * energy_penalty(e_pos, e_neg)
-    if c.matching_weight:
-        matching = matching_terms(net, match, config, rng, space, energy_of)
+    if points.match is not None:
+        matching = matching_terms(net, points.match, config, energy_of)
         terms |= {name: c.matching_weight * term for name, term in matching.items()}
-    buffer.add(Batch(x_neg, start.y), rng)
     with torch.no_grad():
         figures = {
             "e_pos": e_pos.mean(),
@@ -107,7 +151,7 @@ def icd_step(
             "moved": (x_neg - start.x).flatten(1).norm(dim=1).mean(),
         }
         figures |= {name: term.detach() for name, term in terms.items()}
-    return StepOutput(terms, figures)
+    return StepOutput(terms, figures, x_neg)
 
 
 def chain_starts(buffer: ReplayBuffer, data: Batch, config: TrainConfig, rng: torch.Generator, space: Space) -> Batch:
@@ -148,23 +192,30 @@ def path_times(num: int, config: MatchingConfig, rng: torch.Generator) -> Tensor
     return torch.sigmoid(config.t_mean + config.t_std * torch.randn(num, generator=rng, device=rng.device))
 
 
-def matching_terms(
-    net: EnergyNetwork, data: Batch, config: TrainConfig, rng: torch.Generator, space: Space, energy_of: EnergyOf
-) -> dict[str, Tensor]:
-    """The matching loss and, where there are labels to tell apart, their contrast on the same points."""
+def matching_points(data: Batch, config: TrainConfig, rng: torch.Generator, space: Space) -> MatchingPoints:
+    """Points on straight paths from noise, or data after a transition, to data."""
     c, x_data = config.matching, data.x
     source = matching_sources(x_data, c, config.plan.transition, rng, space)
     if c.pairing == "transport":
         x_data = pair_by_transport(source, x_data, data.y)
     t = path_times(len(x_data), c, rng)
     x_t, descent = straight_path(source, x_data, t, c.decay_from)
-    at = energy_and_grad(energy_of(data.y), x_t.requires_grad_(), create_graph=True)
+    if not c.label_weight or data.y is None:
+        return MatchingPoints(x_t, descent, data.y, None, None)
+    mates = mates_by_time(t)
+    return MatchingPoints(x_t, descent, data.y, data.y[mates], mates)
+
+
+def matching_terms(
+    net: EnergyNetwork, points: MatchingPoints, config: TrainConfig, energy_of: EnergyOf
+) -> dict[str, Tensor]:
+    """The matching loss and, where there are labels to tell apart, their contrast on the same points."""
+    c = config.matching
+    at = energy_and_grad(energy_of(points.y), points.x.detach().requires_grad_(), create_graph=True)
     reach = config.plan.langevin.step_size * c.chain_steps
-    terms = {"matching": matching_loss(at.grad, descent, reach)}
-    if c.label_weight and data.y is not None:
-        mates = mates_by_time(t)
-        other = data.y[mates]
-        differ = (other != data.y).any(dim=1).float()
-        contrast = label_contrast(at.energy, net(x_t.detach(), other), mates, differ, c.label_sharpness)
+    terms = {"matching": matching_loss(at.grad, points.descent, reach)}
+    if points.y is not None and points.other is not None and points.mates is not None:
+        differ = (points.other != points.y).any(dim=1).float()
+        contrast = label_contrast(at.energy, net(points.x, points.other), points.mates, differ, c.label_sharpness)
         terms["labels"] = c.label_weight * contrast
     return terms

@@ -19,7 +19,7 @@ from ebm_core.nets.scales import dead_scales, scale_spreads
 from ebm_core.sampling import sample
 from ebm_core.space import Space
 from train.batch import Batch, TrainingData
-from train.captured import captured
+from train.captured import CapturedStep, captured
 from train.compiled import compiled_chain, energy_of_labels
 from train.config import OptimConfig, TrainConfig
 from train.ema import MovingAverages
@@ -27,7 +27,7 @@ from train.optim import Optimiser
 from train.parallel import Processes
 from train.replay import ReplayBuffer
 from train.start import check_same_network, start_from
-from train.step import StepOutput, icd_step, matching_step
+from train.step import IcdPoints, MatchingPoints, StepOutput, icd_losses, icd_points, matching_losses, matching_points
 
 ALONE = Processes()
 SPREAD_IMAGES = 32
@@ -75,6 +75,8 @@ class Trainer:
         self.chain_net = folded(self.net)
         self.chain_labels: Tensor | None = None
         self._chain_energy: EnergyFn | None = None  # captured when the first chain's shape is known
+        self._captures = torch.device(device).type == "cuda" and not config.compile
+        self._captured: CapturedStep[Any] | None = None
         self.averages = self._new_averages()
         self.optimiser = Optimiser(self.net, config.warm_start.optim)
         self.rng = torch.Generator(device).manual_seed(config.seed + processes.rank * SEED_STRIDE)
@@ -107,13 +109,8 @@ class Trainer:
             self.averages = self._new_averages()
             self.optimiser = Optimiser(self.net, self.config.icd.optim)
         self.optimiser.zero_grad()
-        with shared_weights(self.net):
-            output = self._matching_step() if in_warm_start else self._icd_step()
-            figures = output.figures
-            if measure:
-                self._check(figures)
-                figures = figures | self._gradient_figures(output)
-            output.loss.backward()
+        output = self._gradients(self._matching_points() if in_warm_start else self._icd_points(), measure)
+        figures = output.figures
         self.processes.average_gradients(self.optimiser.parameters)
         norm = self.optimiser.clip()
         figures = figures | {"grad_norm": norm}
@@ -201,16 +198,39 @@ class Trainer:
     def _batch(self, num: int) -> Batch:
         return self.data.draw(self.processes.share(num, "batch size"), self.rng)
 
-    def _matching_step(self) -> StepOutput:
-        data = self._batch(self.config.warm_start.batch_size)
-        return matching_step(self.net, data, self.config, self.rng, self.space, self.energy_of)
+    def _matching_points(self) -> MatchingPoints:
+        return matching_points(self._batch(self.config.warm_start.batch_size), self.config, self.rng, self.space)
 
-    def _icd_step(self) -> StepOutput:
+    def _icd_points(self) -> IcdPoints:
         refold(self.chain_net, self.net)
         match, pos = self._batch(self.config.icd.matching_batch), self._batch(self.config.icd.batch_size)
-        return icd_step(
-            self.net, self.chain_energy, pos, match, self.buffer, self.config, self.rng, self.space, self.energy_of
-        )
+        return icd_points(self.chain_energy, pos, match, self.buffer, self.config, self.rng, self.space)
+
+    def _losses(self, points: MatchingPoints | IcdPoints) -> StepOutput:
+        if isinstance(points, MatchingPoints):
+            return matching_losses(self.net, points, self.config, self.energy_of)
+        return icd_losses(self.net, points, self.config, self.space, self.energy_of)
+
+    def _gradients(self, points: MatchingPoints | IcdPoints, measure: bool) -> StepOutput:
+        """The step's losses, whose gradients are the weights' afterwards; ICD's samples are in the buffer.
+
+        On a GPU a recording of the step is replayed, unless a step is measured, which asks for the parts.
+        """
+        if self._captured is not None and not measure and self._captured.fits(points):
+            output = self._captured(points)
+        else:
+            with shared_weights(self.net):
+                output = self._losses(points)
+                if measure:
+                    self._check(output.figures)
+                    output.figures.update(self._gradient_figures(output))
+                output.loss.backward()
+            if self._captures and not measure:
+                self._captured = CapturedStep(self._losses, self.net, points)
+        if output.samples is not None:
+            labels = points.start.y if isinstance(points, IcdPoints) else None
+            self.buffer.add(Batch(output.samples, labels), self.rng)
+        return output
 
     def _check(self, figures: dict[str, Tensor]) -> None:
         gap = float(figures.get("energy_gap", torch.zeros(())))

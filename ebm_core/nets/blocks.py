@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from ebm_core.nets.conv import conv2d
+from ebm_core.nets.silu import silu
 
 ConvKind = Literal["standardised", "spectral", "plain"]
 NormKind = Literal["reference", "none"]
@@ -100,7 +101,7 @@ class ResidualBlock(nn.Module):
             if y is not None:
                 gain, bias = self.labels[i](y)[:, :, None, None].chunk(2, dim=1)
                 h = h * (1 + gain) + bias
-            h = F.silu(h)
+            h = silu(h)
         return x + h
 
 
@@ -113,7 +114,7 @@ class Downsample(nn.Module):
         self.pool = BlurPool() if pooling == "blur" else nn.AvgPool2d(3, stride=2, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.silu(self.pool(self.conv(x)))
+        return silu(self.pool(self.conv(x)))
 
 
 class LinearDownsample(nn.Module):

@@ -29,6 +29,7 @@ from ebm_core.nets.blocks import (
     SelfAttention,
     TrunkKind,
 )
+from ebm_core.nets.silu import silu
 
 MAX_SCALES, MAX_BLOCKS = 8, 200
 TOKEN = re.compile(r"attn|\d{1,4}(?:/[1-9]\d{0,3}|\.\d{1,4})?d?")  # a multiple of the base width, perhaps a fraction
@@ -140,7 +141,7 @@ class Encoder(nn.Module):
         # Reduced in float32 at least, whatever autocast made of the blocks.
         h = h.to(torch.promote_types(h.dtype, torch.float32))
         with torch.autocast(x.device.type, enabled=False):
-            h = F.silu(h) if self.trunk == "paper" else h
+            h = silu(h) if self.trunk == "paper" else h
             energy: Tensor = self.head(h.mean(dim=(2, 3)))[:, 0]
         return energy
 

@@ -13,6 +13,7 @@ from ebm_core.langevin import (
     differentiable_step,
     drain,
     langevin_chain,
+    standard_normal,
 )
 from ebm_core.nets import EnergyNetwork, NetConfig
 from ebm_core.nets.folding import folded, refold
@@ -122,7 +123,8 @@ def test_differentiable_step_equals_the_chain_and_has_a_gradient(tiny_net, rng):
     x = start(rng, 2)
     config = LangevinConfig(steps=1, step_size=1.0, noise_std=0.01)
     a = drain(langevin_chain(tiny_net, x, config, torch.Generator().manual_seed(3), PIXELS.keep))
-    b = differentiable_step(tiny_net, x, config, torch.Generator().manual_seed(3), PIXELS.keep)
+    noise = standard_normal(x, torch.Generator().manual_seed(3))
+    b = differentiable_step(tiny_net, x, noise, config, PIXELS.keep)
     torch.testing.assert_close(a, b.detach())  # other kernels where the result is differentiable
     b.sum().backward()
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in tiny_net.parameters())

@@ -120,13 +120,13 @@ def test_minutes_stop_a_run_with_a_checkpoint(data, tmp_path, monkeypatch):
 
 
 def test_divergence_names_its_step_and_keeps_the_checkpoint(data, tmp_path, monkeypatch):
-    original = trainer_module.icd_step
+    original = trainer_module.icd_losses
 
     def exploding(*args):
         output = original(*args)
         return output._replace(figures=output.figures | {"energy_gap": torch.tensor(-1e6)})
 
-    monkeypatch.setattr(trainer_module, "icd_step", exploding)
+    monkeypatch.setattr(trainer_module, "icd_losses", exploding)
     with pytest.raises(DivergedError, match=r"gap is -1e\+06 at iteration 2; .* checkpoint of iteration 2 is kept"):
         run(CONFIG, data, tmp_path)
     state = load_state(tmp_path)

@@ -9,7 +9,7 @@ from torch.func import functional_call
 
 from ebm_core.contrastive import contrastive_divergence, energy_penalty
 from ebm_core.energy import energy_and_grad
-from ebm_core.langevin import LangevinConfig, differentiable_step
+from ebm_core.langevin import LangevinConfig, differentiable_step, standard_normal
 from ebm_core.nets import EnergyNetwork
 from ebm_core.space import free
 from tests.conftest import TINY, Quadratic
@@ -40,7 +40,7 @@ def x():
 
 def stepped(net, x, parameters=None):
     energy = net if parameters is None else (lambda images: functional_call(net, parameters, (images,)))
-    return differentiable_step(energy, x, STEP, torch.Generator().manual_seed(2), free)
+    return differentiable_step(energy, x, standard_normal(x, torch.Generator().manual_seed(2)), STEP, free)
 
 
 def gradient(net, loss):

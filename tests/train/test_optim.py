@@ -82,6 +82,8 @@ def test_tall_matrices_are_orthogonalised_too():
 
     matrix = torch.randn(30, 5, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(orthogonalised(matrix), orthogonalised(matrix.T).T)
+    both = orthogonalised(torch.stack([matrix, -2 * matrix]))
+    torch.testing.assert_close(both, torch.stack([orthogonalised(matrix), -orthogonalised(matrix)]))
     values = torch.linalg.svdvals(orthogonalised(matrix))
     assert values.min() > 0.6
     assert values.max() < 1.3
