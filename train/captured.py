@@ -82,7 +82,13 @@ class CapturedStep(Generic[P]):
         with shared_weights(self._net):
             output = losses(self._points)
             grads = torch.autograd.grad(output.loss, self._weights, allow_unused=True)
-        return tree_map_only(Tensor, torch.detach, output), grads
+        return detached(output), grads
+
+
+def detached(output: StepOutput) -> StepOutput:
+    """The same without the graph: while one of another stream is alive, none with these weights can be recorded."""
+    result: StepOutput = tree_map_only(Tensor, torch.detach, output)
+    return result
 
 
 def _shapes(points: object) -> list[torch.Size | None]:

@@ -19,7 +19,7 @@ from ebm_core.nets.scales import dead_scales, scale_spreads
 from ebm_core.sampling import sample
 from ebm_core.space import Space
 from train.batch import Batch, TrainingData
-from train.captured import CapturedStep, captured
+from train.captured import CapturedStep, captured, detached
 from train.compiled import compiled_chain, energy_of_labels
 from train.config import OptimConfig, TrainConfig
 from train.ema import MovingAverages
@@ -225,6 +225,7 @@ class Trainer:
                     self._check(output.figures)
                     output.figures.update(self._gradient_figures(output))
                 output.loss.backward()
+            output = detached(output)
             if self._captures and not measure:
                 self._captured = CapturedStep(self._losses, self.net, points)
         if output.samples is not None:
