@@ -12,7 +12,7 @@ from ebm_core.device import has_bf16, has_matrix_units
 from ebm_core.energy import EnergyFn
 from ebm_core.hub import open_space
 from ebm_core.nets import EnergyNetwork
-from ebm_core.nets.blocks import shared_weights
+from ebm_core.nets.blocks import SelfAttention, shared_weights
 from ebm_core.nets.folding import folded, refold
 from ebm_core.nets.network import Encoder
 from ebm_core.nets.scales import dead_scales, scale_spreads
@@ -32,6 +32,7 @@ from train.step import IcdPoints, MatchingPoints, StepOutput, icd_losses, icd_po
 ALONE = Processes()
 SPREAD_IMAGES = 32
 LEVEL_IMAGES = 256  # enough for the mean energy of data; the same ones in every process
+DIVERGED_LOSS = 10.0  # times the matching loss of a flat energy: no batch is as bad as that by chance
 SEED_STRIDE = 1_000_003  # between the processes' generators; the CPU's keeps 32 bits of a seed
 
 
@@ -126,12 +127,15 @@ class Trainer:
         return figures
 
     def scale_figures(self) -> dict[str, Tensor]:
-        """For each scale the spread of its energies over the first data, and its share of the last gradient's norm."""
+        """For each scale the spread of its energies over the first data, and its share of the last gradient's norm; the
+        gain of each attention, which is zero where it says nothing."""
         x, y = self.data.first(SPREAD_IMAGES)
         spreads = scale_spreads(self.net, x, y)
         norms = torch.stack([_norm([p.grad for p in scale.parameters()]) for scale in self.net.scales])
         shares = norms / norms.norm().clamp(min=1e-30)
+        gains = [module.gain.detach().abs() for module in self.net.modules() if isinstance(module, SelfAttention)]
         figures = {f"spread_scale{number}": value for number, value in enumerate(spreads)}
+        figures |= {f"attention_gain{number}": value for number, value in enumerate(gains)}
         return figures | {f"grad_share_scale{number}": value for number, value in enumerate(shares)}
 
     def dead_scales(self) -> list[int]:
@@ -222,7 +226,7 @@ class Trainer:
             with shared_weights(self.net):
                 output = self._losses(points)
                 if measure:
-                    self._check(output.figures)
+                    self._check(output.figures, points)
                     output.figures.update(self._gradient_figures(output))
                 output.loss.backward()
             output = detached(output)
@@ -233,10 +237,17 @@ class Trainer:
             self.buffer.add(Batch(output.samples, labels), self.rng)
         return output
 
-    def _check(self, figures: dict[str, Tensor]) -> None:
+    def _check(self, figures: dict[str, Tensor], points: MatchingPoints | IcdPoints) -> None:
         gap = float(figures.get("energy_gap", torch.zeros(())))
         if not math.isfinite(gap) or abs(gap) > self.config.diverged_at:
             raise DivergedError(f"the energy gap is {gap:.3g} at iteration {self.iteration}", self.iteration)
+        if isinstance(points, MatchingPoints):
+            loss, flat = float(figures["matching"]), float(points.descent.square().mean())
+            if not loss <= DIVERGED_LOSS * flat:
+                what = (
+                    f"the matching loss is {loss:.3g} at iteration {self.iteration}, that of a flat energy {flat:.3g}"
+                )
+                raise DivergedError(what, self.iteration)
 
     def _gradient_figures(self, output: StepOutput) -> dict[str, Tensor]:
         """Norms over all parameters of the gradients of L_CD, L_opt, L_ent, their sum L_KL, and the matching losses.

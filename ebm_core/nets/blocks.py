@@ -16,10 +16,11 @@ ConvKind = Literal["standardised", "spectral", "plain"]
 NormKind = Literal["reference", "none"]
 TrunkKind = Literal["paper", "linear"]
 PoolingKind = Literal["average", "blur"]
+AttentionKind = Literal["dot", "cosine"]
 
 
 class StandardisedConv2d(nn.Conv2d):
-    """3x3 convolution whose weights have mean zero and variance 1/fan_in for each output channel.
+    """Convolution that keeps the size, whose weights have mean zero and variance 1/fan_in for each output channel.
 
     Weight standardisation of Qiao et al. (2019). The reference code leaves out the 1/fan_in; under the norm
     that follows it makes no difference, and without a norm it keeps activations from growing.
@@ -144,20 +145,32 @@ class BlurPool(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Dot-product attention over positions with a zero-initialised gain, so that it starts as the identity.
+    """Attention over positions with a zero-initialised gain, so that it starts as the identity.
+
+    ``dot`` (paper): scaled dot products. Nothing bounds them where no norm comes before: Muon, whose steps do not
+    shrink, grows them to a thousand within four thousand iterations; each position then looks at one other, whatever
+    is there, the gain returns to zero, and on the way a second derivative that large can end a run. ``cosine``: of
+    queries and keys only the direction counts (Henry et al., 2020, arXiv:2010.04245), and the weights are standardised.
 
     Written out: the fused attention kernels have no second derivative.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, kind: AttentionKind) -> None:
         super().__init__()
-        self.qkv = PlainConv2d(channels, 3 * channels, 1)
-        self.out = PlainConv2d(channels, channels, 1)
+        self.kind = kind
+        if kind == "cosine":
+            self.qkv: nn.Module = StandardisedConv2d(channels, 3 * channels, 1)
+            self.out: nn.Module = StandardisedConv2d(channels, channels, 1)
+        else:
+            self.qkv = PlainConv2d(channels, 3 * channels, 1)
+            self.out = PlainConv2d(channels, channels, 1)
         self.gain = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:
         b, c, h, w = x.shape
         q, k, v = self.qkv(x).reshape(b, 3, c, h * w).unbind(1)
+        if self.kind == "cosine":
+            q, k = (c**0.5 * F.normalize(part, dim=1) for part in (q, k))
         weights = torch.softmax(q.transpose(1, 2) @ k / c**0.5, dim=2)
         attended: Tensor = self.out((v @ weights.transpose(1, 2)).reshape(b, c, h, w))
         return x + self.gain * attended

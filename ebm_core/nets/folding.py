@@ -45,7 +45,8 @@ def effective_weight(conv: nn.Conv2d) -> torch.Tensor:
 
 
 def _plain(conv: nn.Conv2d) -> nn.Conv2d:
-    plain = nn.Conv2d(conv.in_channels, conv.out_channels, 3, padding=1, device=conv.weight.device)
+    width = conv.kernel_size[0]
+    plain = nn.Conv2d(conv.in_channels, conv.out_channels, width, padding=width // 2, device=conv.weight.device)
     assert plain.bias is not None  # as all convolutions of the blocks have
     assert conv.bias is not None
     with torch.no_grad():

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from ebm_core.arguments import Bounds, brief, whole
 from ebm_core.config import Positive, check_fields
 from ebm_core.nets.blocks import (
+    AttentionKind,
     ConvKind,
     Downsample,
     LinearDownsample,
@@ -48,6 +49,7 @@ class NetConfig:
     layouts: tuple[str, ...] = ("1 1d 1 2d attn 2 4d 4 8d", "1 1d 1 2d 2 4d", "1 1d 1 2d")
     label_dim: Annotated[int, whole(0, 10_000)] = 0  # length of the label vector; 0 = unconditional
     attention: bool = True  # False drops every "attn" of the layouts (Figure 8)
+    attention_kind: AttentionKind = "dot"
     norm: NormKind = "reference"
     conv: ConvKind = "standardised"
     # "linear" = pooling before a convolution without a SiLU, none at the head: an unbroken path that cannot die.
@@ -120,7 +122,7 @@ class Encoder(nn.Module):
         for token in layout.split():
             if token == "attn":
                 if config.attention:
-                    self.layers.append(SelfAttention(channels))
+                    self.layers.append(SelfAttention(channels, config.attention_kind))
                 continue
             target = _width(config, token.removesuffix("d"))
             self.layers.append(ResidualBlock(channels, conv=config.conv, norm=config.norm, label_dim=config.label_dim))

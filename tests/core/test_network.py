@@ -53,6 +53,7 @@ CHANGES = {
     "patch": 2,
     "trunk": "linear",
     "attention": False,
+    "attention_kind": "cosine",
     "norm": "reference",
     "conv": "spectral",
     "pooling": "blur",
@@ -168,3 +169,27 @@ def test_wrong_labels_are_refused(tiny_net):
 def test_impossible_configurations_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         build(replace(TINY, **change))
+
+
+@pytest.mark.parametrize("size", [0.1, 1e3])
+def test_cosine_attention_forgets_the_size_of_its_weights(rng, size):
+    attention = SelfAttention(8, "cosine")
+    attention.gain.data.fill_(1.0)
+    attention.qkv.bias.data.zero_()
+    x = torch.randn(2, 8, 3, 3, generator=rng, dtype=torch.float64)
+    before = attention.double()(x)
+    with torch.no_grad():
+        for conv in (attention.qkv, attention.out):
+            conv.weight.mul_(size)
+    torch.testing.assert_close(attention(x), before, rtol=1e-2, atol=1e-2)
+
+
+def test_attention_is_what_it_says(rng):
+    """Against a softmax of cosines written position by position."""
+    attention, x = SelfAttention(4, "cosine").double(), torch.randn(1, 4, 2, 2, generator=rng, dtype=torch.float64)
+    attention.gain.data.fill_(0.5)
+    q, k, v = attention.qkv(x)[0].flatten(1).T.chunk(3, dim=1)
+    looks = [torch.stack([2 * torch.cosine_similarity(a, b, dim=0) for b in k]).softmax(0) for a in q]
+    attended = torch.stack([(weights[:, None] * v).sum(dim=0) for weights in looks])
+    expected = x + 0.5 * attention.out(attended.T.reshape(1, 4, 2, 2))
+    torch.testing.assert_close(attention(x), expected)

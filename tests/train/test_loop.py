@@ -134,6 +134,16 @@ def test_divergence_names_its_step_and_keeps_the_checkpoint(data, tmp_path, monk
     assert all(v.isfinite().all() for v in state["net"].values())
 
 
+def test_a_matching_loss_far_above_that_of_a_flat_energy_stops_the_run(data):
+    trainer = Trainer(CONFIG, data, "cpu")
+    trainer.step(measure=True)
+    with torch.no_grad():
+        for scale in trainer.net.scales:
+            scale.head.weight.mul_(1e6)
+    with pytest.raises(DivergedError, match=r"the matching loss is .* at iteration 1, that of a flat energy 0\."):
+        trainer.step(measure=True)
+
+
 def test_a_non_finite_chain_stops_the_run(data, tmp_path):
     trainer = run(replace(CONFIG, icd=replace(CONFIG.icd, iterations=0)), data, tmp_path)
     state = trainer.state_dict()
