@@ -172,6 +172,15 @@ def test_a_conditional_model_starts_as_the_unconditional_one(tmp_path, tiny_net)
     torch.testing.assert_close(net(x, torch.eye(2)), tiny_net(x))
 
 
+def test_a_start_from_another_kind_of_attention_is_named(tmp_path, tiny_net, caplog):
+    path = tmp_path / "model.safetensors"
+    save_model(path, tiny_net.state_dict(), ModelInfo(TINY, CONFIG.plan))
+    start_from(EnergyNetwork(TINY), str(path), SpaceConfig())
+    assert not caplog.messages
+    start_from(EnergyNetwork(replace(TINY, attention_kind="cosine")), str(path), SpaceConfig())
+    assert "was trained with attention_kind = 'dot'; its weights are taken" in caplog.text
+
+
 def test_a_start_from_another_network_is_refused(tmp_path, tiny_net):
     path = tmp_path / "model.safetensors"
     save_model(path, tiny_net.state_dict(), ModelInfo(TINY, CONFIG.plan))
