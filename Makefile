@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PORT ?= 7860
 
-.PHONY: app test lint lock browser clean
+.PHONY: app test lint docs lock browser clean
 
 app: $(VENV)/.app
 	$(BIN)/python -m app --port $(PORT)
@@ -18,6 +18,10 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The site, into build/site; a page or picture that is not there fails it.
+docs: $(VENV)/.test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 # The stamps make an install happen once, and again when the dependencies change.
 $(VENV)/bin/python:

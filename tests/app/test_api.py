@@ -87,16 +87,16 @@ def test_they_answer_what_python_does(client, weights):
     assert Image.open(io.BytesIO(base64.b64decode(reply["pictures"][0]))).size == (8, 8)
 
 
-def test_the_programs_of_the_readme_run(address, tmp_path, monkeypatch, capsys):
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    program = readme.split("```python\n")[-1].partition("```")[0]
+def test_the_documented_programs_run(address, tmp_path, monkeypatch, capsys):
+    page = (Path(__file__).parents[2] / "docs" / "programs.md").read_text()
+    program = page.split("```python\n")[-1].partition("```")[0]
     assert "from gradio_client import Client" in program
     monkeypatch.chdir(tmp_path)
     exec(program.replace("http://127.0.0.1:7860", address.rstrip("/")).replace("cats128", "scored"), {})
     assert from_png((tmp_path / "cat.png").read_bytes()).model == "scored"
     assert "'energy': 0." in capsys.readouterr().out
     # The last block for a shell, its two requests in one go.
-    shell = readme.split("```sh\n")[-1].partition("```")[0].replace("http://127.0.0.1:7860", address.rstrip("/"))
+    shell = page.split("```sh\n")[-1].partition("```")[0].replace("http://127.0.0.1:7860", address.rstrip("/"))
     shell = shell.replace("faces128", "tiny").replace("smiling", "bright")
     if shutil.which("curl") and shutil.which("bash"):
         answer = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, timeout=60, check=True).stdout

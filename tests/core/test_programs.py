@@ -1,4 +1,4 @@
-"""The Python of the README runs, here on tiny models."""
+"""The Python of docs/programs.md runs, here on tiny models."""
 
 from functools import partial
 from pathlib import Path
@@ -15,8 +15,8 @@ from ebm_core.restore import recipe_of
 from tests.app.conftest import save_attribute, save_calibrated
 from tests.latents import save_latent, save_random_codec
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
-THREE_LINES, SAMPLE, AGAIN, _ = (part.partition("```")[0] for part in README.split("```python\n")[1:])
+PROGRAMS = (Path(__file__).parents[2] / "docs" / "programs.md").read_text()
+THREE_LINES, SAMPLE, AGAIN, _ = (part.partition("```")[0] for part in PROGRAMS.split("```python\n")[1:])
 
 
 @pytest.fixture
