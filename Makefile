@@ -39,9 +39,9 @@ $(VENV)/.test: pyproject.toml | $(VENV)/bin/python
 lock: $(VENV)/.test
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/python -m pip freeze --exclude-editable | grep == > $(VENV)/versions.txt
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate -c $(VENV)/versions.txt \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11.5 --no-header --no-annotate -c $(VENV)/versions.txt \
 		pyproject.toml --extra app -o requirements/app.lock
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate -c $(VENV)/versions.txt \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11.5 --no-header --no-annotate -c $(VENV)/versions.txt \
 		pyproject.toml --extra app --extra train --extra features --extra test -o requirements/test.lock
 
 # Chromium for the browser test, on Debian and its relatives.
