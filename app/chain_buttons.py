@@ -9,11 +9,8 @@ from gradio.components import Component
 
 from app import session
 from app.chain_view import ChainView
+from app.events import EACH
 from app.session import Session, View
-
-# How Gradio treats events that show a walk: as they come, for ``app/line.py`` says who walks and tells who waits. A
-# press while a walk is on begins another one, whose view takes the place of the first.
-CHAIN_EVENTS: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "trigger_mode": "multiple"}
 
 
 @dataclass
@@ -57,7 +54,7 @@ class Wiring:
 
     def on(self, trigger: Callable[..., Any]) -> None:
         """Let it be begun by another event too."""
-        trigger(self.begin, self.inputs, self.outputs, **CHAIN_EVENTS)
+        trigger(self.begin, self.inputs, self.outputs, **EACH)
 
 
 def wire_parts(
@@ -87,7 +84,7 @@ def wire_parts(
 
     wiring = Wiring(on_begin, [*sessions, *inputs], [*outputs, *buttons.outputs])
     wiring.on(buttons.start.click)
-    buttons.go_on.click(on_go_on, [*sessions], wiring.outputs, **CHAIN_EVENTS)
+    buttons.go_on.click(on_go_on, [*sessions], wiring.outputs, **EACH)
     buttons.stop.click(halt, [*sessions], None, queue=False, show_progress="hidden")
     return wiring
 

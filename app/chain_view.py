@@ -7,6 +7,7 @@ import gradio as gr
 from gradio.components import Component
 
 from app import present
+from app.events import NEWEST
 from app.session import Session, View, scrub
 
 EMPTY = '<div class="chain-empty"><p>{words}</p></div>'
@@ -34,6 +35,9 @@ class ChainView:
 
     def updates(self, view: View) -> dict[Component, Any]:
         """Gradio updates for one ``View``; what it leaves as it is, is not among them."""
+        if view.result is not None and view.result.film:
+            # It comes last and late: by then a person may be looking back through the walk.
+            return {self.film: gr.DownloadButton(value=view.result.film, interactive=True)}
         updates: dict[Component, Any] = {self.status: view.status}
         if view.frame is not None:
             updates[self.picture] = present.live_picture(view.frame, ALT, view.progress, smooth=view.smooth)
@@ -48,8 +52,6 @@ class ChainView:
             updates[self.scrubber] = gr.Slider(maximum=last, value=last, interactive=True)
             updates[self.gallery] = gr.Gallery(view.result.gallery, elem_classes=LARGE_LOOK if view.smooth else LOOK)
             updates[self.png] = gr.DownloadButton(value=view.result.grid, interactive=True)
-            if view.result.film:
-                updates[self.film] = gr.DownloadButton(value=view.result.film, interactive=True)
         return updates
 
 
@@ -97,12 +99,5 @@ def build_chain_view(
     def show(current: Session, position: float) -> dict[Component, Any]:
         return view.updates(scrub(current, int(position)))
 
-    scrubber.input(
-        show,
-        [session, scrubber],
-        [picture, status],
-        show_progress="hidden",
-        trigger_mode="always_last",
-        concurrency_limit=None,
-    )
+    scrubber.input(show, [session, scrubber], [picture, status], **NEWEST)
     return view

@@ -27,12 +27,22 @@ class Page(gr.Blocks):
             text = error.message if isinstance(error, gr.Error) else one_line(error)
             raise ValueError(f"what was entered cannot be used: {text}") from error
 
+    async def postprocess_data(self, block_fn: Any, predictions: Any, state: Any) -> list[Any]:
+        # Handlers return {component: value}; Gradio takes one without components for a value.
+        nothing = isinstance(predictions, dict) and not predictions
+        return await super().postprocess_data(block_fn, gr.skip() if nothing else predictions, state)
+
     async def process_api(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         try:
-            return await super().process_api(*args, **kwargs)
+            output = await super().process_api(*args, **kwargs)
         except ValueError as error:
             text = html.escape(str(error), quote=False)  # Gradio takes it for HTML, and a file's name is in it
             raise gr.Error(text, duration=TELL_SECONDS, print_exception=False) from error
+        if kwargs.get("iterator") is not None and not output["is_generating"]:
+            # Gradio sends a generator's last update once more when it ends. One whose place another has taken may end
+            # after that one has shown its results, and would overwrite them.
+            output["data"] = [gr.skip() for _ in output["data"]]
+        return output
 
 
 def build_ui(catalog: Catalog) -> Page:

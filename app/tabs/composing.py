@@ -9,8 +9,9 @@ from gradio.components import Component
 
 from app import asks, composing
 from app.catalog import Catalog
-from app.chain_buttons import CHAIN_EVENTS, build_buttons, wire
+from app.chain_buttons import build_buttons, wire
 from app.chain_view import build_chain_view
+from app.events import EACH, NEWEST
 from app.inputs import build_chains, build_seed
 from app.presets import COMPOSITIONS
 from app.session import Session, View
@@ -184,15 +185,13 @@ def build_composing_tab(catalog: Catalog, session: gr.State) -> None:
                 return {words: f"⚠️ {error}", formula: ""}
         return description
 
-    moved: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", "concurrency_limit": None}
     move: dict[str, Any] = {
         "fn": on_move,
         "inputs": [session, family, *inputs],
         "outputs": [words, formula],
-        **moved,
+        **NEWEST,
     }
-    for component in inputs:
-        component.input(**move)
+    gr.on([component.input for component in inputs], **move)
 
     def on_family(name: str, *values: Any) -> dict[Component, Any]:
         offered, second = _attributes(families[name]), _second(families[name])
@@ -207,19 +206,18 @@ def build_composing_tab(catalog: Catalog, session: gr.State) -> None:
         )
 
     groups = [one.group for one in controls.values()]
-    family.change(
-        on_family, [family, *inputs], [*groups, preset, rows, columns, words, formula], show_progress="hidden"
-    )
+    family.change(on_family, [family, *inputs], [*groups, preset, rows, columns, words, formula], **NEWEST)
 
     def on_preset(name: str, chosen: str | None) -> dict[Component, Any]:
-        return {} if chosen is None else controls[name].values(COMPOSITIONS[name][chosen])
+        # Gradio tells of an input also when a dropdown is merely left: it is empty then, and what was moved stays.
+        return {} if chosen is None else controls[name].values(COMPOSITIONS[name][chosen]) | {preset: None}
 
-    preset.input(on_preset, [family, preset], inputs, show_progress="hidden").then(**move)
+    preset.input(on_preset, [family, preset], [preset, *inputs], **NEWEST).then(**move)
 
     def on_compare(current: Session, name: str, down: str, across: str, seed: float, *values: Any) -> Iterator[Any]:
         yield from composing.matrix(current, catalog, families[name], asked_of(name, values), down, across, seed)
 
-    compare.click(on_compare, [session, family, rows, columns, seed, *inputs], [table, progress], **CHAIN_EVENTS)
+    compare.click(on_compare, [session, family, rows, columns, seed, *inputs], [table, progress], **EACH)
 
     def on_drop(current: Session, path: str | None) -> dict[Component, Any]:
         if path is None:
@@ -233,9 +231,7 @@ def build_composing_tab(catalog: Catalog, session: gr.State) -> None:
         values = controls[dropped_family.name].values(asked)
         return values | {dropped: None, family: dropped_family.name, num: recipe.num, seed: recipe.seed}
 
-    dropped.upload(on_drop, [session, dropped], [dropped, family, num, seed, *inputs], show_progress="hidden").then(
-        **move
-    )
+    dropped.upload(on_drop, [session, dropped], [dropped, family, num, seed, *inputs], **NEWEST).then(**move)
 
 
 def _preset_names(family: Family) -> list[str]:

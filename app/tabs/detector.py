@@ -8,6 +8,7 @@ from gradio.components import Component
 
 from app import own, own_view
 from app.catalog import Catalog
+from app.events import EACH, NEWEST
 from app.limits import SCORE_LIMITS, ZIP_MIB
 from app.session import Session
 from ebm_core.detector.fit import Progress
@@ -56,7 +57,6 @@ def build_detector_section(catalog: Catalog, session: gr.State) -> None:
             link = gr.HTML("", elem_id="own-csv")
 
     results: list[Component] = [status, plot, cards, table, link]
-    quick: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "trigger_mode": "multiple"}
 
     def shown(current: Session, doing: str = "") -> dict[Component, Any]:
         mine = current.own
@@ -82,10 +82,11 @@ def build_detector_section(catalog: Catalog, session: gr.State) -> None:
                 take_away: file,
                 judging: gr.Column(visible=True),
             } | shown(current)
+            return
+        yield {progress: "<p>Stopped.</p>"}
 
-    def on_stop(current: Session) -> dict[Component, Any]:
+    def on_stop(current: Session) -> None:
         own.stop(current.own)
-        return {progress: "<p>Stopped.</p>"}
 
     def on_forget(current: Session) -> dict[Any, Any]:
         current.own.close()
@@ -108,15 +109,13 @@ def build_detector_section(catalog: Catalog, session: gr.State) -> None:
 
     for dropped in (normal, folder):
         # Thousands of names in a list help nobody: a sentence says how many there are.
-        dropped.upload(on_normal, [session, dropped], have, **quick).then(lambda: None, None, normal, **quick)
+        dropped.upload(on_normal, [session, dropped], have, **EACH).then(lambda: None, None, normal, **EACH)
     learning: dict[str, Any] = {"show_progress": "hidden", "concurrency_id": "fits", "concurrency_limit": 1}
     learn.click(on_learn, session, [progress, about, take_away, judging, *results], **learning)
-    stop.click(on_stop, session, progress, **quick)
-    forget.click(on_forget, session, [have, progress, about, take_away, judging, *results], **quick)
+    stop.click(on_stop, session, None, **EACH)
+    forget.click(on_forget, session, [have, progress, about, take_away, judging, *results], **EACH)
     judge_run: dict[str, Any] = {"show_progress": "hidden", "concurrency_id": "scores", "trigger_mode": "multiple"}
-    took = files.upload(taking(lambda mine, given: own.take(mine, given)), [session, files], files, **quick)
+    took = files.upload(taking(lambda mine, given: own.take(mine, given)), [session, files], files, **EACH)
     took.then(on_judge, session, results, concurrency_limit=4, **judge_run)
-    clear.click(taking(lambda mine, _: own.clear(mine)), [session], None, **quick).then(
-        shown, session, results, **quick
-    )
-    rate.input(on_rate, [session, rate], results, show_progress="hidden", trigger_mode="always_last")
+    clear.click(taking(lambda mine, _: own.clear(mine)), [session], None, **EACH).then(shown, session, results, **EACH)
+    rate.input(on_rate, [session, rate], results, **NEWEST)

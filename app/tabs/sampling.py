@@ -11,6 +11,7 @@ from gradio.components import Component
 from app.catalog import Catalog
 from app.chain_buttons import build_buttons, wire
 from app.chain_view import build_chain_view
+from app.events import NEWEST
 from app.inputs import build_chains, build_seed
 from app.sampling import read_settings, start
 from app.session import Session, View
@@ -29,6 +30,7 @@ def build_sampling_tab(catalog: Catalog, session: gr.State) -> None:
     names = catalog.names()
     first = SHOWN_FIRST if SHOWN_FIRST in names else names[0]
     own = controls_of(catalog.get(first))
+    settled = gr.State((first, PRESET_NAMES[0]))  # model and preset whose settings were filled in last
     gr.Markdown(INTRO)
     with gr.Row(elem_classes="stage", elem_id="sampling"):
         with gr.Column(elem_classes="stage-left"):
@@ -57,14 +59,15 @@ def build_sampling_tab(catalog: Catalog, session: gr.State) -> None:
     def setting(values: Controls) -> dict[Component, Any]:
         return dict(zip(controls, astuple(values), strict=True))
 
-    def on_preset(name: str, chosen: str) -> dict[Component, Any]:
+    def on_preset(name: str, chosen: str, last: tuple[str, str]) -> dict[Component, Any]:
+        if (name, chosen) == last:  # Gradio tells of an input also when a dropdown is merely left
+            return {}
         values, sentence = apply_preset(catalog.get(name), chosen)
-        return {purpose: sentence} | setting(values)
+        return {purpose: sentence, settled: (name, chosen)} | setting(values)
 
-    for trigger in (preset.input, model.input):
-        trigger(on_preset, [model, preset], [purpose, *controls], show_progress="hidden")
+    gr.on([preset.input, model.input], on_preset, [model, preset, settled], [purpose, settled, *controls], **NEWEST)
 
-    def on_drop(current: Session, path: str | None) -> dict[Component, Any]:
+    def on_drop(current: Session, path: str | None, chosen: str) -> dict[Component, Any]:
         if path is None:
             return {}
         try:
@@ -74,9 +77,10 @@ def build_sampling_tab(catalog: Catalog, session: gr.State) -> None:
             return {dropped: None}
         gr.Info(sentence)
         values = {dropped: None, model: recipe.model, num: recipe.num, seed: recipe.seed, purpose: sentence}
-        return values | setting(controls_of_recipe(recipe))
+        return values | {settled: (recipe.model, chosen)} | setting(controls_of_recipe(recipe))
 
-    dropped.upload(on_drop, [session, dropped], [dropped, model, num, seed, purpose, *controls], show_progress="hidden")
+    restored = [dropped, model, num, seed, purpose, settled, *controls]
+    dropped.upload(on_drop, [session, dropped, preset], restored, **NEWEST)
 
 
 def _build_controls(own: Controls) -> list[Any]:

@@ -11,6 +11,7 @@ from app.board import Board
 from app.catalog import Catalog
 from app.chain_buttons import build_buttons, wire
 from app.chain_view import build_chain_view
+from app.events import EACH, NEWEST
 from app.limits import SCORE_LIMITS
 from app.score_script import PULL, TAKE, UPLOADED
 from app.score_view import Shown, about, glossary, show
@@ -99,7 +100,6 @@ def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:
                 )
 
     outputs = [status, plot, cards, table, link, picture]
-    quick: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "trigger_mode": "multiple"}
 
     def updates(item: Shown) -> dict[Component, Any]:
         values = {status: item.status, plot: item.plot, cards: item.cards, table: item.table, link: item.csv}
@@ -140,23 +140,16 @@ def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:
 
     events = [
         # A drop zone stays one: what was dropped shows in the table, and more may come.
-        files.upload(taking(scoring.take_files), [session, model, files], files, js=UPLOADED, **quick),
-        taken.input(on_kept, [session, model], None, **quick),
-        examples.click(taking(lambda board, _: scoring.take_examples(board)), [session, model], None, **quick),
-        clear.click(taking(lambda board, _: board.clear()), [session, model], None, **quick),
-        model.input(on_model, [session, model], [comparison, meaning, judge, purpose, rate], **quick),
+        files.upload(taking(scoring.take_files), [session, model, files], files, js=UPLOADED, **EACH),
+        taken.input(on_kept, [session, model], None, **EACH),
+        examples.click(taking(lambda board, _: scoring.take_examples(board)), [session, model], None, **EACH),
+        clear.click(taking(lambda board, _: board.clear()), [session, model], None, **EACH),
+        # A dropdown tells of an input twice, and when it is merely left; of a change once.
+        model.change(on_model, [session, model], [comparison, meaning, judge, purpose, rate], **NEWEST),
     ]
     for event in events:
-        event.then(on_score, session, outputs, **quick)
-    for control in (judge, rate):
-        control.input(
-            on_judge,
-            [session, model, judge, rate],
-            [purpose, *outputs],
-            show_progress="hidden",
-            concurrency_limit=None,
-            trigger_mode="always_last",
-        )
+        event.then(on_score, session, outputs, **EACH)
+    gr.on([judge.input, rate.input], on_judge, [session, model, judge, rate], [purpose, *outputs], **NEWEST)
 
     def on_pull(current: Session, number: int | None, steps: float) -> Iterator[View]:
         yield from scoring.pull_back(current, number, steps)
@@ -165,7 +158,7 @@ def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:
         return int(event.number)
 
     pulling = wire(buttons, view, session, on_pull, [picture, steps])
-    pulling.on(cards.click(on_card, None, picture, **quick).then)
+    pulling.on(cards.click(on_card, None, picture, **EACH).then)
 
 
 def _judges(board: Board) -> list[tuple[str, str]]:

@@ -3,10 +3,12 @@
 import io
 import threading
 
+import gradio as gr
 import pytest
 
 from app import session as sessions
 from app import walk
+from app.chain_view import build_chain_view
 from app.session import resume, scrub, stop
 from ebm_core.recipe import MAX_SEED
 from tests.app.test_sampling import begin
@@ -54,6 +56,14 @@ def test_a_slow_viewer_does_not_hold_the_chain_up_and_late_frames_are_dropped(se
     assert all(view.plot is not None for view in rest)
     assert len(session.walk.energies) == 11
     assert io.BytesIO(first.frame).read(2) == b"\xff\xd8"
+
+
+def test_the_film_that_comes_late_leaves_alone_what_a_person_looks_back_at(session, catalog):
+    with gr.Blocks():
+        view = build_chain_view(gr.State())
+    *_, pictures, film = begin(session, catalog)
+    assert {view.scrubber, view.status, view.picture} < set(view.updates(pictures))
+    assert list(view.updates(film)) == [view.film]
 
 
 def test_drawing_takes_its_share_at_most(session, catalog, gate, monkeypatch):

@@ -106,8 +106,9 @@ def test_drop_read_judge_and_pull_back(tmp_path):
         page.locator("#score-model input").click()
         page.get_by_role("option", name="raw", exact=True).click()
         wait_for_text(page, "#score-about", "no calibration")
+        page.wait_for_selector("#score-csv a[download='scores-raw.csv']")  # it comes when all are scored, by this model
         wait_for_text(page, "#score-status", "3 pictures scored")
-        page.wait_for_selector(".score-card.score-raw")
+        assert page.locator(".score-card.score-raw").count() == 3
         assert verdict(page, "1 · good.png").startswith("no verdict")
         page.click("#score-clear")
         wait_for_text(page, "#score-status", "No pictures yet")
