@@ -122,6 +122,14 @@ def judges_of(model: Model, calibration: Calibration | None) -> dict[str, Judge]
             "of a PNG, explains of it: a plain picture gets no discount.",
             "have a lower corrected energy",
         ),
+        Judge(
+            "residual",
+            "Way back from noise",
+            "The picture is mixed with noise, and the model's slope should lead back to it: how unlike those of "
+            "held-out pictures its misses are.",
+            "are led back to more as usual",
+            low_is_odd=False,
+        ),
     ]
     if calibration is None:
         return {judge.name: judge for judge in known if judge.name not in CALIBRATED}

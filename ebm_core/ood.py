@@ -1,8 +1,8 @@
 """How unlike the training data a picture is: scores, and what they mean beside held-out data.
 
-A higher score means more out-of-distribution. All but the reconstruction are computed from one pass of the energy and
-its gradient. Pictures are scored as files hold them: uint8, at the middle of their dequantisation, so that a score is
-no matter of luck.
+A higher score means more out-of-distribution. The residual takes eight more passes of the energy and its gradient.
+Pictures are scored as files hold them: uint8, at the middle of their dequantisation, so that a score is no matter of
+luck.
 
 ============== ========================================================================================================
 score          what it is
@@ -16,11 +16,12 @@ typicality     ``|E(x) - median|``: far from the held-out energies, on either si
 complexity     ``E(x) - slope * bits``: the energy less what the picture's complexity explains of it, in bits per pixel
                of a PNG (after Serrà et al., 2020). Their slope is 1, since a likelihood is in bits; an energy has no
                unit, so the slope is that of the held-out pictures.
+residual       how unlike those of held-out pictures the ways back from noise are (``ebm_core.residual``)
 ============== ========================================================================================================
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from math import isfinite
 from typing import Any, NamedTuple
@@ -31,19 +32,21 @@ from torch import Tensor
 from ebm_core import images
 from ebm_core.arguments import Bounds
 from ebm_core.energy import EnergyFn, energy_and_grad
+from ebm_core.residual import Residual, slopes
 from ebm_core.space import Space
 
 NUM_QUANTILES = 201  # from 0 to 1 in equal steps
 RATE = Bounds(0, 1, open=True)  # of false alarms
-CALIBRATED = ("typicality", "complexity")  # scores that exist only beside held-out pictures
+CALIBRATED = ("typicality", "complexity", "residual")  # scores that exist only beside held-out pictures
 
 
 class Measured(NamedTuple):
-    """What one pass says of ``B`` pictures, on the CPU.
+    """What a model says of ``B`` pictures, on the CPU.
 
     ``energy (B,)``, ``scale_energies (B, S)``, ``grad_norm (B,)``, ``heat (B, h, w)``: for each pixel, or each position
     of the latents, the norm over channels of the energy's gradient, ``bits (B,)``: bits per pixel of the picture as a
-    PNG, and ``lost (B,)``: the mean squared error of the picture once it is coded and decoded; None for pixels.
+    PNG, ``slopes (B, 4, 3)``: what ``ebm_core.residual`` reads, and ``lost (B,)``: the mean squared error of the
+    picture once it is coded and decoded; None for pixels.
     """
 
     energy: Tensor
@@ -51,13 +54,14 @@ class Measured(NamedTuple):
     grad_norm: Tensor
     heat: Tensor
     bits: Tensor
+    slopes: Tensor
     lost: Tensor | None = None
 
     def part(self, index: int) -> "Measured":
         """What it says of one picture, ``B = 1``."""
         own = slice(index, index + 1)
-        energy, scales, norm, heat, bits = (column[own] for column in self[:5])
-        return Measured(energy, scales, norm, heat, bits, None if self.lost is None else self.lost[own])
+        energy, scales, norm, heat, bits, ways = (column[own] for column in self[:6])
+        return Measured(energy, scales, norm, heat, bits, ways, None if self.lost is None else self.lost[own])
 
 
 def measure(energy: EnergyFn, u8: Tensor, space: Space, device: str = "cpu") -> Measured:
@@ -77,7 +81,8 @@ def measure(energy: EnergyFn, u8: Tensor, space: Space, device: str = "cpu") -> 
     lost = None
     if space.is_coded:
         lost = ((u8.float() + 0.5) / 256 - space.decode(x).cpu()).square().flatten(1).mean(dim=1)
-    return Measured(result.energy.cpu(), result.scale_energies.cpu(), grad_norm.cpu(), heat.cpu(), bits, lost)
+    ways = slopes(energy, x, space).cpu()
+    return Measured(result.energy.cpu(), result.scale_energies.cpu(), grad_norm.cpu(), heat.cpu(), bits, ways, lost)
 
 
 def complexity(picture: Tensor) -> float:
@@ -94,6 +99,7 @@ class Calibration:
     energy_median: float
     bits_slope: float  # energy for one more bit per pixel
     quantiles: Mapping[str, tuple[float, ...]]  # of each score, from the smallest to the largest in equal steps
+    residual: Residual | None = None  # None where it was calibrated before there was one
 
     def percentile(self, name: str, scores: Tensor) -> Tensor:
         """The share, 0 to 1, of held-out pictures that score lower, for ``scores (B,)``; linear between quantiles."""
@@ -118,7 +124,8 @@ class Calibration:
 
     def to_plain(self) -> dict[str, Any]:
         """For a checkpoint's ``calibration``."""
-        return asdict(self) | {"quantiles": {name: list(values) for name, values in self.quantiles.items()}}
+        plain = asdict(self) | {"quantiles": {name: list(values) for name, values in self.quantiles.items()}}
+        return plain | {"residual": self.residual.to_plain() if self.residual else None}
 
     @classmethod
     def from_plain(cls, value: Mapping[str, Any], weights: str = "") -> "Calibration | None":
@@ -137,6 +144,7 @@ class Calibration:
                 float(value["energy_median"]),
                 float(value["bits_slope"]),
                 {str(name): tuple(float(v) for v in values) for name, values in value["quantiles"].items()},
+                Residual.from_plain(value["residual"]) if value.get("residual") else None,
             )
             calibration._check()
         except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
@@ -171,6 +179,8 @@ def scores(measured: Measured, calibration: Calibration | None) -> dict[str, Ten
     if calibration is not None:
         by_name["typicality"] = (measured.energy - calibration.energy_median).abs()
         by_name["complexity"] = measured.energy - calibration.bits_slope * measured.bits
+        if calibration.residual is not None:
+            by_name["residual"] = calibration.residual(measured.slopes)
     return by_name
 
 
@@ -183,17 +193,17 @@ def calibrate(measured: Measured, data: str) -> Calibration:
     spread = (bits - bits.mean()).square().sum()
     slope = ((bits - bits.mean()) * (energy - energy.mean())).sum() / spread if spread > 0 else torch.zeros(())
     median = energy.quantile(0.5)  # Tensor.median would be the lower of the two in the middle
-    draft = Calibration(data, num, float(median), float(slope), {})
+    draft = Calibration(data, num, float(median), float(slope), {}, Residual.fit(measured.slopes))
     grid = torch.linspace(0, 1, NUM_QUANTILES, dtype=torch.float64)
     quantiles = {
         name: tuple(torch.quantile(values.double(), grid).tolist()) for name, values in scores(measured, draft).items()
     }
-    return Calibration(data, num, draft.energy_median, draft.bits_slope, quantiles)
+    return replace(draft, quantiles=quantiles)
 
 
 def joined(parts: list[Measured]) -> Measured:
     """Several batches as one."""
-    columns = zip(*(part[:5] for part in parts), strict=True)
+    columns = zip(*(part[:6] for part in parts), strict=True)
     lost = [part.lost for part in parts if part.lost is not None]
-    energy, scales, norm, heat, bits = (torch.cat(column) for column in columns)
-    return Measured(energy, scales, norm, heat, bits, torch.cat(lost) if lost else None)
+    energy, scales, norm, heat, bits, ways = (torch.cat(column) for column in columns)
+    return Measured(energy, scales, norm, heat, bits, ways, torch.cat(lost) if lost else None)

@@ -12,6 +12,7 @@ import torch
 from ebm_core import images, ood
 from ebm_core.checkpoint import ModelInfo, load_model, read_info, replace_calibration, save_model
 from ebm_core.ood import Calibration, Measured, calibrate, complexity, joined, measure, scores
+from ebm_core.residual import Residual
 from ebm_core.sampling import SamplePlan
 from ebm_core.space import pixels
 from tests.conftest import PIXELS, TINY, Quadratic
@@ -26,6 +27,7 @@ def measured(energy, bits=None, grad_norm=None):
         zeros if grad_norm is None else grad_norm,
         torch.zeros(len(energy), 1, 1),
         zeros if bits is None else torch.as_tensor(bits, dtype=torch.float32),
+        torch.ones(len(energy), 4, 3),
     )
 
 
@@ -82,7 +84,15 @@ def test_quantiles_median_and_number_are_those_of_the_held_out_energies(to_200):
     assert to_200.quantiles["scale_0"] == pytest.approx([0.25 * v for v in range(201)], abs=1e-9)
     # |E - 100|: 0 once, every other distance twice.
     assert to_200.quantiles["typicality"] == pytest.approx([(v + 1) // 2 for v in range(201)], abs=1e-9)
-    assert list(to_200.quantiles) == ["energy", "scale_0", "scale_1", "grad_norm", "typicality", "complexity"]
+    assert list(to_200.quantiles) == [
+        "energy",
+        "scale_0",
+        "scale_1",
+        "grad_norm",
+        "typicality",
+        "complexity",
+        "residual",
+    ]
 
 
 def test_the_median_of_an_even_number_lies_between():
@@ -155,7 +165,10 @@ def test_scores_with_and_without_a_calibration():
         "typicality": [2, 5],
         "complexity": [0, 6.5],
     }
-    assert {"typicality", "complexity"} == set(ood.CALIBRATED)
+    held_out = replace(calibration, residual=Residual.fit(found.slopes))
+    assert (
+        {"typicality", "complexity", "residual"} == set(ood.CALIBRATED) == scores(found, held_out).keys() - raw.keys()
+    )
 
 
 def test_batches_are_joined_in_order(rng):
@@ -169,6 +182,7 @@ def test_a_coded_picture_has_what_its_codec_lost(rng):
     space = replace(
         pixels(3, 4),
         shape=(3, 2, 2),
+        noise=pixels(3, 2).noise,
         unpack=lambda u8, rng: (u8.float() + 0.5)[:, :, ::2, ::2] / 256,
         decode=lambda x: x.repeat_interleave(2, 2).repeat_interleave(2, 3),
     )
@@ -186,6 +200,7 @@ def test_a_coded_picture_has_what_its_codec_lost(rng):
         "reconstruction",
         "typicality",
         "complexity",
+        "residual",
     ]
 
 

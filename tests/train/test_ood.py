@@ -167,14 +167,14 @@ def _files(path):
 def test_evaluating_tells_every_set_from_the_models_own(model, folder, tmp_path, capsys):
     command = ["evaluate", "ood", str(model), "--data", str(folder), "--device", "cpu"]
     assert main([*command, "--out", str(tmp_path / "raw")]) == 0
-    assert "no calibration, so typicality and complexity are missing" in capsys.readouterr().out
+    assert "no calibration, so typicality, complexity and residual are missing" in capsys.readouterr().out
     calibrate = ["calibrate", str(model), "--data", str(folder / "cifar10-test.zip"), "--first", "6"]
     assert main([*calibrate, "--device", "cpu"]) == 0
     for out in ("a", "b"):
         assert main([*command, "--batch", "4", "--out", str(tmp_path / out)]) == 0
     raw, report, again = (json.loads((tmp_path / out / "ood.json").read_text()) for out in ("raw", "a", "b"))
     assert report["sets"] == again["sets"]
-    assert report["scores"] == [*raw["scores"][:-1], "typicality", "complexity", "pixel statistics"]
+    assert report["scores"] == [*raw["scores"][:-1], "typicality", "complexity", "residual", "pixel statistics"]
     assert raw["scores"][-1] == "pixel statistics"
     assert report["in_distribution"]["num"] == report["in_distribution"]["skipped"] == 6
     assert report["calibration"] == {"data": "cifar10-test.zip, pictures 1 to 6", "num": 6}

@@ -47,7 +47,8 @@ class Detector(NamedTuple):
         """Names of the scores that there are, in the order of ``ebm_core.ood.scores``."""
         scales = (f"scale_{i}" for i in range(len(self.net.layouts)))
         coded = ["reconstruction"] if self.space.is_coded else []
-        return ["energy", *scales, "grad_norm", *coded, *(CALIBRATED if self.calibration else ())]
+        known = self.calibration.quantiles if self.calibration else {}
+        return ["energy", *scales, "grad_norm", *coded, *(name for name in CALIBRATED if name in known)]
 
     @property
     def judge(self) -> str:
