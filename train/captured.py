@@ -1,6 +1,7 @@
 """A Langevin gradient, and the gradients of a training step, as CUDA graphs: hundreds of small kernels launched as one.
 
-On a GPU a step of a small network waits for Python: by hand on an H100, 42 ms, of which the kernels are a quarter.
+On a GPU a step of a small network waits for Python: by hand on an H200, 41 ms, of which the kernels are 11. Recorded, 24
+(256 latents; the rest is pairing by transport, the optimiser and the averages).
 """
 
 from collections.abc import Callable

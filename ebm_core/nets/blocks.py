@@ -145,12 +145,14 @@ class BlurPool(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Attention over positions with a zero-initialised gain, so that it starts as the identity.
+    """Attention over positions, added with a learned gain.
 
-    ``dot`` (paper): scaled dot products. Nothing bounds them where no norm comes before: Muon, whose steps do not
-    shrink, grows them to a thousand within four thousand iterations; each position then looks at one other, whatever
-    is there, the gain returns to zero, and on the way a second derivative that large can end a run. ``cosine``: of
-    queries and keys only the direction counts (Henry et al., 2020, arXiv:2010.04245), and the weights are standardised.
+    ``dot`` (paper): scaled dot products, and a gain that begins at zero. Nothing bounds them where no norm comes
+    before: Muon, whose steps do not shrink, grows them to a thousand within four thousand iterations; each position then looks
+    at one other, whatever is there, the gain returns to zero, and on the way a second derivative that large can end a
+    run. ``cosine``: of queries and keys only the direction counts (Henry et al., 2020, arXiv:2010.04245), the weights
+    are standardised, and the gain begins at a tenth: at zero it changes its sign with the noise of the gradient, and
+    the weights' direction of learning with it.
 
     Written out: the fused attention kernels have no second derivative.
     """
@@ -164,7 +166,7 @@ class SelfAttention(nn.Module):
         else:
             self.qkv = PlainConv2d(channels, 3 * channels, 1)
             self.out = PlainConv2d(channels, channels, 1)
-        self.gain = nn.Parameter(torch.zeros(()))
+        self.gain = nn.Parameter(torch.tensor(0.1 if kind == "cosine" else 0.0))
 
     def forward(self, x: Tensor) -> Tensor:
         b, c, h, w = x.shape
