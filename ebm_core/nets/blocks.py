@@ -148,11 +148,11 @@ class SelfAttention(nn.Module):
     """Attention over positions, added with a learned gain.
 
     ``dot`` (paper): scaled dot products, and a gain that begins at zero. Nothing bounds them where no norm comes
-    before: Muon, whose steps do not shrink, grows them to a thousand within four thousand iterations; each position then looks
-    at one other, whatever is there, the gain returns to zero, and on the way a second derivative that large can end a
-    run. ``cosine``: of queries and keys only the direction counts (Henry et al., 2020, arXiv:2010.04245), the weights
-    are standardised, and the gain begins at a tenth: at zero it changes its sign with the noise of the gradient, and
-    the weights' direction of learning with it.
+    before: Muon, whose steps do not shrink, grows them to a thousand within four thousand iterations; each position
+    then looks at one other, whatever is there, the gain returns to zero, and on the way a second derivative that large
+    can end a run. ``cosine``: of queries and keys only the direction counts (Henry et al., 2020, arXiv:2010.04245), the
+    weights are standardised, and the gain begins at a tenth: at zero it changes its sign with the noise of the
+    gradient, and the weights' direction of learning with it.
 
     Written out: the fused attention kernels have no second derivative.
     """
