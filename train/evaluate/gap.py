@@ -1,0 +1,94 @@
+"""``python -m train evaluate gap RUN...``: whether contrastive divergence stayed in balance, drawn from a run's log.
+
+The gap is the mean energy of samples less that of data. A run is in balance while the gap is small beside the spread of
+the data's own energies. Runs that go on from one another are drawn as one.
+"""
+
+import argparse
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from ebm_core.files import write_atomically
+from train.reproduce.figures import figure, legend
+from train.run import LOG
+
+SMOOTHED = 15  # logged iterations of a running median
+SHARES = {"grad_norm_opt": "L_opt", "grad_norm_ent": "L_ent"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders of `fit`, in the order of training")
+    parser.add_argument("--out", type=Path, required=True, metavar="PNG")
+
+
+def run(a: argparse.Namespace) -> None:
+    """The command itself. Raises ValueError, in a sentence, for runs without contrastive divergence."""
+    lines = [line for path in a.runs for line in icd_lines(path)]
+    iterations = steps(lines)
+    page = io.BytesIO()
+    draw(lines, iterations).savefig(page, format="png", dpi=120)
+    write_atomically(a.out, page.getvalue())
+    gap, spread = np.median([abs(line["energy_gap"]) for line in lines]), np.median([spread_of(x) for x in lines])
+    print(f"{a.out}: {iterations[-1]:,} iterations, median gap {gap:.2g}, spread of the data's energies {spread:.2g}")
+
+
+def icd_lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of a run's log that have a gap. Raises ValueError where there is no log or no such line."""
+    try:
+        lines = [json.loads(line) for line in (path / LOG).read_text().splitlines()]
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} has no {LOG} that can be read ({error}); give the folder of a run") from error
+    lines = [line for line in lines if "energy_gap" in line]
+    if len(lines) < 2:
+        raise ValueError(f"{path} has logged fewer than two iterations of contrastive divergence")
+    return lines
+
+
+def steps(lines: list[dict[str, Any]]) -> list[int]:
+    """Iterations from the first on, over runs that each begin with their own count."""
+    total, past = 0, 0
+    numbers: list[int] = []
+    for line, before in zip(lines, [lines[0], *lines], strict=False):
+        if line["iteration"] < before["iteration"]:
+            total, past = numbers[-1] + 1, line["iteration"]
+        elif not numbers:
+            past = line["iteration"]
+        numbers.append(total + line["iteration"] - past)
+    return numbers
+
+
+def spread_of(line: dict[str, Any]) -> float:
+    """The standard deviation of energies of data at a logged iteration, scales taken as independent."""
+    return float(np.linalg.norm([value for name, value in line.items() if name.startswith("spread_scale")]))
+
+
+def draw(lines: list[dict[str, Any]], iterations: list[int]) -> Figure:
+    """Gap beside the data's spread; gradients of L_opt and L_ent as shares of L_CD's."""
+    page, (left, right) = figure(2, ["energy of samples less that of data", "gradient, as a share of L_CD's"])
+    spread = _smooth([spread_of(line) for line in lines])
+    left.fill_between(iterations, -spread, spread, color="#d1fae5", label="one spread of the data's energies")
+    gaps = [line["energy_gap"] for line in lines]
+    left.plot(iterations, gaps, color="#99f6e4", linewidth=0.6)
+    left.plot(iterations, _smooth(gaps), color="#0f766e", label="gap, running median")
+    left.set_ylim(-4 * float(np.median(spread)), 4 * float(np.median(spread)))
+    for (name, label), colour in zip(SHARES.items(), ("#0f766e", "#b45309"), strict=True):
+        there = [i for i, line in enumerate(lines) if name in line and line.get("grad_norm_cd")]
+        if there:
+            shares = [lines[i][name] / lines[i]["grad_norm_cd"] for i in there]
+            right.plot([iterations[i] for i in there], _smooth(shares), color=colour, label=label)
+    right.set_ylim(bottom=0)
+    for axis in (left, right):
+        axis.set_xlabel("iteration of contrastive divergence")
+        legend(axis)
+    return page
+
+
+def _smooth(values: list[float]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    half = SMOOTHED // 2
+    return np.array([np.median(values[max(0, i - half) : i + half + 1]) for i in range(len(values))])
