@@ -7,6 +7,7 @@ import gradio as gr
 
 from app.api import add_endpoints
 from app.catalog import Catalog
+from app.keeping import wire_keeping
 from app.session import Session
 from app.tabs import composing, sampling, scoring, understanding
 from ebm_core.files import one_line
@@ -45,13 +46,15 @@ def build_ui(catalog: Catalog) -> Page:
         gr.Markdown(f"# EBM Studio\n{MOTTO}", elem_classes="masthead")
         for problem in catalog.problems():
             gr.Markdown(f"⚠️ {problem}")
-        sessions = []
-        for tab in TABS:
-            if tab.wanted(catalog):
-                own = [_new_session() for _ in range(tab.sessions)]
-                with gr.Tab(tab.name, elem_id=f"tab-{tab.name.lower()}"):
-                    tab.build(catalog, *own)
-                sessions += own
+        sessions, kept = [], {}
+        with gr.Tabs(elem_id="tabs") as tabs:
+            for tab in TABS:
+                if tab.wanted(catalog):
+                    own = [_new_session() for _ in range(tab.sessions)]
+                    with gr.Tab(tab.name, id=tab.id, elem_id=f"tab-{tab.id}"):
+                        kept[tab.id] = tab.build(catalog, *own)
+                    sessions += own
+        wire_keeping(page, catalog, tabs, kept)
         open_sessions: dict[str | None, list[Session]] = {}
 
         def open_session(request: gr.Request, *current: Session) -> dict[gr.State, Session]:

@@ -12,10 +12,21 @@ from app.catalog import Catalog
 from app.chain_buttons import build_buttons, wire
 from app.chain_view import build_chain_view
 from app.inputs import build_chains, build_seed
-from app.sampling import read_settings, start
+from app.keeping import Kept, build_keeping
+from app.sampling import RESTORED, read_settings, start
 from app.session import Session, View
-from app.settings import INPUTS, PRESET_NAMES, PRESETS, Controls, apply_preset, controls_of, controls_of_recipe
+from app.settings import (
+    INPUTS,
+    PRESET_NAMES,
+    PRESETS,
+    Controls,
+    apply_preset,
+    controls_of,
+    controls_of_recipe,
+    make_recipe,
+)
 from app.tab import Tab
+from ebm_core.recipe import Recipe
 
 SHOWN_FIRST = "cats128"  # of the shipped models the one whose pictures are the clearest
 INTRO = """An energy-based model gives every picture one number, its energy: **low means "this looks like what I was
@@ -24,7 +35,7 @@ CODE = """Models of 128 pixels walk in a short code of the picture: meanwhile yo
 the picture that the code stands for."""
 
 
-def build_sampling_tab(catalog: Catalog, session: gr.State) -> None:
+def build_sampling_tab(catalog: Catalog, session: gr.State) -> Kept:
     """Place the tab's components and wire them."""
     names = catalog.names()
     first = SHOWN_FIRST if SHOWN_FIRST in names else names[0]
@@ -42,6 +53,7 @@ def build_sampling_tab(catalog: Catalog, session: gr.State) -> None:
                 seed = build_seed(session)
                 with gr.Accordion("All settings", open=False, elem_id="advanced"):
                     controls = _build_controls(own)
+                keeping = build_keeping("")
                 dropped = gr.File(
                     label="Restore settings from a saved PNG", file_types=[".png"], height=130, elem_id="restore"
                 )
@@ -52,7 +64,11 @@ def build_sampling_tab(catalog: Catalog, session: gr.State) -> None:
     def on_sample(current: Session, name: str, num: float, seed: float, *values: float) -> Iterator[View]:
         yield from start(current, catalog, name, Controls(*values), num, seed)
 
-    wire(buttons, view, session, on_sample, [model, num, seed, *controls])
+    inputs = [model, num, seed, *controls]
+    wire(buttons, view, session, on_sample, inputs)
+
+    def recipe_of(name: str, num: float, seed: float, *values: float) -> Recipe:
+        return make_recipe(catalog.get(name), Controls(*values), num, seed)
 
     def setting(values: Controls) -> dict[Component, Any]:
         return dict(zip(controls, astuple(values), strict=True))
@@ -64,6 +80,10 @@ def build_sampling_tab(catalog: Catalog, session: gr.State) -> None:
     for trigger in (preset.input, model.input):
         trigger(on_preset, [model, preset], [purpose, *controls], show_progress="hidden")
 
+    def show(recipe: Recipe) -> dict[Component, Any]:
+        values = {model: recipe.model, num: recipe.num, seed: recipe.seed, purpose: RESTORED.format(seed=recipe.seed)}
+        return values | setting(controls_of_recipe(recipe))
+
     def on_drop(current: Session, path: str | None) -> dict[Component, Any]:
         if path is None:
             return {}
@@ -73,10 +93,11 @@ def build_sampling_tab(catalog: Catalog, session: gr.State) -> None:
             gr.Warning(html.escape(str(error), quote=False), duration=15)
             return {dropped: None}
         gr.Info(sentence)
-        values = {dropped: None, model: recipe.model, num: recipe.num, seed: recipe.seed, purpose: sentence}
-        return values | setting(controls_of_recipe(recipe))
+        return show(recipe) | {dropped: None, purpose: sentence}
 
-    dropped.upload(on_drop, [session, dropped], [dropped, model, num, seed, purpose, *controls], show_progress="hidden")
+    outputs = [model, num, seed, purpose, *controls]
+    dropped.upload(on_drop, [session, dropped], [dropped, *outputs], show_progress="hidden")
+    return Kept(keeping, inputs, recipe_of, outputs, show)
 
 
 def _build_controls(own: Controls) -> list[Any]:
