@@ -141,7 +141,7 @@ def test_the_page_opens_with_what_its_address_says(family_catalog, monkeypatch):
     assert open_page(page, tab="other") == {None: "update"}
     assert open_page(page, fbclid="1") == {None: "update"}
     assert [sentence.split("; there are")[0].split("; choose")[0] for sentence in warnings] == [
-        "This link cannot be used: there is no model 'there is no model '&lt;b&gt"lt;b&gt;' here",
+        "This link cannot be used: there is no model '&lt;b&gt;' here",
         "This link cannot be used: there is no tab 'other' here",
     ]
 
