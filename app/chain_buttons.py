@@ -1,7 +1,7 @@
 """Start, stop and continue: the three buttons of whatever walks, and the one way in which all tabs wire them."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import gradio as gr
@@ -54,10 +54,11 @@ class Wiring:
     begin: Callable[..., Iterator[dict[Component, Any]]]
     inputs: list[Component]
     outputs: list[Component]
+    ends: list[Any] = field(default_factory=list)  # events that are over when a walk is
 
     def on(self, trigger: Callable[..., Any]) -> None:
         """Let it be begun by another event too."""
-        trigger(self.begin, self.inputs, self.outputs, **CHAIN_EVENTS)
+        self.ends.append(trigger(self.begin, self.inputs, self.outputs, **CHAIN_EVENTS))
 
 
 def wire_parts(
@@ -87,7 +88,7 @@ def wire_parts(
 
     wiring = Wiring(on_begin, [*sessions, *inputs], [*outputs, *buttons.outputs])
     wiring.on(buttons.start.click)
-    buttons.go_on.click(on_go_on, [*sessions], wiring.outputs, **CHAIN_EVENTS)
+    wiring.ends.append(buttons.go_on.click(on_go_on, [*sessions], wiring.outputs, **CHAIN_EVENTS))
     buttons.stop.click(halt, [*sessions], None, queue=False, show_progress="hidden")
     return wiring
 

@@ -180,7 +180,7 @@ def build_composing_tab(catalog: Catalog, session: gr.State) -> Kept:
         return composing.make_recipe(catalog, families[name], asked_of(name, values), num, seed)
 
     settings = [family, num, seed, *inputs]
-    wire(buttons, view, session, on_sample, settings)
+    walks = wire(buttons, view, session, on_sample, settings)
 
     def on_move(current: Session, name: str, *values: Any) -> dict[Component, Any]:
         description = describe(name, values)
@@ -250,7 +250,7 @@ def build_composing_tab(catalog: Catalog, session: gr.State) -> Kept:
 
     outputs = [*settings, *described]
     dropped.upload(on_drop, [session, dropped], [dropped, *outputs], show_progress="hidden").then(**move)
-    return Kept(keeping, settings, recipe_of, outputs, show)
+    return Kept(keeping, settings, recipe_of, outputs, show, session, walks)
 
 
 def _preset_names(family: Family) -> list[str]:

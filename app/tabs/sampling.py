@@ -65,7 +65,7 @@ def build_sampling_tab(catalog: Catalog, session: gr.State) -> Kept:
         yield from start(current, catalog, name, Controls(*values), num, seed)
 
     inputs = [model, num, seed, *controls]
-    wire(buttons, view, session, on_sample, inputs)
+    walks = wire(buttons, view, session, on_sample, inputs)
 
     def recipe_of(name: str, num: float, seed: float, *values: float) -> Recipe:
         return make_recipe(catalog.get(name), Controls(*values), num, seed)
@@ -97,7 +97,7 @@ def build_sampling_tab(catalog: Catalog, session: gr.State) -> Kept:
 
     outputs = [model, num, seed, purpose, *controls]
     dropped.upload(on_drop, [session, dropped], [dropped, *outputs], show_progress="hidden")
-    return Kept(keeping, inputs, recipe_of, outputs, show)
+    return Kept(keeping, inputs, recipe_of, outputs, show, session, walks)
 
 
 def _build_controls(own: Controls) -> list[Any]:
