@@ -90,11 +90,11 @@ def wire_keeping(page: gr.Blocks, catalog: Catalog, tabs: gr.Tabs, every: Mappin
     kept = {name: tab for name, tab in every.items() if tab is not None}
     # A secret of its own each time, as Gradio has it, would lose all when the server starts again.
     store = gr.BrowserState([], storage_key="ebm-studio", secret="ebm-studio")
-    history = gr.HTML("", js_on_load=CHOOSE, elem_id="history", elem_classes="kept")
+    history = gr.HTML("", padding=False, js_on_load=CHOOSE, elem_id="history", elem_classes="kept")
     shelves: list[Component] = [history, *(tab.keeping.named for tab in kept.values())]
     outputs = [tabs, *(component for tab in kept.values() for component in tab.outputs)]
 
-    def shown(entries: Sequence[Entry]) -> dict[Component, Any]:
+    def shown(entries: Sequence[Entry]) -> dict[Any, Any]:
         runs = shelf.to_html([entry for entry in entries if not entry.name], "last runs")
         named = {
             tab.keeping.named: shelf.to_html(
@@ -104,33 +104,34 @@ def wire_keeping(page: gr.Blocks, catalog: Catalog, tabs: gr.Tabs, every: Mappin
         }
         return {history: runs and HISTORY + runs} | named
 
-    def stored(entries: Sequence[Entry]) -> dict[Component, Any]:
+    def stored(entries: Sequence[Entry]) -> dict[Any, Any]:
         return {store: shelf.to_plain(entries)} | shown(entries)
 
-    def opened(address: str) -> dict[Component, Any]:
+    def opened(address: str) -> dict[Any, Any]:
+        """What changes where an address is opened; nothing for one that says nothing."""
         link = links.read(catalog, address)
         if link is None:
-            return gr.skip()
+            return {}
         if link.tab not in every:
             raise links.LinkError(f"there is no tab {brief(link.tab)} here; there are: {', '.join(every)}")
         settings = kept[link.tab].show(link.recipe) if link.recipe is not None else {}
         return {tabs: gr.Tabs(selected=link.tab)} | settings
 
-    def on_load(request: gr.Request) -> dict[Component, Any]:
+    def on_load(request: gr.Request) -> Any:
         try:
-            return opened(urlencode(dict(request.query_params)))
+            return opened(urlencode(dict(request.query_params))) or gr.skip()
         except ValueError as error:
             told = html.escape(f"This link cannot be used: {error}. The page has its usual settings.", quote=False)
             gr.Warning(told, duration=TELL_SECONDS)
             return gr.skip()
 
-    def on_open(event: gr.EventData) -> dict[Component, Any]:
-        return opened(str(event.address))
+    def on_open(event: gr.EventData) -> Any:
+        return opened(str(event.address)) or gr.skip()
 
-    def on_remove(plain: Any, event: gr.EventData) -> dict[Component, Any]:
+    def on_remove(plain: Any, event: gr.EventData) -> dict[Any, Any]:
         return stored(shelf.without(shelf.from_plain(plain), event.name, event.address))
 
-    def on_end(current: Session, plain: Any) -> dict[Component, Any]:
+    def on_end(current: Session, plain: Any) -> Any:
         run = shelf.run_of(catalog, current.walk)
         return gr.skip() if run is None else stored(shelf.with_run(shelf.from_plain(plain), run))
 
@@ -161,11 +162,11 @@ def _wire_name(
     tab: Kept,
     store: gr.BrowserState,
     shelves: Sequence[Component],
-    stored: Callable[[Sequence[Entry]], dict[Component, Any]],
+    stored: Callable[[Sequence[Entry]], dict[Any, Any]],
 ) -> None:
     keeping = tab.keeping
 
-    def on_keep(plain: Any, name: str, *values: Any) -> dict[Component, Any]:
+    def on_keep(plain: Any, name: str, *values: Any) -> dict[Any, Any]:
         recipe = tab.recipe_of(*values)
         address, words = links.write(catalog, recipe), links.words(catalog, recipe)
         return stored(shelf.with_name(shelf.from_plain(plain), name, address, words)) | {keeping.name: ""}

@@ -46,14 +46,15 @@ def build_ui(catalog: Catalog) -> Page:
         gr.Markdown(f"# EBM Studio\n{MOTTO}", elem_classes="masthead")
         for problem in catalog.problems():
             gr.Markdown(f"⚠️ {problem}")
-        sessions, kept = [], {}
+        wanted = [tab for tab in TABS if tab.wanted(catalog)]
+        # Not among the tabs: Gradio takes whatever is there for one, and shows some twice and others never.
+        own = {tab.id: [_new_session() for _ in range(tab.sessions)] for tab in wanted}
+        sessions = [session for of_tab in own.values() for session in of_tab]
+        kept = {}
         with gr.Tabs(elem_id="tabs") as tabs:
-            for tab in TABS:
-                if tab.wanted(catalog):
-                    own = [_new_session() for _ in range(tab.sessions)]
-                    with gr.Tab(tab.name, id=tab.id, elem_id=f"tab-{tab.id}"):
-                        kept[tab.id] = tab.build(catalog, *own)
-                    sessions += own
+            for tab in wanted:
+                with gr.Tab(tab.name, id=tab.id, elem_id=f"tab-{tab.id}"):
+                    kept[tab.id] = tab.build(catalog, *own[tab.id])
         wire_keeping(page, catalog, tabs, kept)
         open_sessions: dict[str | None, list[Session]] = {}
 

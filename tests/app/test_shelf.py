@@ -4,6 +4,7 @@ import base64
 import io
 from types import SimpleNamespace
 
+import gradio as gr
 import pytest
 from PIL import Image
 
@@ -114,3 +115,8 @@ def test_every_walk_of_sample_and_compose_is_recorded_when_it_ends(family_catalo
     changes = by_id(ends[0].fn(session, []))
     assert [links.read(family_catalog, entry["address"]).recipe.seed for entry in changes[None]] == [3]
     assert "last runs" in changes["history"]
+
+
+def test_only_tabs_stand_among_the_tabs(catalog):
+    (tabs,) = (block for block in build_ui(catalog).blocks.values() if isinstance(block, gr.Tabs))
+    assert [child.id for child in tabs.children] == ["sample", "score", "understand"]

@@ -52,6 +52,9 @@ def test_a_link_is_opened_run_and_found_again(tmp_path):
         page.set_viewport_size({"width": 390, "height": 844})
         page.wait_for_timeout(300)
         assert page.evaluate("document.documentElement.scrollWidth") == 390
+        page.set_viewport_size({"width": 1280, "height": 900})
+        names = page.locator("[role=tab]").all_inner_texts()
+        assert list(dict.fromkeys(names)) == ["Sample", "Compose", "Score", "Understand"]
         page.click("#compose-named .shelf-forget")
         page.wait_for_selector("#compose-named .shelf", state="detached")
 
