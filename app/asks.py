@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ebm_core.arguments import Bounds
 from ebm_core.attribute import Attribute
 from ebm_core.composition import And, Composition, CompositionError, Node, Or, Term
 from ebm_core.family import NOT_SHARE, Ask, Family, Operator, ask_for, check_operator
@@ -13,7 +14,7 @@ def read_ask(model: str, attribute: Attribute, values: Sequence[Any]) -> Ask | N
     """The values of an attribute's controls: its numbers, or its names of which any will do, a strength, an operator.
 
     None: it is off. For a binary attribute the strength goes from -1 to 1 and its sign picks the value; for the others
-    from 0 to 1. Raises CompositionError, in a sentence, for values that its controls cannot have.
+    from 0 to 1. Raises ValueError, in a sentence, for values that its controls cannot have.
     """
     *value, strength, operator = values
     lowest = -1 if attribute.kind == "binary" else 0
@@ -30,11 +31,16 @@ def read_ask(model: str, attribute: Attribute, values: Sequence[Any]) -> Ask | N
         value = value[0]
         if not value or len(set(map(str, value))) < len(value):
             raise CompositionError(f"choose one or more different values of '{attribute.name}', or set its weight to 0")
-    return ask_for(model, attribute, [value] if attribute.kind == "numbers" else value, abs(float(strength)), operator)
+    values = [value] if attribute.kind == "numbers" else value
+    asked = ask_for(model, attribute, values, abs(float(strength)), operator)
+    for key, number, low, high in zip(attribute.keys, value, attribute.low, attribute.high, strict=False):
+        Bounds(low, high).check(number, f"'{key}' of '{attribute.name}'")
+    return asked
 
 
 def write_ask(attribute: Attribute, terms: Sequence[Term], weight: float, operator: Operator) -> list[Any]:
     """The inverse of ``read_ask``. Raises CompositionError for a weight or labels that the controls cannot show."""
+    weight = _tidy(weight)
     if not 0 < weight <= 1:
         raise CompositionError(f"the page's sliders end at 1, and '{terms[0].model}' has the weight {weight:g}")
     if attribute.kind == "choice":
@@ -45,8 +51,13 @@ def write_ask(attribute: Attribute, terms: Sequence[Term], weight: float, operat
     if attribute.kind == "binary":
         return [weight if value == attribute.opposites[1] else -weight, operator]
     if attribute.kind == "numbers":
-        return [*value, weight, operator]
-    return [math.degrees(value) if attribute.kind == "angle" else value, weight, operator]
+        return [*map(_tidy, value), weight, operator]
+    return [_tidy(math.degrees(value)) if attribute.kind == "angle" else value, weight, operator]
+
+
+def _tidy(number: float) -> float:
+    """Without what going to a label and back leaves in the last digits: an end of a slider must not lie beyond it."""
+    return float(f"{number:.12g}")
 
 
 def decompose(composition: Composition, family: Family) -> dict[str, list[Any]]:
@@ -75,6 +86,13 @@ def decompose(composition: Composition, family: Family) -> dict[str, list[Any]]:
             share = weight if operator != "not" else -weight / NOT_SHARE
             values[model] = write_ask(family.attributes[model], terms, share, operator)
     return values
+
+
+def asks_of(composition: Composition, family: Family) -> list[Ask]:
+    """What a composition asks for, in the order of the page's controls. Raises CompositionError as ``decompose``."""
+    values = decompose(composition, family)
+    asks = [read_ask(model, family.attributes[model], values[model]) for model in family.attributes if model in values]
+    return [ask for ask in asks if ask is not None]
 
 
 def _by_model(node: Node) -> dict[str, list[Term]]:

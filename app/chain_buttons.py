@@ -1,7 +1,7 @@
 """Start, stop and continue: the three buttons of whatever walks, and the one way in which all tabs wire them."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import gradio as gr
@@ -51,10 +51,11 @@ class Wiring:
     begin: Callable[..., Iterator[dict[Component, Any]]]
     inputs: list[Component]
     outputs: list[Component]
+    ends: list[Any] = field(default_factory=list)  # events that are over when a walk is
 
     def on(self, trigger: Callable[..., Any]) -> None:
         """Let it be begun by another event too."""
-        trigger(self.begin, self.inputs, self.outputs, **EACH)
+        self.ends.append(trigger(self.begin, self.inputs, self.outputs, **EACH))
 
 
 def wire_parts(
@@ -84,7 +85,7 @@ def wire_parts(
 
     wiring = Wiring(on_begin, [*sessions, *inputs], [*outputs, *buttons.outputs])
     wiring.on(buttons.start.click)
-    buttons.go_on.click(on_go_on, [*sessions], wiring.outputs, **EACH)
+    wiring.ends.append(buttons.go_on.click(on_go_on, [*sessions], wiring.outputs, **EACH))
     buttons.stop.click(halt, [*sessions], None, queue=False, show_progress="hidden")
     return wiring
 

@@ -28,10 +28,16 @@ class ChainView:
     gallery: gr.Gallery
     png: gr.DownloadButton
     film: gr.DownloadButton
+    csv: gr.DownloadButton
+    json: gr.DownloadButton
 
     @property
     def outputs(self) -> list[Any]:
-        return [self.picture, self.status, self.plot, self.scrubber, self.gallery, self.png, self.film]
+        return [self.picture, self.status, self.plot, self.scrubber, self.gallery, *self.downloads]
+
+    @property
+    def downloads(self) -> list[gr.DownloadButton]:
+        return [self.png, self.film, self.csv, self.json]
 
     def updates(self, view: View) -> dict[Component, Any]:
         """Gradio updates for one ``View``; what it leaves as it is, is not among them."""
@@ -46,10 +52,12 @@ class ChainView:
         if view.plot is not None:
             updates[self.plot] = view.plot
         if view.phase in ("waiting", "running"):
-            updates |= dict.fromkeys((self.scrubber, self.png, self.film), gr.update(interactive=False))
+            updates |= dict.fromkeys((self.scrubber, *self.downloads), gr.update(interactive=False))
         if view.result is not None:
             last = max(1, view.num_frames - 1)
             updates[self.scrubber] = gr.Slider(maximum=last, value=last, interactive=True)
+            updates[self.csv] = gr.DownloadButton(value=view.result.csv, interactive=True)
+            updates[self.json] = gr.DownloadButton(value=view.result.json, interactive=True)
             updates[self.gallery] = gr.Gallery(view.result.gallery, elem_classes=LARGE_LOOK if view.smooth else LOOK)
             updates[self.png] = gr.DownloadButton(value=view.result.grid, interactive=True)
         return updates
@@ -93,8 +101,14 @@ def build_chain_view(
         with gr.Row(equal_height=True):
             png = gr.DownloadButton("Grid as PNG", interactive=False, elem_id=f"{page}download-png")
             film = gr.DownloadButton("Walk as GIF", interactive=False, elem_id=f"{page}download-film")
+            csv, json = (
+                gr.DownloadButton(
+                    f"Energies as {kind.upper()}", interactive=False, min_width=140, elem_id=f"{page}download-{kind}"
+                )
+                for kind in ("csv", "json")
+            )
 
-    view = ChainView(picture, status, plot, scrubber, gallery, png, film)
+    view = ChainView(picture, status, plot, scrubber, gallery, png, film, csv, json)
 
     def show(current: Session, position: float) -> dict[Component, Any]:
         return view.updates(scrub(current, int(position)))

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from app import present
-from app.asks import decompose, read_ask
+from app.asks import asks_of, decompose, read_ask
 from app.catalog import Catalog
 from app.session import FRAME_INTERVAL, Session, View, in_line, read_recipe, resume
 from app.walk import Landscape, Walk
@@ -22,6 +22,14 @@ MATRIX_CHAINS = 2  # in each cell of the matrix
 MATRIX_WEIGHT = 0.6  # of its two attributes; at 1 the shipped models overdo it
 
 
+def make_recipe(catalog: Catalog, family: Family, asks: Sequence[Ask], num: float, seed: float) -> Recipe:
+    """The recipe that the controls ask for. Raises ValueError, in a sentence, when there is none."""
+    composition = compose(family, asks)
+    whole_seed, whole_num = SEED.check(seed, "'Seed'"), CHAINS.check(num, "'Chains'")
+    recipe = recipe_of(composition, catalog.weights, catalog.device, whole_seed, whole_num, anywhere=False)
+    return replace(recipe, model=family.name, composition=composition)
+
+
 def prepare(
     catalog: Catalog, family: Family, asks: Sequence[Ask], num: float, seed: float, restored: Recipe | None = None
 ) -> tuple[Landscape, Recipe]:
@@ -30,12 +38,11 @@ def prepare(
     As long as the controls say what a ``restored`` recipe says it is made as it stands: its whole plan, precision and
     last step.
     """
-    composition = compose(family, asks)
-    whole_seed, whole_num = SEED.check(seed, "'Seed'"), CHAINS.check(num, "'Chains'")
-    recipe = recipe_of(composition, catalog.weights, catalog.device, whole_seed, whole_num, anywhere=False)
-    recipe = replace(recipe, model=family.name, composition=composition)
+    recipe = make_recipe(catalog, family, asks, num, seed)
     if restored is not None and _says(restored, family, asks, recipe):
-        recipe, composition = restored, restored.composition or composition
+        recipe = restored
+    composition = recipe.composition
+    assert composition is not None
     models = {name: catalog.get(name).in_precision(recipe.precision) for name in composition.models()}
     reference = catalog.reference(family.base, recipe.precision) if family.base else None
     landscape = next(iter(models.values())).landscape
@@ -54,9 +61,8 @@ def _says(restored: Recipe, family: Family, asks: Sequence[Ask], recipe: Recipe)
         return False
     if restored.composition is None:
         return False
-    values = decompose(restored.composition, family)
-    same = [read_ask(model, family.attributes[model], part) for model, part in values.items()]
-    return {ask.model: ask for ask in same if ask is not None} == {ask.model: ask for ask in asks}
+    same = asks_of(restored.composition, family)
+    return {ask.model: ask for ask in same} == {ask.model: ask for ask in asks}
 
 
 def _lines(composition: Composition, asks: Sequence[Ask]) -> Any:
@@ -156,8 +162,8 @@ def _head(attribute: Attribute, level: Sequence[Any]) -> str:
     return f"any {attribute.name}" if asked is None else asked.words
 
 
-def read_composition(session: Session, catalog: Catalog, path: str) -> tuple[Family, dict[str, list[Any]], Recipe, str]:
-    """The composition in a PNG file: its family, its controls' values by model, its recipe, and a sentence about it.
+def read_composition(session: Session, catalog: Catalog, path: str) -> tuple[Recipe, str]:
+    """The recipe of a composition in a PNG file and a sentence about it.
 
     Raises ValueError, in a sentence, when it cannot be used here.
     """
@@ -168,7 +174,6 @@ def read_composition(session: Session, catalog: Catalog, path: str) -> tuple[Fam
     if recipe.model not in families:
         known = ", ".join(families)
         raise ValueError(f"This picture was composed of '{recipe.model}', which are not here; there are: {known}.")
-    family = families[recipe.model]
-    values = decompose(recipe.composition, family)
+    decompose(recipe.composition, families[recipe.model])  # the page has controls for it
     session.restored = recipe
-    return family, values, recipe, " ".join([f"Recipe restored (seed {recipe.seed}). Press Compose.", *notes])
+    return recipe, " ".join([f"Recipe restored (seed {recipe.seed}). Press Compose.", *notes])

@@ -8,6 +8,8 @@ from app.settings import Controls, controls_of_recipe, make_recipe
 from app.walk import Walk
 from ebm_core.recipe import Recipe
 
+RESTORED = "Settings restored (seed {seed}). Press Sample to make it again."
+
 
 def start(
     session: Session, catalog: Catalog, model: str, controls: Controls, num: float, seed: float
@@ -36,4 +38,4 @@ def read_settings(session: Session, catalog: Catalog, path: str) -> tuple[Recipe
     if recipe.composition is not None:
         raise ValueError("This picture was composed of several models: drop it on the Compose page.")
     session.restored = recipe
-    return recipe, " ".join([f"Settings restored (seed {recipe.seed}). Press Sample to make it again.", *notes])
+    return recipe, " ".join([RESTORED.format(seed=recipe.seed), *notes])

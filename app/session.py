@@ -10,7 +10,7 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 
-from app import present
+from app import numbers, present
 from app.board import Board
 from app.catalog import Catalog
 from app.limits import PICTURES
@@ -40,6 +40,8 @@ class Result:
 
     gallery: list[tuple[str, str]]  # PNG file and caption, lowest energy first
     grid: str
+    csv: str  # the energies
+    json: str
     film: str = ""  # "" = still to be made
 
 
@@ -144,10 +146,11 @@ def resume(session: Session) -> Iterator[View]:
         return
     ended = _ended(walk)
     yield ended  # at once; the files take a moment, and the film longer
-    for result in _save(session, walk):
-        if session.viewer is not viewer:
-            return
-        yield replace(ended, result=result, num_frames=len(walk.frames()))
+    with suppress(FileNotFoundError):  # the folder is gone: another walk began, or the tab was closed
+        for result in _save(session, walk):
+            if session.viewer is not viewer:
+                return
+            yield replace(ended, result=result, num_frames=len(walk.frames()))
 
 
 def in_line(walk: Walk, wanted: Callable[[], bool]) -> Iterator[View]:
@@ -225,14 +228,15 @@ def _save(session: Session, walk: Walk) -> Iterator[Result]:
         path = folder / f"{stem}-{index:02d}.png"
         path.write_bytes(to_png(images.to_pil(x[index]), replace(recipe, index=index)))
         gallery.append((str(path), f"{energies[index]:.4f}" + (f" · {seen[index]}" if seen else "")))
-    grid, film = folder / f"{stem}.png", folder / f"{stem}.gif"
+    grid, film, table, plain = (folder / f"{stem}.{kind}" for kind in ("png", "gif", "csv", "json"))
     grid.write_bytes(to_png(present.draw_grid(x), recipe))
-    yield Result(gallery, str(grid))
+    table.write_text(numbers.to_csv(walk), newline="")
+    plain.write_text(numbers.to_json(walk, recipe))
+    result = Result(gallery, str(grid), str(table), str(plain))
+    yield result
     frames = walk.frames()
     most = max(8, MAX_FILM_PICTURES // len(x)) if walk.is_coded else MAX_FILM_FRAMES
     chosen = [*frames[: -1 : max(1, len(frames) // min(most, MAX_FILM_FRAMES))], frames[-1]]
     drawn = [present.draw_film_frame(walk.pictures_of(frame)) for _, frame in chosen]
-    data = images.encode_film(drawn)
-    with suppress(FileNotFoundError):  # the folder is gone: another walk began, or the tab was closed
-        film.write_bytes(data)
-        yield Result(gallery, str(grid), str(film))
+    film.write_bytes(images.encode_film(drawn))
+    yield replace(result, film=str(film))

@@ -7,6 +7,7 @@ import gradio as gr
 
 from app.api import add_endpoints
 from app.catalog import Catalog
+from app.keeping import wire_keeping
 from app.session import Session
 from app.tabs import composing, sampling, scoring, understanding
 from ebm_core.files import one_line
@@ -55,13 +56,16 @@ def build_ui(catalog: Catalog) -> Page:
         gr.Markdown(f"# EBM Studio\n{MOTTO}", elem_classes="masthead")
         for problem in catalog.problems():
             gr.Markdown(f"⚠️ {problem}")
-        sessions = []
-        for tab in TABS:
-            if tab.wanted(catalog):
-                own = [_new_session() for _ in range(tab.sessions)]
-                with gr.Tab(tab.name, elem_id=f"tab-{tab.name.lower()}"):
-                    tab.build(catalog, *own)
-                sessions += own
+        wanted = [tab for tab in TABS if tab.wanted(catalog)]
+        # Not among the tabs: Gradio takes whatever is there for one, and shows some twice and others never.
+        own = {tab.id: [_new_session() for _ in range(tab.sessions)] for tab in wanted}
+        sessions = [session for of_tab in own.values() for session in of_tab]
+        kept = {}
+        with gr.Tabs(elem_id="tabs") as tabs:
+            for tab in wanted:
+                with gr.Tab(tab.name, id=tab.id, elem_id=f"tab-{tab.id}"):
+                    kept[tab.id] = tab.build(catalog, *own[tab.id])
+        wire_keeping(page, catalog, tabs, kept)
         open_sessions: dict[str | None, list[Session]] = {}
 
         def open_session(request: gr.Request, *current: Session) -> dict[gr.State, Session]:

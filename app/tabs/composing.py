@@ -13,11 +13,13 @@ from app.chain_buttons import build_buttons, wire
 from app.chain_view import build_chain_view
 from app.events import EACH, NEWEST
 from app.inputs import build_chains, build_seed
+from app.keeping import Kept, build_keeping
 from app.presets import COMPOSITIONS
 from app.session import Session, View
 from app.tab import Tab
 from ebm_core.attribute import Attribute
 from ebm_core.family import NOT_SHARE, OPERATORS, Ask, Family, compose
+from ebm_core.recipe import Recipe
 
 INTRO = """Each slider is a model of its own, trained apart from the others. Their **energies are added**, and the walk
 goes down the sum: where all of them agree. What they have in common, the energy of *any* picture of the family, counts
@@ -112,7 +114,7 @@ def _inputs_of(model: str, attribute: Attribute) -> list[Any]:
     return [*value, strength, operator]
 
 
-def build_composing_tab(catalog: Catalog, session: gr.State) -> None:
+def build_composing_tab(catalog: Catalog, session: gr.State) -> Kept:
     """Place the tab's components and wire them."""
     families = catalog.families()
     names = sorted(families, key=lambda name: (name != SHOWN_FIRST, name))
@@ -130,6 +132,7 @@ def build_composing_tab(catalog: Catalog, session: gr.State) -> None:
                 gr.Markdown(JOINING, elem_classes="aside")
                 num = build_chains("compose-num")
                 seed = build_seed(session, "compose-")
+                keeping = build_keeping("compose-")
                 dropped = gr.File(
                     label="Restore a recipe from a saved PNG",
                     file_types=[".png"],
@@ -174,7 +177,11 @@ def build_composing_tab(catalog: Catalog, session: gr.State) -> None:
     def on_sample(current: Session, name: str, num: float, seed: float, *values: Any) -> Iterator[View]:
         yield from composing.start(current, catalog, families[name], asked_of(name, values), num, seed)
 
-    wire(buttons, view, session, on_sample, [family, num, seed, *inputs])
+    def recipe_of(name: str, num: float, seed: float, *values: Any) -> Recipe:
+        return composing.make_recipe(catalog, families[name], asked_of(name, values), num, seed)
+
+    settings = [family, num, seed, *inputs]
+    walks = wire(buttons, view, session, on_sample, settings)
 
     def on_move(current: Session, name: str, *values: Any) -> dict[Component, Any]:
         description = describe(name, values)
@@ -193,20 +200,20 @@ def build_composing_tab(catalog: Catalog, session: gr.State) -> None:
     }
     gr.on([component.input for component in inputs], **move)
 
-    def on_family(name: str, *values: Any) -> dict[Component, Any]:
+    def of_family(name: str) -> dict[Component, Any]:
+        """What there is of a family, and of no other."""
         offered, second = _attributes(families[name]), _second(families[name])
-        return (
-            {one.group: gr.Column(visible=other == name) for other, one in controls.items()}
-            | {
-                preset: gr.Dropdown(_preset_names(families[name]), value=None),
-                rows: gr.Dropdown(offered, value=offered[0][1]),
-                columns: gr.Dropdown(offered, value=second),
-            }
-            | describe(name, values)
-        )
+        return {one.group: gr.Column(visible=other == name) for other, one in controls.items()} | {
+            preset: gr.Dropdown(_preset_names(families[name]), value=None),
+            rows: gr.Dropdown(offered, value=offered[0][1]),
+            columns: gr.Dropdown(offered, value=second),
+        }
 
-    groups = [one.group for one in controls.values()]
-    family.change(on_family, [family, *inputs], [*groups, preset, rows, columns, words, formula], **NEWEST)
+    def on_family(name: str, *values: Any) -> dict[Component, Any]:
+        return of_family(name) | describe(name, values)
+
+    described = [*(one.group for one in controls.values()), preset, rows, columns, words, formula]
+    family.change(on_family, [family, *inputs], described, **NEWEST)
 
     def on_preset(name: str, chosen: str | None) -> dict[Component, Any]:
         # Gradio tells of an input also when a dropdown is merely left: it is empty then, and what was moved stays.
@@ -219,19 +226,31 @@ def build_composing_tab(catalog: Catalog, session: gr.State) -> None:
 
     compare.click(on_compare, [session, family, rows, columns, seed, *inputs], [table, progress], **EACH)
 
+    def show(recipe: Recipe) -> dict[Component, Any]:
+        composed = families[recipe.model]
+        assert recipe.composition is not None
+        asked = asks.asks_of(recipe.composition, composed)
+        return (
+            controls[composed.name].values(asks.decompose(recipe.composition, composed))
+            | of_family(composed.name)
+            | {family: composed.name, num: recipe.num, seed: recipe.seed}
+            | {words: f"**{asks.in_words(composed, asked)}**", formula: asks.formula(composed, asked)}
+        )
+
     def on_drop(current: Session, path: str | None) -> dict[Component, Any]:
         if path is None:
             return {}
         try:
-            dropped_family, asked, recipe, sentence = composing.read_composition(current, catalog, path)
+            recipe, sentence = composing.read_composition(current, catalog, path)
         except ValueError as error:
             gr.Warning(html.escape(str(error), quote=False), duration=15)
             return {dropped: None}
         gr.Info(sentence)
-        values = controls[dropped_family.name].values(asked)
-        return values | {dropped: None, family: dropped_family.name, num: recipe.num, seed: recipe.seed}
+        return show(recipe) | {dropped: None}
 
-    dropped.upload(on_drop, [session, dropped], [dropped, family, num, seed, *inputs], **NEWEST).then(**move)
+    outputs = [*settings, *described]
+    dropped.upload(on_drop, [session, dropped], [dropped, *outputs], **NEWEST).then(**move)
+    return Kept(keeping, settings, recipe_of, outputs, show, session, walks)
 
 
 def _preset_names(family: Family) -> list[str]:

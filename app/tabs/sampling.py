@@ -13,10 +13,21 @@ from app.chain_buttons import build_buttons, wire
 from app.chain_view import build_chain_view
 from app.events import NEWEST
 from app.inputs import build_chains, build_seed
-from app.sampling import read_settings, start
+from app.keeping import Kept, build_keeping
+from app.sampling import RESTORED, read_settings, start
 from app.session import Session, View
-from app.settings import INPUTS, PRESET_NAMES, PRESETS, Controls, apply_preset, controls_of, controls_of_recipe
+from app.settings import (
+    INPUTS,
+    PRESET_NAMES,
+    PRESETS,
+    Controls,
+    apply_preset,
+    controls_of,
+    controls_of_recipe,
+    make_recipe,
+)
 from app.tab import Tab
+from ebm_core.recipe import Recipe
 
 SHOWN_FIRST = "cats128"  # of the shipped models the one whose pictures are the clearest
 INTRO = """An energy-based model gives every picture one number, its energy: **low means "this looks like what I was
@@ -25,7 +36,7 @@ CODE = """Models of 128 pixels walk in a short code of the picture: meanwhile yo
 the picture that the code stands for."""
 
 
-def build_sampling_tab(catalog: Catalog, session: gr.State) -> None:
+def build_sampling_tab(catalog: Catalog, session: gr.State) -> Kept:
     """Place the tab's components and wire them."""
     names = catalog.names()
     first = SHOWN_FIRST if SHOWN_FIRST in names else names[0]
@@ -44,6 +55,7 @@ def build_sampling_tab(catalog: Catalog, session: gr.State) -> None:
                 seed = build_seed(session)
                 with gr.Accordion("All settings", open=False, elem_id="advanced"):
                     controls = _build_controls(own)
+                keeping = build_keeping("")
                 dropped = gr.File(
                     label="Restore settings from a saved PNG", file_types=[".png"], height=130, elem_id="restore"
                 )
@@ -54,20 +66,29 @@ def build_sampling_tab(catalog: Catalog, session: gr.State) -> None:
     def on_sample(current: Session, name: str, num: float, seed: float, *values: float) -> Iterator[View]:
         yield from start(current, catalog, name, Controls(*values), num, seed)
 
-    wire(buttons, view, session, on_sample, [model, num, seed, *controls])
+    inputs = [model, num, seed, *controls]
+    walks = wire(buttons, view, session, on_sample, inputs)
+
+    def recipe_of(name: str, num: float, seed: float, *values: float) -> Recipe:
+        return make_recipe(catalog.get(name), Controls(*values), num, seed)
 
     def setting(values: Controls) -> dict[Component, Any]:
         return dict(zip(controls, astuple(values), strict=True))
 
-    def on_preset(name: str, chosen: str, last: tuple[str, str]) -> dict[Component, Any]:
+    def on_preset(name: str, chosen: str | None, last: tuple[str, str | None]) -> dict[Component, Any]:
         if (name, chosen) == last:  # Gradio tells of an input also when a dropdown is merely left
             return {}
-        values, sentence = apply_preset(catalog.get(name), chosen)
+        values, sentence = apply_preset(catalog.get(name), chosen or PRESET_NAMES[0])
         return {purpose: sentence, settled: (name, chosen)} | setting(values)
 
     gr.on([preset.input, model.input], on_preset, [model, preset, settled], [purpose, settled, *controls], **NEWEST)
 
-    def on_drop(current: Session, path: str | None, chosen: str) -> dict[Component, Any]:
+    def show(recipe: Recipe) -> dict[Component, Any]:
+        values = {model: recipe.model, num: recipe.num, seed: recipe.seed, purpose: RESTORED.format(seed=recipe.seed)}
+        # No preset made these settings; the next one that is chosen does something.
+        return values | {preset: None, settled: (recipe.model, None)} | setting(controls_of_recipe(recipe))
+
+    def on_drop(current: Session, path: str | None) -> dict[Component, Any]:
         if path is None:
             return {}
         try:
@@ -76,11 +97,11 @@ def build_sampling_tab(catalog: Catalog, session: gr.State) -> None:
             gr.Warning(html.escape(str(error), quote=False), duration=15)
             return {dropped: None}
         gr.Info(sentence)
-        values = {dropped: None, model: recipe.model, num: recipe.num, seed: recipe.seed, purpose: sentence}
-        return values | {settled: (recipe.model, chosen)} | setting(controls_of_recipe(recipe))
+        return show(recipe) | {dropped: None, purpose: sentence}
 
-    restored = [dropped, model, num, seed, purpose, settled, *controls]
-    dropped.upload(on_drop, [session, dropped, preset], restored, **NEWEST)
+    outputs = [model, preset, num, seed, purpose, settled, *controls]
+    dropped.upload(on_drop, [session, dropped], [dropped, *outputs], **NEWEST)
+    return Kept(keeping, inputs, recipe_of, outputs, show, session, walks)
 
 
 def _build_controls(own: Controls) -> list[Any]:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from app import composing
-from app.asks import read_ask
+from app.asks import decompose, read_ask
 from app.composing import follow, levels, matrix
 from app.presets import COMPOSITIONS
 from app.sampling import read_settings
@@ -161,8 +161,9 @@ def test_the_matrix_has_values_for_every_kind_and_ends_when_another_begins(famil
 def test_a_picture_gives_its_recipe_back(family_catalog, family, session, catalog, tmp_path):
     asks = [BRIGHT, replace(RING, operator="not")]
     *_, last = composing.start(session, family_catalog, family, asks, 2, 5)
-    found, values, recipe, sentence = composing.read_composition(session, family_catalog, last.result.grid)
-    assert (found, recipe.seed, recipe.num) == (family, 5, 2)
+    recipe, sentence = composing.read_composition(session, family_catalog, last.result.grid)
+    assert (recipe.model, recipe.seed, recipe.num) == ("tiny", 5, 2)
+    values = decompose(recipe.composition, family)
     assert values["tiny-bright"] == [1.0, "and"]
     assert values["tiny-kind"] == [["ring"], pytest.approx(0.8), "not"]
     assert "differ" not in sentence
@@ -171,7 +172,7 @@ def test_a_picture_gives_its_recipe_back(family_catalog, family, session, catalo
     with pytest.raises(ValueError, match="by the model 'tiny-bright', which is not here; there are: alpha, beta"):
         composing.read_composition(session, catalog, last.result.grid)
     save_attribute(family_catalog.weights, "tiny-bright", ATTRIBUTES["bright"], seed=99)
-    assert "another version" in composing.read_composition(session, family_catalog, last.result.grid)[3]
+    assert "another version" in composing.read_composition(session, family_catalog, last.result.grid)[1]
 
 
 def test_a_picture_of_one_model_belongs_to_the_sampling_page(catalog, family_catalog, session):

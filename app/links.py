@@ -1,0 +1,154 @@
+"""The settings of a walk as an address, short enough to be read and handed out. No Gradio here.
+
+    ?tab=sample&model=cats128&seed=3&num=12&rounds=0&noise_std=0
+    ?tab=compose&model=faces128&seed=3&num=12&smiling=0.6&young=-0.6,or
+
+Fields are those of a recipe and of the tab's controls; what is as the model was trained, or off, is left out. An
+attribute's field has its values, its weight and, unless that is "and", its operator, with commas between.
+"""
+
+import csv
+import difflib
+import io
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, urlencode
+
+from app import composing, settings
+from app.asks import asks_of, decompose, in_words, read_ask
+from app.catalog import WARM_CHAINS, Catalog
+from app.settings import INPUTS, controls_of, controls_of_recipe
+from ebm_core.arguments import brief
+from ebm_core.attribute import Attribute
+from ebm_core.family import OPERATORS, Family
+from ebm_core.recipe import Recipe
+
+COMMON = ("tab", "model", "seed", "num")
+
+
+class LinkError(ValueError):
+    """An address that has no settings of this page; the message says what was expected and what came."""
+
+
+class Link(NamedTuple):
+    """What an address opens: a tab, and the settings on it (None: those that it opens with)."""
+
+    tab: str
+    recipe: Recipe | None
+
+
+def write(catalog: Catalog, recipe: Recipe) -> str:
+    """The address of what the Sample or the Compose tab's controls say of a recipe."""
+    fields: dict[str, Any] = {"model": recipe.model, "seed": recipe.seed, "num": recipe.num}
+    if recipe.composition is None:
+        changes = changed(catalog, recipe)
+        return _address({"tab": "sample"} | fields | {name: f"{value:.12g}" for name, value in changes.items()})
+    family = _family(catalog, recipe.model)
+    asked, keys = decompose(recipe.composition, family), _keys(family)
+    of_models = {keys[model]: _write_values(asked[model]) for model in family.attributes if model in asked}
+    return _address({"tab": "compose"} | fields | of_models)
+
+
+def read(catalog: Catalog, address: str) -> Link | None:
+    """What an address opens, None without a ``tab``. Raises ValueError, in a sentence, for one that cannot be used."""
+    fields = dict(parse_qsl(address.removeprefix("?"), keep_blank_values=True))
+    fields = {name: text for name, text in fields.items() if not name.startswith("__")}  # Gradio's own: __theme
+    if "tab" not in fields:
+        return None
+    tab = fields["tab"]
+    if tab not in ("sample", "compose") or set(fields) == {"tab"}:
+        _check_known(fields, ["tab"])
+        return Link(tab, None)
+    if "model" not in fields:
+        raise LinkError("it names no model: model=NAME is missing")
+    num, seed = _number(fields.get("num", WARM_CHAINS), "num"), _number(fields.get("seed", 0), "seed")
+    if tab == "sample":
+        _check_known(fields, [*COMMON, *INPUTS])
+        model = catalog.get(fields["model"])
+        if model.info.net.label_dim:
+            raise LinkError(f"'{model.name}' is for tab=compose; there are: {', '.join(catalog.names())}")
+        changes = {name: _number(fields[name], name) for name in INPUTS if name in fields}
+        return Link(tab, settings.make_recipe(model, replace(controls_of(model), **changes), num, seed))
+    family = _family(catalog, fields["model"])
+    keys = _keys(family)
+    _check_known(fields, [*COMMON, *keys.values()])
+    asks = [
+        read_ask(model, family.attributes[model], _read_values(family.attributes[model], fields[key]))
+        for model, key in keys.items()
+        if key in fields
+    ]
+    return Link(tab, composing.make_recipe(catalog, family, [ask for ask in asks if ask is not None], num, seed))
+
+
+def words(catalog: Catalog, recipe: Recipe) -> str:
+    """The same for people: "faces128: young and smiling (0.6), seed 3"."""
+    if recipe.composition is None:
+        changes = [f"{INPUTS[name][0]} {value:g}" for name, value in changed(catalog, recipe).items()]
+        return ", ".join([f"{recipe.model}, seed {recipe.seed}", *changes])
+    family = _family(catalog, recipe.model)
+    return f"{in_words(family, asks_of(recipe.composition, family))}, seed {recipe.seed}"
+
+
+def changed(catalog: Catalog, recipe: Recipe) -> dict[str, float]:
+    """The controls of the Sample tab that a recipe does not leave as the model was trained."""
+    own = asdict(controls_of(catalog.get(recipe.model)))
+    return {name: value for name, value in asdict(controls_of_recipe(recipe)).items() if value != own[name]}
+
+
+def _address(fields: Mapping[str, Any]) -> str:
+    return "?" + urlencode(fields, safe=",")
+
+
+def _check_known(fields: Mapping[str, str], known: Sequence[str]) -> None:
+    for name in fields:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+            raise LinkError(f"unknown setting {brief(name)}; did you mean '{near[0]}'?")
+
+
+def _family(catalog: Catalog, name: str) -> Family:
+    families = catalog.families()
+    if name not in families:
+        raise LinkError(f"there are no models to compose of {brief(name)} here; there are: {', '.join(families)}")
+    return families[name]
+
+
+def _keys(family: Family) -> dict[str, str]:
+    """By model the name of its field: that of its attribute, or its own where that one is taken."""
+    names = Counter([*COMMON, *(attribute.name for attribute in family.attributes.values())])
+    return {model: a.name if names[a.name] == 1 else model for model, a in family.attributes.items()}
+
+
+def _write_values(values: Sequence[Any]) -> str:
+    *value, weight, operator = values
+    value = value[0] if value and isinstance(value[0], list) else value
+    parts = [*value, weight, *([operator] if operator != "and" else [])]
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(f"{p:.12g}" if isinstance(p, float) else p for p in parts)
+    return line.getvalue()
+
+
+def _read_values(attribute: Attribute, text: str) -> list[Any]:
+    """The values of an attribute's controls. Raises LinkError for a field of another form."""
+    try:
+        parts = next(csv.reader([text]), [])
+    except csv.Error as error:
+        raise LinkError(f"'{attribute.name}' cannot be read ({error})") from error
+    operator = parts.pop() if parts and parts[-1] in OPERATORS else "and"
+    many = {"binary": 0, "angle": 1, "numbers": len(attribute.keys)}.get(attribute.kind, max(1, len(parts) - 1))
+    if len(parts) != many + 1:
+        form = ["a weight", "a value and a weight"][many] if many < 2 else f"{many} numbers and a weight"
+        raise LinkError(f"'{attribute.name}' must be {form}, with commas between; got {brief(text)}")
+    weight = _number(parts.pop(), f"the weight of '{attribute.name}'")
+    if attribute.kind == "choice":
+        return [parts, weight, operator]
+    return [*(_number(part, f"'{attribute.name}'") for part in parts), weight, operator]
+
+
+def _number(value: str | int, name: str) -> float:
+    try:
+        return float(value)
+    except ValueError as error:
+        raise LinkError(f"{name} must be a number, got {brief(value)}") from error
