@@ -73,7 +73,7 @@ class Handler(BaseHTTPRequestHandler):
         if wanted["organization"] == "others":
             self.send(403, {"error": "no rights to create a model under this namespace"})
         elif name in self.server.repos:
-            self.send(409, {"error": "You already created this model repo"})
+            self.send(409, {"error": "You already created this model repo", "url": f"{self.server.url}/{name}"})
         else:
             private = "private" in (wanted.get("visibility"), wanted.get("private") and "private")
             self.server.repos[name] = {"private": private, "branches": {"main": EMPTY}}
