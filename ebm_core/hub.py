@@ -37,7 +37,7 @@ DETECTOR_FILE = "detector.safetensors"  # of a person's own pictures; no model o
 CARD_FILE = "README.md"
 METRICS_FILE = "metrics.json"  # the card's figures, with their commands
 SAMPLES_FILE = "samples.png"
-CODEC_CARD_FILE = "codec.md"  # on the Hub alone: the card of the codec's folder, whose terms hold too
+CODEC_CARD_FILE = "codec.md"  # where a codec lies beside its model, as on the Hub: its card, whose terms hold too
 CONFIG_FILE = "config.json"  # on the Hub alone: what the model file says of itself, for readers who do not open it
 REPO = re.compile(r"[\w.-]+/[\w.-]+")
 REVISION = re.compile(r"[\w.-]+(?:/[\w.-]+)*")
@@ -104,8 +104,7 @@ def belongings(model: Path) -> dict[str, Path]:
     files, beside = {MODEL_FILE: model}, {}
     if info.space.is_latent:
         files[CODEC_FILE] = codec = find_codec(info.space.codec, model)
-        if codec.parent != model.parent:
-            beside[CODEC_CARD_FILE] = codec.with_name(CARD_FILE)
+        beside[CODEC_CARD_FILE] = codec.with_name(CARD_FILE if codec.parent != model.parent else CODEC_CARD_FILE)
     if model.name == MODEL_FILE:  # it has a folder of its own; what lies beside another file may be anybody's
         own = model.with_name(CLASSIFIER_FILE)
         of_family = model.parent.parent / info.family / CLASSIFIER_FILE

@@ -15,19 +15,26 @@ from train.origin import origin_of
 LIBRARY = "ebm-studio"
 TAGS = ("energy-based-model", "langevin-dynamics", "out-of-distribution-detection")
 TASK = "unconditional-image-generation"
-USE = """## Use
+USE = """
+## Use
+
+With EBM Studio, in its folder, and then on its page:
 
 ```sh
-pip install ebm-studio
+hf download {repo}{option} --local-dir weights/{name}
 ```
+"""
+SAMPLE = """
+Or in Python; `@REVISION` behind it names a branch, a tag or a commit:
 
 ```python
 from ebm_core.api import sample
 
-pictures = sample("hf:{name}", num=4).pictures
+pictures = sample("hf:{place}", num=4).pictures
 ```
-
-`hf:{repo}@REVISION` names a branch, a tag or a commit.
+"""
+CODEC_TERMS = f"""
+Its codec has [a card of its own]({CODEC_CARD_FILE}), whose terms hold too.
 """
 _OUTWARD = re.compile(r"\[([^\]]*)\]\(\.\./[^)]*\)")
 
@@ -49,13 +56,21 @@ def hub_card(name: str, repo: str, revision: str | None, info: ModelInfo, files:
         **({"datasets": list(origin.datasets)} if origin.datasets else {}),
         **({"thumbnail": hf_hub_url(repo, SAMPLES_FILE, revision=revision)} if SAMPLES_FILE in files else {}),
     }
-    data = ModelCardData(**{"model_name": name, "eval_results": results or None} | header | own)
-    # Folders beside the model's are not there; the codec's card is, under a name of its own.
-    if CODEC_CARD_FILE in files:
+    measured: dict[str, Any] = {"model_name": name, "eval_results": results} if results else {}
+    data = ModelCardData(**header | own | measured)
+    if CODEC_CARD_FILE in files:  # it lies beside the model there
         text = text.replace(f"(../{info.space.codec}/{CARD_FILE})", f"({CODEC_CARD_FILE})")
-    text = _OUTWARD.sub(r"\1", text)
-    use = USE.format(name=f"{repo}@{revision}" if revision else repo, repo=repo)
-    return f"---\n{data.to_yaml()}\n---\n{text.rstrip()}\n\n{use}"
+    use = (CODEC_TERMS if CODEC_CARD_FILE in files else "") + USE + ("" if info.attribute else SAMPLE)
+    if "\n## Use\n" in text:  # it was on the Hub before, or its maker knows better
+        use = ""
+    place, option = (f"{repo}@{revision}", f" --revision {revision}") if revision else (repo, "")
+    use = use.format(repo=repo, name=name, place=place, option=option)
+    return f"---\n{data.to_yaml()}\n---\n{without_outward_links(text).rstrip()}\n{use}"
+
+
+def without_outward_links(text: str) -> str:
+    """A card in which the words of links to folders beside the model's, which are not on the Hub, stand alone."""
+    return _OUTWARD.sub(r"\1", text)
 
 
 def _own_card(path: Path) -> tuple[dict[str, Any], str]:
@@ -67,7 +82,9 @@ def _own_card(path: Path) -> tuple[dict[str, Any], str]:
         card = ModelCard(text, ignore_metadata_errors=True)
     except (ValueError, YAMLError) as error:
         raise CheckpointError(f"the header of {path} is no YAML that can be read; correct or remove it") from error
-    return card.data.to_dict(), card.text
+    header = card.data.to_dict()
+    # Those of another repository, where it came from one; figures have no other source than metrics.json.
+    return {key: value for key, value in header.items() if key not in ("model-index", "thumbnail")}, card.text
 
 
 def _sentence(info: ModelInfo) -> str:

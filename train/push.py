@@ -19,8 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(a: argparse.Namespace) -> None:
     """The command itself. Raises ValueError, in a sentence, before anything is sent or for what the Hub refuses."""
     from ebm_core.checkpoint import load_model, metadata_of
-    from ebm_core.hub import CARD_FILE, CONFIG_FILE, MODEL_FILE, belongings, find_model, upload
-    from train.hub_card import LIBRARY, hub_card
+    from ebm_core.hub import CARD_FILE, CODEC_CARD_FILE, CONFIG_FILE, MODEL_FILE, belongings, find_model, upload
+    from train.hub_card import LIBRARY, hub_card, without_outward_links
 
     if a.model.startswith("hf:"):
         raise ValueError(f"'{a.model}' is on the Hub already; give a model under {a.weights} or a model's folder")
@@ -35,6 +35,8 @@ def run(a: argparse.Namespace) -> None:
         CONFIG_FILE: (json.dumps(config, indent=1) + "\n").encode(),
         CARD_FILE: hub_card(name, a.repo, a.revision, info, files).encode(),
     }
+    if CODEC_CARD_FILE in files:
+        contents[CODEC_CARD_FILE] = without_outward_links(files[CODEC_CARD_FILE].read_text(encoding="utf-8")).encode()
     commit = upload(contents, a.repo, a.revision, a.private, f"{name}, {', '.join(contents)}")
     print(f"{', '.join(contents)}: in {a.repo}. Everywhere this very model is")
     print(f"hf:{a.repo}@{commit}")

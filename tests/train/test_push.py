@@ -78,7 +78,7 @@ def weights(tmp_path):
     folder = tmp_path / "weights"
     save_tiny_family(folder)
     save_latent(folder / "latent", save_random_codec(folder / "tiny-codec"), family="cats128")
-    (folder / "tiny-codec" / "README.md").write_text("Its terms.")
+    (folder / "tiny-codec" / "README.md").write_text("Its [terms](../../terms.md).")
     (folder / "latent" / "README.md").write_text("# latent\n\n[Codec](../tiny-codec/README.md), [of](../../x.md).\n")
     (folder / "latent" / "metrics.json").write_text(json.dumps(METRICS))
     Image.new("RGB", (8, 8)).save(folder / "latent" / "samples.png")
@@ -108,6 +108,7 @@ def test_what_is_pushed_comes_back(server, weights, capsys):
     assert torch.equal(energies(path), energies(weights / "latent" / "model.safetensors"))
     assert api.sample(name, num=1, device="cpu").recipe.model == name
 
+    assert files["codec.md"] == b"Its terms."
     config = json.loads(files["config.json"])
     assert config["space"]["codec"] == "tiny-codec"
     assert config["net"]["image_size"] == 8
@@ -126,7 +127,24 @@ def test_the_card_has_what_was_measured_and_no_more(server, weights):
     values = {(r.dataset_name, r.metric_type, r.metric_value) for r in card.data.eval_results}
     assert values == {("t.zip", "frechet_distance", 12.25), ("Away", "roc_auc", 0.75)}
     assert "[Codec](codec.md), of." in card.text
+    assert "[a card of its own](codec.md), whose terms hold too" in card.text
     assert 'sample("hf:maria/tiny", num=4)' in card.text
+    assert "hf download maria/tiny --local-dir weights/latent\n" in card.text
+
+
+def test_a_model_from_the_hub_is_pushed_on(server, weights):
+    assert push(weights, "latent") == 0
+    for name, content in server.files(REPO).items():
+        (weights / "again" / name).parent.mkdir(exist_ok=True)
+        (weights / "again" / name).write_bytes(content)
+    (weights / "again" / "metrics.json").write_text(json.dumps({"figures": {}}))
+    assert push(weights, "again", repo="maria/again") == 0
+    card = ModelCard(server.files("maria/again")["README.md"].decode())
+    assert card.data.eval_results is None
+    assert "maria/again/" in card.data.thumbnail
+    assert card.text.count("## Use") == 1
+    for name in ("codec.safetensors", "codec.md", "model.safetensors"):
+        assert server.files("maria/again")[name] == server.files(REPO)[name]
 
 
 def test_an_own_header_counts_before_ours(server, weights):
@@ -147,6 +165,7 @@ def test_a_folder_without_a_card_and_a_classifier_of_its_family(server, weights)
     card = ModelCard(files["README.md"].decode())
     assert (card.data.license, "bright" in card.data.tags) == (None, True)
     assert "# tiny-bright" in card.text
+    assert "sample(" not in card.text  # it wants a label
     loose = weights / "loose.safetensors"
     loose.write_bytes((weights / "tiny" / "model.safetensors").read_bytes())
     assert list(belongings(loose)) == ["model.safetensors"]
