@@ -13,7 +13,6 @@ from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
     HFValidationError,
-    HTTPError,
     LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     RemoteEntryNotFoundError,
@@ -41,6 +40,8 @@ CODEC_CARD_FILE = "codec.md"  # where a codec lies beside its model, as on the H
 CONFIG_FILE = "config.json"  # on the Hub alone: what the model file says of itself, for readers who do not open it
 REPO = re.compile(r"[\w.-]+/[\w.-]+")
 REVISION = re.compile(r"[\w.-]+(?:/[\w.-]+)*")
+# Of all that its library's HTTP client raises, whichever that is: httpx before version 2, httpx2 since.
+HTTPError: type[Exception] = HfHubHTTPError.__bases__[0]
 HUB_NAME = re.compile(rf"hf:({REPO.pattern})(?:@({REVISION.pattern}))?")
 
 
