@@ -6,7 +6,8 @@
     compose("faces128", [{"attribute": "smiling", "weight": 0.6}]).energies
     score("cat.jpg", "cats128").unusual
 
-Models are named as under ``weights/``, or by a path or ``hf:owner/repo``. Bad input raises ValueError, in a sentence.
+Models are named as under ``weights/``, or by a path or ``hf:owner/repo[@revision]``. Bad input raises ValueError, in a
+sentence.
 """
 
 import math

@@ -46,12 +46,9 @@ class ModelInfo:
     weights: str = field(default="", compare=False)  # digest of the weights it came with; "" = they were not read
 
 
-def save_model(path: Path, state: dict[str, Tensor], info: ModelInfo) -> None:
-    """Write a model in one piece: a reader sees the old file or the whole new one, never half of it.
-
-    Raises FileError when the disk refuses; the old file is then untouched.
-    """
-    metadata = {
+def metadata_of(info: ModelInfo) -> dict[str, Any]:
+    """What a model file says of itself, as plain values for JSON."""
+    return {
         "format_version": FORMAT_VERSION,
         "space": to_dict(info.space),
         "net": to_dict(info.net),
@@ -61,8 +58,15 @@ def save_model(path: Path, state: dict[str, Tensor], info: ModelInfo) -> None:
         "family": info.family,
         "attribute": to_dict(info.attribute) if info.attribute else None,
     }
+
+
+def save_model(path: Path, state: dict[str, Tensor], info: ModelInfo) -> None:
+    """Write a model in one piece: a reader sees the old file or the whole new one, never half of it.
+
+    Raises FileError when the disk refuses; the old file is then untouched.
+    """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    write_atomically(path, save(tensors, metadata={METADATA_KEY: json.dumps(metadata)}))
+    write_atomically(path, save(tensors, metadata={METADATA_KEY: json.dumps(metadata_of(info))}))
 
 
 def replace_calibration(path: Path, calibration: dict[str, Any]) -> None:

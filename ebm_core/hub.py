@@ -1,23 +1,52 @@
-"""From a name to a model file and the space it lives in. The only module that touches the network."""
+"""From a name to a model file and the space it lives in, and from a file to the Hub. All use of the network is here."""
 
 import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from huggingface_hub import CommitOperationAdd, HfApi, constants, get_token, hf_hub_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RemoteEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 
 from ebm_core.checkpoint import CheckpointError, ModelInfo, read_info
+from ebm_core.classifier import CLASSIFIER_FILE
 from ebm_core.codec import Codec, load_codec
+from ebm_core.files import one_line
 from ebm_core.nets import NetConfig
 from ebm_core.space import Space, SpaceConfig, latent, pixels
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
+# What a model's folder has, here and on the Hub. The page knows a codec and a classifier by folders of their own, which
+# several models share; on the Hub each repository is whole (``belongings``).
 MODEL_FILE = "model.safetensors"
 CODEC_FILE = "codec.safetensors"
 DETECTOR_FILE = "detector.safetensors"  # of a person's own pictures; no model of the page's
-HUB_NAME = re.compile(r"hf:([\w.-]+/[\w.-]+)")
+CARD_FILE = "README.md"
+METRICS_FILE = "metrics.json"  # the card's figures, with their commands
+SAMPLES_FILE = "samples.png"
+CODEC_CARD_FILE = "codec.md"  # where a codec lies beside its model, as on the Hub: its card, whose terms hold too
+CONFIG_FILE = "config.json"  # on the Hub alone: what the model file says of itself, for readers who do not open it
+REPO = re.compile(r"[\w.-]+/[\w.-]+")
+REVISION = re.compile(r"[\w.-]+(?:/[\w.-]+)*")
+# Of all that its library's HTTP client raises, whichever that is: httpx before version 2, httpx2 since.
+HTTPError: type[Exception] = HfHubHTTPError.__bases__[0]
+HUB_NAME = re.compile(rf"hf:({REPO.pattern})(?:@({REVISION.pattern}))?")
+
+
+class HubError(CheckpointError):
+    """What the Hub does not give or take; the message says why and what to do, and never a token."""
 
 
 def shipped_models(weights: Path = WEIGHTS) -> list[str]:
@@ -45,18 +74,13 @@ def shipped_infos(weights: Path = WEIGHTS) -> dict[str, ModelInfo]:
 
 
 def find_model(name: str, weights: Path = WEIGHTS) -> Path:
-    """The model file for a shipped model's name, a path to a file or folder, or ``hf:owner/repo`` on the Hub.
+    """The model file for a shipped model's name, a path to a file or folder, or ``hf:owner/repo[@revision]``.
 
-    Raises CheckpointError when there is none, with the names there are.
+    A file of the Hub stays in its cache (HF_HOME), whence it comes without a network. Raises CheckpointError when there
+    is none, with the names there are.
     """
     if match := HUB_NAME.fullmatch(name):
-        try:
-            path = Path(hf_hub_download(match[1], MODEL_FILE))
-            if read_info(path).space.is_latent:
-                hf_hub_download(match[1], CODEC_FILE)  # lies beside the model then
-            return path
-        except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-            raise CheckpointError(f"could not fetch {MODEL_FILE} of {match[1]} from the Hub: {error}") from error
+        return _fetch(match[1], match[2])
     if name in shipped_models(weights):
         return weights / name / MODEL_FILE
     path = Path(name)
@@ -66,9 +90,28 @@ def find_model(name: str, weights: Path = WEIGHTS) -> Path:
         known = ", ".join(shipped_models(weights)) or "none yet"
         raise CheckpointError(
             f"no model '{name}': give one of the shipped models ({known}), a path to a .safetensors file, or "
-            "hf:owner/repo"
+            "hf:owner/repo, with @ and a revision where one is meant"
         )
     return path
+
+
+def belongings(model: Path) -> dict[str, Path]:
+    """The files that belong to a model, by the names that they have in a folder of its own: ``*_FILE``.
+
+    Raises CheckpointError for a file that is no model, and for a codec that is missing or another than the model's.
+    """
+    info = read_info(model)
+    open_space(info.space, info.net, model=model)
+    files, beside = {MODEL_FILE: model}, {}
+    if info.space.is_latent:
+        files[CODEC_FILE] = codec = find_codec(info.space.codec, model)
+        beside[CODEC_CARD_FILE] = codec.with_name(CARD_FILE if codec.parent != model.parent else CODEC_CARD_FILE)
+    if model.name == MODEL_FILE:  # it has a folder of its own; what lies beside another file may be anybody's
+        own = model.with_name(CLASSIFIER_FILE)
+        of_family = model.parent.parent / info.family / CLASSIFIER_FILE
+        beside[CLASSIFIER_FILE] = own if own.is_file() or not info.family else of_family
+        beside |= {name: model.with_name(name) for name in (CARD_FILE, METRICS_FILE, SAMPLES_FILE)}
+    return files | {name: path for name, path in beside.items() if path.is_file()}
 
 
 def find_codec(name: str, model: Path | None = None) -> Path:
@@ -126,3 +169,88 @@ def _open_codec(name: str, model: Path | None = None, device: str = "cpu") -> tu
 def _codec(path: Path, modified: int, device: str) -> Codec:
     """One for all models of a process: it is only read."""
     return load_codec(path, device)
+
+
+def upload(files: Mapping[str, Path | bytes], repo: str, revision: str | None, private: bool, message: str) -> str:
+    """Put files, by their names there, into the repository ``owner/repo`` of the Hub in one commit; its id.
+
+    The repository and the branch ``revision`` (main without) are made where they are not there. Raises HubError; no
+    file is changed then.
+    """
+    token = get_token()
+    if token is None:
+        raise HubError("nobody is logged in: `hf auth login`, or the variable HF_TOKEN, takes a token that may write")
+    if not re.fullmatch("[!-~]+", token):
+        raise HubError("the token has characters that no token has; copy it anew (`hf auth login`, or HF_TOKEN)")
+    api = HfApi()
+    with _in_a_sentence(repo, revision):
+        api.create_repo(repo, private=private or None, exist_ok=True)
+        if private and not api.model_info(repo).private:
+            raise HubError(
+                f"{repo} is there already and everybody can read it: make it private in its settings, or give another "
+                "name (nothing was uploaded)"
+            )
+        if revision:
+            api.create_branch(repo, branch=revision, exist_ok=True)
+        additions = [CommitOperationAdd(name, content) for name, content in files.items()]
+        return str(api.create_commit(repo, additions, commit_message=message, revision=revision).oid)
+
+
+def _fetch(repo: str, revision: str | None) -> Path:
+    with _in_a_sentence(repo, revision):
+        path = Path(hf_hub_download(repo, MODEL_FILE, revision=revision))
+        if read_info(path).space.is_latent:
+            # Of the same commit, whose folder in the cache it then lies in, beside the model.
+            hf_hub_download(repo, CODEC_FILE, revision=path.parent.name)
+        return path
+
+
+@contextmanager
+def _in_a_sentence(repo: str, revision: str | None) -> Iterator[None]:
+    """Raises HubError for whatever the Hub, its library or the network has against what is done in it."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    # Its library raises RuntimeError for a file that could not be uploaded, ValueError for answers that it cannot read.
+    except (HTTPError, OSError, RuntimeError, ValueError) as error:
+        raise HubError(_reason(error, repo, revision)) from error
+
+
+def _reason(error: BaseException, repo: str, revision: str | None) -> str:
+    """Only chosen words of an error go into it: requests carry the token, and so may what libraries say of them."""
+    host = urlsplit(constants.ENDPOINT).hostname
+    place = f"{repo}@{revision}" if revision else repo
+    cause = error.__cause__
+    if isinstance(error, LocalEntryNotFoundError) and not isinstance(cause, HfHubHTTPError):
+        return f"{host} cannot be reached, and {place} is not in this machine's cache; fetch it once with a network"
+    if isinstance(error, (LocalEntryNotFoundError, RuntimeError)) and cause is not None:
+        return _reason(cause, repo, revision)
+    if isinstance(error, HFValidationError):
+        return f"'{repo}' is no name of a repository: owner/name, of letters, digits, '-', '_' and '.' within it"
+    if isinstance(error, OfflineModeIsEnabled):
+        return f"{host} is not asked while HF_HUB_OFFLINE is set; unset it"
+    if not isinstance(error, HTTPError):
+        return f"{place} on {host}: {_without_token(one_line(error))}"
+    if not isinstance(error, HfHubHTTPError):
+        return f"{host} cannot be reached ({type(error).__name__}); try again with a network"
+    status = error.response.status_code
+    if isinstance(error, GatedRepoError):
+        return f"{repo} is given only to those whom its owner has let in: ask on its page at {host}, and log in"
+    if isinstance(error, RevisionNotFoundError):
+        return f"{repo} has no revision '{revision}'; give a branch, a tag or a commit that it has"
+    if isinstance(error, RemoteEntryNotFoundError):
+        missing = str(error.response.request.url).rsplit("/", 1)[-1]
+        return f"{place} has no {missing}: it is no model of this program, or not a whole one"
+    if isinstance(error, RepositoryNotFoundError) or status == 404:
+        return f"{host} knows no {repo} that you may read; check the name, and log in (`hf auth login`) if private"
+    if status == 401:
+        return f"{host} does not know this token; give it one that is valid (`hf auth login`, or HF_TOKEN)"
+    if status == 403:
+        return f"{host} does not let this token do that to {repo}; give one that may (`hf auth login`, or HF_TOKEN)"
+    return f"{host} answered {status} about {place}: {_without_token(error.server_message or 'without a reason')}"
+
+
+def _without_token(text: str) -> str:
+    token = get_token()
+    return text.replace(token, "(the token)") if token else text

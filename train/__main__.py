@@ -31,6 +31,8 @@ COMMANDS = (
     Command("render", "make pictures of the objects data set (needs Blender's bpy)", "train.objects.render"),
     Command("classifier", "train the classifier that judges compositions", "train.classifier"),
     Command("card", "write a shipped model's card and sample sheet", "train.card"),
+    Command("push", "a model as a repository of the Hugging Face Hub", "train.push"),
+    Command("space", "lay out a Space of the Hub: the page, on the models named", "train.space"),
     Command("trials", "warm starts of equal core time, side by side", "train.trials"),
     Command("tune", "choose a model's plan on validation pictures", "train.tune"),
     Command("evaluate", "measure a model", EVALUATIONS),

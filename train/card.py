@@ -15,7 +15,7 @@ from ebm_core.attribute import Attribute
 from ebm_core.checkpoint import ModelInfo, load_model
 from ebm_core.compose import conditioned
 from ebm_core.files import write_atomically
-from ebm_core.hub import MODEL_FILE, WEIGHTS, open_space
+from ebm_core.hub import CARD_FILE, METRICS_FILE, MODEL_FILE, SAMPLES_FILE, WEIGHTS, open_space
 from ebm_core.nets import EnergyNetwork
 from ebm_core.nets.scales import dead_scales, describe_dead
 from ebm_core.precision import for_sampling
@@ -25,29 +25,12 @@ from train.evaluate.ood_sets import PIXELS
 from train.evaluate.split import saying
 from train.history import describe_training, objective, parts_of
 from train.markdown import table
+from train.origin import origin_of
 from train.provenance import add_allow_dirty, command_of, portable, provenance
 
 COLUMNS = 8
 PICTURES = 32  # of the sheet, in which a scale that is alive shows some spread
-METRICS = "metrics.json"
 FRECHET = "Fréchet distance"
-DATA = {
-    "cats128": "cats (AFHQ)",
-    "faces128": "CelebA faces (a subset of 493 people)",
-    "objects64": "pictures rendered with Blender for this project",
-    "faces": "CelebA faces (a subset of 493 people)",
-    "objects": "pictures rendered with Blender for this project",
-    "cifar10": "CIFAR-10",
-}
-_CELEBA = "Trained on CelebA, whose terms allow non-commercial research only: use these weights for that alone."
-TERMS = {
-    "cats128": "Trained on AFHQ, whose licence is CC BY-NC 4.0: use these weights for no commercial purpose.",
-    "faces128": _CELEBA,
-    "objects64": "Made from scratch by this project, data and all. MIT, like the code.",
-    "faces": _CELEBA,
-    "objects": "Made from scratch by this project, data and all. MIT, like the code.",
-    "cifar10": "Trained on CIFAR-10, which has no licence of its own: use these weights for research.",
-}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,11 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(a: argparse.Namespace) -> None:
     folder = a.weights / a.name
     net, info = load_model(folder / MODEL_FILE, a.device)
-    now = json.loads((folder / METRICS).read_text()) if (folder / METRICS).is_file() else {}
+    now = json.loads((folder / METRICS_FILE).read_text()) if (folder / METRICS_FILE).is_file() else {}
     space = open_space(info.space, info.net, a.device, folder / MODEL_FILE)
     sheet, rows = draw_sheet(net, info, space, a.device)
     pictures = space.decode(sheet.to(a.device)).cpu()
-    images.sheet(pictures, COLUMNS).save(folder / "samples.png")
+    images.sheet(pictures, COLUMNS).save(folder / SAMPLES_FILE)
     figures = collect(info, a.compose, a.frechet, a.ood)
     dead = dead_parts(net, info, sheet[:PICTURES].to(a.device))
     options = {"compose": a.compose, "frechet": a.frechet, "ood": a.ood, "poor": a.poor, "weights": a.weights}
@@ -83,11 +66,11 @@ def run(a: argparse.Namespace) -> None:
             "card": provenance(command),
         }
     )
-    write_atomically(folder / METRICS, (json.dumps(metrics, indent=1) + "\n").encode())
+    write_atomically(folder / METRICS_FILE, (json.dumps(metrics, indent=1) + "\n").encode())
     size = (folder / MODEL_FILE).stat().st_size / 2**20
     num = sum(p.numel() for p in net.parameters())
-    write_atomically(folder / "README.md", write_card(a.name, info, space, size, num, rows, metrics).encode())
-    print(folder / "README.md")
+    write_atomically(folder / CARD_FILE, write_card(a.name, info, space, size, num, rows, metrics).encode())
+    print(folder / CARD_FILE)
 
 
 def trained(info: ModelInfo, now: dict[str, Any]) -> str:
@@ -166,15 +149,15 @@ def write_card(
     name: str, info: ModelInfo, space: Space, mebibytes: float, num: int, rows: list[str], metrics: dict[str, Any]
 ) -> str:
     """The card as Markdown."""
-    size, family = space.picture_shape[1], info.family
+    size, origin = space.picture_shape[1], origin_of(info.family)
     what = f"by its *{info.attribute.name}*" if info.attribute else "unconditional"
     lines = [
         f"# {name}",
         "",
-        f"An energy of {DATA.get(family, family)}, {size}x{size}, {what}. {num / 1e6:.2f} million "
+        f"An energy of {origin.data}, {size}x{size}, {what}. {num / 1e6:.2f} million "
         f"parameters, {mebibytes:.1f} MiB in float16." + _latents(info, space),
         "",
-        TERMS.get(family, ""),
+        origin.terms,
         "",
         "![Samples, seed 0, nothing chosen](samples.png)",
         "",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ebm_core.arguments import add_device, folder_name
 from ebm_core.files import check_new, write_atomically
-from ebm_core.hub import DETECTOR_FILE, MODEL_FILE, WEIGHTS
+from ebm_core.hub import CARD_FILE, DETECTOR_FILE, MODEL_FILE, WEIGHTS
 from ebm_core.recipe import SEED
 
 
@@ -67,7 +67,7 @@ def run(a: argparse.Namespace) -> None:
                 bar.update(round(1000 * progress.done) - bar.n)
     detector = result.detector
     detector.save(path)
-    write_atomically(path.with_name("README.md"), card(detector, a.name).encode())
+    write_atomically(path.with_name(CARD_FILE), card(detector, a.name).encode())
     for note in [*notes, *result.account.sentences()]:
         print(note, file=sys.stderr)
     print(f"{path}: {result.account.num} pictures, {path.stat().st_size / 2**20:.1f} MiB, {result.seconds:.0f} s")

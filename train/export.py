@@ -11,7 +11,7 @@ from ebm_core.arguments import folder_name
 from ebm_core.checkpoint import ModelInfo, save_model
 from ebm_core.config import to_dict
 from ebm_core.files import check_new
-from ebm_core.hub import MODEL_FILE, WEIGHTS
+from ebm_core.hub import CARD_FILE, MODEL_FILE, WEIGHTS
 from train.history import parts_of_run
 from train.provenance import add_allow_dirty, commit, machine, portable
 from train.run import averaged_weights, load_config, load_state
@@ -34,7 +34,7 @@ def run(a: argparse.Namespace) -> None:
         check_new(path, "choose another --name, or --force replaces it")
     export_run(a.run, path, a.average)
     print(f"{path}: {path.stat().st_size / 2**20:.2f} MiB")
-    if (card := path.with_name("README.md")).is_file():
+    if (card := path.with_name(CARD_FILE)).is_file():
         print(f"{card} is still of the model before: python -m train card writes it anew", file=sys.stderr)
 
 

@@ -23,7 +23,7 @@ from ebm_core.sampling import final_state
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     add_device(parser)
-    parser.add_argument("model", nargs="?", help="a name under weights/, a path, or hf:owner/repo")
+    parser.add_argument("model", nargs="?", help="a name under weights/, a path, or hf:owner/repo[@revision]")
     parser.add_argument(
         "--recipe", type=Path, metavar="FILE", help="instead of a model: a composition as JSON, or a PNG of the page"
     )

@@ -238,17 +238,3 @@ def test_models_are_found_by_name_path_and_folder(path, tmp_path):
         hub.find_model("tyni", tmp_path)
     with pytest.raises(CheckpointError, match="is not there"):
         load_model(tmp_path / "no.safetensors")
-
-
-def test_hub_names_are_fetched_and_failures_are_sentences(path, monkeypatch):
-    asked = []
-    monkeypatch.setattr(hub, "hf_hub_download", lambda repo, file: asked.append((repo, file)) or str(path))
-    assert hub.find_model("hf:owner/repo") == path
-    assert asked == [("owner/repo", "model.safetensors")]
-
-    def offline(repo, file):
-        raise OSError("no route")
-
-    monkeypatch.setattr(hub, "hf_hub_download", offline)
-    with pytest.raises(CheckpointError, match=r"could not fetch .* of owner/repo from the Hub: no route"):
-        hub.find_model("hf:owner/repo")

@@ -206,13 +206,6 @@ def test_what_is_trained_is_pinned_to_the_codec_of_now(tmp_path, shipped):
     assert pinned(SpaceConfig("tiny-codec", shipped.weights)).weights == shipped.weights  # as the config says
 
 
-def test_a_model_on_the_hub_brings_its_codec(tmp_path, shipped, monkeypatch):
-    model, asked = save_latent(tmp_path / "m", shipped), []
-    monkeypatch.setattr(hub, "hf_hub_download", lambda repo, file: asked.append((repo, file)) or str(model))
-    assert hub.find_model("hf:owner/repo") == model
-    assert asked == [("owner/repo", "model.safetensors"), ("owner/repo", "codec.safetensors")]
-
-
 def test_models_of_different_spaces_are_not_mixed():
     one, other = (ModelInfo(NET, PLAN, family="f", space=SpaceConfig("c", weights)) for weights in ("1", "2"))
     both = Composition(And((Term("a"), Term("b")), (1.0, 1.0)))

@@ -31,7 +31,7 @@ NEAREST_SHEET = "nearest-private.png"  # git ignores this name: training picture
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     add_device(parser)
-    parser.add_argument("model", help="a name under weights/, a path, or hf:owner/repo")
+    parser.add_argument("model", help="a name under weights/, a path, or hf:owner/repo[@revision]")
     parser.add_argument("--train", required=True, help="zip of the training images (for the floor)")
     add_split(parser, "to measure the distance to")
     parser.add_argument("--num", type=whole(2), default=1000)

@@ -31,7 +31,7 @@ from train.score.detector import Detector, load_detector
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     add_device(parser)
-    parser.add_argument("model", help="a name under weights/, a path, or hf:owner/repo")
+    parser.add_argument("model", help="a name under weights/, a path, or hf:owner/repo[@revision]")
     parser.add_argument(
         "--data",
         type=Path,

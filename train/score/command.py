@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "or a text file with a file name in each line",
     )
     parser.add_argument(
-        "--model", required=True, help="a model or detector: a name under weights/, a path, or hf:owner/repo"
+        "--model", required=True, help="a model or detector: a name under weights/, a path, or hf:owner/repo[@revision]"
     )
     parser.add_argument(
         "--out",
