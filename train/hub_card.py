@@ -82,7 +82,7 @@ def _own_card(path: Path) -> tuple[dict[str, Any], str]:
         card = ModelCard(text, ignore_metadata_errors=True)
     except (ValueError, YAMLError) as error:
         raise CheckpointError(f"the header of {path} is no YAML that can be read; correct or remove it") from error
-    header = card.data.to_dict()
+    header: dict[str, Any] = card.data.to_dict()  # type: ignore[no-untyped-call]
     # Those of another repository, where it came from one; figures have no other source than metrics.json.
     return {key: value for key, value in header.items() if key not in ("model-index", "thumbnail")}, card.text
 

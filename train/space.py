@@ -4,6 +4,7 @@ import argparse
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 from ebm_core.arguments import folder_name
 from ebm_core.hub import WEIGHTS
@@ -72,6 +73,7 @@ def space_card(families: list[str]) -> str:
 
     origins = dict.fromkeys(origin_of(family) for family in families)
     one = next(iter(origins)) if len(origins) == 1 else None  # several licences are told below, and none of them first
+    licence: dict[str, Any] = {"license_name": one.licence_name} if one and one.licence_name else {}
     data = SpaceCardData(
         title="EBM Studio",
         sdk="gradio",
@@ -83,7 +85,7 @@ def space_card(families: list[str]) -> str:
         colorFrom="indigo",
         colorTo="blue",
         short_description="Watch noise walk downhill into pictures",
-        **({"license_name": one.licence_name} if one and one.licence_name else {}),
+        **licence,
     )
     terms = "".join(f"\n{origin.terms}\n" for origin in origins if origin.terms)
     return f"---\n{data.to_yaml()}\n---\n\n{TEXT}{terms}"
