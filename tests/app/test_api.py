@@ -95,8 +95,9 @@ def test_the_documented_programs_run(address, tmp_path, monkeypatch, capsys):
     exec(program.replace("http://127.0.0.1:7860", address.rstrip("/")).replace("cats128", "scored"), {})
     assert from_png((tmp_path / "cat.png").read_bytes()).model == "scored"
     assert "'energy': 0." in capsys.readouterr().out
-    # The last block for a shell, its two requests in one go.
-    shell = page.split("```sh\n")[-1].partition("```")[0].replace("http://127.0.0.1:7860", address.rstrip("/"))
+    # The block for a shell that asks the page, its two requests in one go.
+    blocks = [part.partition("```")[0] for part in page.split("```sh\n")[1:]]
+    shell = next(block for block in blocks if "curl" in block).replace("http://127.0.0.1:7860", address.rstrip("/"))
     shell = shell.replace("faces128", "tiny").replace("smiling", "bright")
     if shutil.which("curl") and shutil.which("bash"):
         answer = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, timeout=60, check=True).stdout
