@@ -32,7 +32,8 @@ from train.step import IcdPoints, MatchingPoints, StepOutput, icd_losses, icd_po
 ALONE = Processes()
 SPREAD_IMAGES = 32
 LEVEL_IMAGES = 256  # enough for the mean energy of data; the same ones in every process
-DIVERGED_LOSS = 10.0  # times the matching loss of a flat energy: no batch is as bad as that by chance
+# Times the matching loss of a flat energy, and the least that the run has had: no batch is as bad as that by chance.
+DIVERGED_LOSS = 10.0
 SEED_STRIDE = 1_000_003  # between the processes' generators; the CPU's keeps 32 bits of a seed
 
 
@@ -78,6 +79,7 @@ class Trainer:
         self._chain_energy: EnergyFn | None = None  # captured when the first chain's shape is known
         self._captures = torch.device(device).type == "cuda" and not config.compile
         self._captured: CapturedStep[Any] | None = None
+        self._least_loss = math.inf  # of the matching, where it was measured
         self.averages = self._new_averages()
         self.optimiser = Optimiser(self.net, config.warm_start.optim)
         self.rng = torch.Generator(device).manual_seed(config.seed + processes.rank * SEED_STRIDE)
@@ -243,7 +245,8 @@ class Trainer:
             raise DivergedError(f"the energy gap is {gap:.3g} at iteration {self.iteration}", self.iteration)
         if isinstance(points, MatchingPoints):
             loss, flat = float(figures["matching"]), float(points.descent.square().mean())
-            if not loss <= DIVERGED_LOSS * flat:
+            known, self._least_loss = self._least_loss, min(loss, self._least_loss)
+            if not loss <= DIVERGED_LOSS * max(flat, known):  # a network may begin far above flat
                 what = (
                     f"the matching loss is {loss:.3g} at iteration {self.iteration}, that of a flat energy {flat:.3g}"
                 )

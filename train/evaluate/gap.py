@@ -8,14 +8,15 @@ import argparse
 import io
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from ebm_core.files import write_atomically
-from train.reproduce.figures import figure, legend
 from train.run import LOG
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SMOOTHED = 15  # logged iterations of a running median
 SHARES = {"grad_norm_opt": "L_opt", "grad_norm_ent": "L_ent"}
@@ -68,8 +69,10 @@ def spread_of(line: dict[str, Any]) -> float:
     return float(np.linalg.norm([value for name, value in line.items() if name.startswith("spread_scale")]))
 
 
-def draw(lines: list[dict[str, Any]], iterations: list[int]) -> Figure:
+def draw(lines: list[dict[str, Any]], iterations: list[int]) -> "Figure":
     """Gap beside the data's spread; gradients of L_opt and L_ent as shares of L_CD's."""
+    from train.reproduce.figures import figure, legend
+
     page, (left, right) = figure(2, ["energy of samples less that of data", "gradient, as a share of L_CD's"])
     spread = _smooth([spread_of(line) for line in lines])
     left.fill_between(iterations, -spread, spread, color="#d1fae5", label="one spread of the data's energies")
