@@ -3,7 +3,6 @@
 All three are addresses (``app/links.py``), names and history are one list that the browser keeps (``app/shelf.py``).
 """
 
-import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,13 +14,12 @@ from gradio.components import Component
 from app import links, shelf
 from app.catalog import Catalog
 from app.chain_buttons import Wiring
-from app.events import EACH
+from app.events import EACH, warn
 from app.session import Session
 from app.shelf import MAX_NAME, MAX_RUNS, Entry
 from ebm_core.arguments import brief
 from ebm_core.recipe import Recipe
 
-TELL_SECONDS = 15
 COPIED = (
     "The address of this page now says these settings: hand it out. It is also copied, where the browser lets a page."
 )
@@ -121,8 +119,7 @@ def wire_keeping(page: gr.Blocks, catalog: Catalog, tabs: gr.Tabs, every: Mappin
         try:
             return opened(urlencode(dict(request.query_params))) or gr.skip()
         except ValueError as error:
-            told = html.escape(f"This link cannot be used: {error}. The page has its usual settings.", quote=False)
-            gr.Warning(told, duration=TELL_SECONDS)
+            warn(f"This link cannot be used: {error}. The page has its usual settings.")
             return gr.skip()
 
     def on_open(event: gr.EventData) -> Any:

@@ -1,12 +1,12 @@
 """Layout of the page."""
 
-import html
 from typing import Any
 
 import gradio as gr
 
 from app.api import add_endpoints
 from app.catalog import Catalog
+from app.events import TELL_SECONDS, plain
 from app.keeping import wire_keeping
 from app.session import Session
 from app.tabs import composing, sampling, scoring, understanding
@@ -14,7 +14,6 @@ from ebm_core.files import one_line
 
 TABS = (sampling.TAB, composing.TAB, scoring.TAB, understanding.TAB)
 MOTTO = "Watch noise walk downhill into pictures, mix attributes, score pictures of your own."
-TELL_SECONDS = 15
 FILE_SECONDS = 3600  # files in Gradio's own cache are dropped after so long
 
 
@@ -37,8 +36,7 @@ class Page(gr.Blocks):
         try:
             output = await super().process_api(*args, **kwargs)
         except ValueError as error:
-            text = html.escape(str(error), quote=False)  # Gradio takes it for HTML, and a file's name is in it
-            raise gr.Error(text, duration=TELL_SECONDS, print_exception=False) from error
+            raise gr.Error(plain(error), duration=TELL_SECONDS, print_exception=False) from error
         if kwargs.get("iterator") is not None and not output["is_generating"]:
             # Gradio sends a generator's last update once more when it ends. One whose place another has taken may end
             # after that one has shown its results, and would overwrite them.

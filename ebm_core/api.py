@@ -30,7 +30,7 @@ from ebm_core.family import compose as composition_of
 from ebm_core.hub import WEIGHTS, find_model, open_space, shipped_infos
 from ebm_core.langevin import ChainState
 from ebm_core.nets import EnergyNetwork
-from ebm_core.ood import RATE, Calibration, measure, scores
+from ebm_core.ood import RATE, Calibration, has_residual, measure, scores
 from ebm_core.pictures import Picture, PictureError, read_picture
 from ebm_core.recipe import CHAINS, MAX_STEPS, SEED, Recipe, to_png
 from ebm_core.restore import DEFAULT_CHAINS, Scene, chain, load_scene, recipe_of
@@ -164,8 +164,8 @@ def score(
     rate = RATE.check(false_alarm_rate, "'false_alarm_rate'")
     net, info, space = _model_of(model, weights, device)
     read = _read(picture, space)
-    measured = run(measure, net, read.u8[None], space, device)
     calibration = Calibration.from_plain(info.calibration, info.weights)
+    measured = run(measure, net, read.u8[None], space, device, has_residual(calibration))
     values = scores(measured, calibration)
     shares, threshold = {}, None
     if calibration is not None:

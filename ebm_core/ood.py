@@ -45,8 +45,8 @@ class Measured(NamedTuple):
 
     ``energy (B,)``, ``scale_energies (B, S)``, ``grad_norm (B,)``, ``heat (B, h, w)``: for each pixel, or each position
     of the latents, the norm over channels of the energy's gradient, ``bits (B,)``: bits per pixel of the picture as a
-    PNG, ``slopes (B, 4, 3)``: what ``ebm_core.residual`` reads, and ``lost (B,)``: the mean squared error of the
-    picture once it is coded and decoded; None for pixels.
+    PNG, ``slopes (B, 4, 3)``: what ``ebm_core.residual`` reads; None where it was not asked for, and ``lost (B,)``: the
+    mean squared error of the picture once it is coded and decoded; None for pixels.
     """
 
     energy: Tensor
@@ -54,20 +54,20 @@ class Measured(NamedTuple):
     grad_norm: Tensor
     heat: Tensor
     bits: Tensor
-    slopes: Tensor
+    slopes: Tensor | None = None
     lost: Tensor | None = None
 
     def part(self, index: int) -> "Measured":
         """What it says of one picture, ``B = 1``."""
         own = slice(index, index + 1)
-        energy, scales, norm, heat, bits, ways = (column[own] for column in self[:6])
-        return Measured(energy, scales, norm, heat, bits, ways, None if self.lost is None else self.lost[own])
+        return Measured._make(None if column is None else column[own] for column in self)
 
 
-def measure(energy: EnergyFn, u8: Tensor, space: Space, device: str = "cpu") -> Measured:
+def measure(energy: EnergyFn, u8: Tensor, space: Space, device: str = "cpu", with_slopes: bool = True) -> Measured:
     """Measure pictures uint8 ``(B, C, H, W)`` in one batch by an energy of the points of ``space``.
 
-    Raises ValueError for pictures of another kind, and when an energy is not finite.
+    ``with_slopes`` is for a residual alone and takes eight more passes of the energy. Raises ValueError for pictures of
+    another kind, and when an energy is not finite.
     """
     if u8.dtype != torch.uint8 or u8.dim() != 4:
         raise ValueError(f"pictures to score are uint8 (B, C, H, W), got {u8.dtype} of shape {tuple(u8.shape)}")
@@ -81,8 +81,13 @@ def measure(energy: EnergyFn, u8: Tensor, space: Space, device: str = "cpu") -> 
     lost = None
     if space.is_coded:
         lost = ((u8.float() + 0.5) / 256 - space.decode(x).cpu()).square().flatten(1).mean(dim=1)
-    ways = slopes(energy, x, space).cpu()
+    ways = slopes(energy, x, space).cpu() if with_slopes else None
     return Measured(result.energy.cpu(), result.scale_energies.cpu(), grad_norm.cpu(), heat.cpu(), bits, ways, lost)
+
+
+def has_residual(calibration: "Calibration | None") -> bool:
+    """Whether scoring beside it needs the slopes."""
+    return calibration is not None and calibration.residual is not None
 
 
 def complexity(picture: Tensor) -> float:
@@ -179,7 +184,7 @@ def scores(measured: Measured, calibration: Calibration | None) -> dict[str, Ten
     if calibration is not None:
         by_name["typicality"] = (measured.energy - calibration.energy_median).abs()
         by_name["complexity"] = measured.energy - calibration.bits_slope * measured.bits
-        if calibration.residual is not None:
+        if calibration.residual is not None and measured.slopes is not None:
             by_name["residual"] = calibration.residual(measured.slopes)
     return by_name
 
@@ -193,7 +198,8 @@ def calibrate(measured: Measured, data: str) -> Calibration:
     spread = (bits - bits.mean()).square().sum()
     slope = ((bits - bits.mean()) * (energy - energy.mean())).sum() / spread if spread > 0 else torch.zeros(())
     median = energy.quantile(0.5)  # Tensor.median would be the lower of the two in the middle
-    draft = Calibration(data, num, float(median), float(slope), {}, Residual.fit(measured.slopes))
+    residual = None if measured.slopes is None else Residual.fit(measured.slopes)
+    draft = Calibration(data, num, float(median), float(slope), {}, residual)
     grid = torch.linspace(0, 1, NUM_QUANTILES, dtype=torch.float64)
     quantiles = {
         name: tuple(torch.quantile(values.double(), grid).tolist()) for name, values in scores(measured, draft).items()
@@ -203,7 +209,5 @@ def calibrate(measured: Measured, data: str) -> Calibration:
 
 def joined(parts: list[Measured]) -> Measured:
     """Several batches as one."""
-    columns = zip(*(part[:6] for part in parts), strict=True)
-    lost = [part.lost for part in parts if part.lost is not None]
-    energy, scales, norm, heat, bits, ways = (torch.cat(column) for column in columns)
-    return Measured(energy, scales, norm, heat, bits, ways, torch.cat(lost) if lost else None)
+    columns = zip(*parts, strict=True)
+    return Measured._make(None if column[0] is None else torch.cat(column) for column in columns)

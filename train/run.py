@@ -92,6 +92,14 @@ def load_config(run: Path) -> TrainConfig:
         raise RunError(f"{path} cannot be read: {error}") from error
 
 
+def read_log(run: Path) -> list[dict[str, float]]:
+    """A run's figures by iteration; of what was done twice, after a kill, the second time counts."""
+    path = run / LOG
+    lines = path.read_text().splitlines() if path.is_file() else []
+    entries = {int(entry["iteration"]): entry for entry in map(json.loads, lines)}
+    return [entries[iteration] for iteration in sorted(entries)]
+
+
 def cut_back(run: Path, iteration: int) -> None:
     """Forget what the log and the sheets say of iterations that a resumed run makes again, and half a last line."""
     path = run / LOG

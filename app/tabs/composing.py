@@ -1,6 +1,5 @@
 """The tab that composes: what is asked of each attribute on the left, the live chains on the right."""
 
-import html
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +10,7 @@ from app import asks, composing
 from app.catalog import Catalog
 from app.chain_buttons import build_buttons, wire
 from app.chain_view import build_chain_view
-from app.events import EACH, NEWEST
+from app.events import EACH, NEWEST, warn
 from app.inputs import build_chains, build_seed
 from app.keeping import Kept, build_keeping
 from app.presets import COMPOSITIONS
@@ -243,7 +242,7 @@ def build_composing_tab(catalog: Catalog, session: gr.State) -> Kept:
         try:
             recipe, sentence = composing.read_composition(current, catalog, path)
         except ValueError as error:
-            gr.Warning(html.escape(str(error), quote=False), duration=15)
+            warn(error)
             return {dropped: None}
         gr.Info(sentence)
         return show(recipe) | {dropped: None}

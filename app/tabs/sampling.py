@@ -1,6 +1,5 @@
 """The tab that samples: controls on the left, the live chains on the right."""
 
-import html
 from collections.abc import Iterator
 from dataclasses import astuple
 from typing import Any
@@ -11,7 +10,7 @@ from gradio.components import Component
 from app.catalog import Catalog
 from app.chain_buttons import build_buttons, wire
 from app.chain_view import build_chain_view
-from app.events import NEWEST
+from app.events import NEWEST, warn
 from app.inputs import build_chains, build_seed
 from app.keeping import Kept, build_keeping
 from app.sampling import RESTORED, read_settings, start
@@ -94,7 +93,7 @@ def build_sampling_tab(catalog: Catalog, session: gr.State) -> Kept:
         try:
             recipe, sentence = read_settings(current, catalog, path)
         except ValueError as error:
-            gr.Warning(html.escape(str(error), quote=False), duration=15)
+            warn(error)
             return {dropped: None}
         gr.Info(sentence)
         return show(recipe) | {dropped: None, purpose: sentence}

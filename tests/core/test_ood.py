@@ -258,3 +258,14 @@ def test_a_damaged_calibration_is_refused_in_a_sentence(to_200, damage, message)
         Calibration.from_plain(damage(plain))
     assert str(caught.value).startswith("the model's calibration cannot be read (")
     assert str(caught.value).endswith("; calibrate it again")
+
+
+def test_slopes_are_measured_only_for_a_residual(rng, to_200):
+    u8 = torch.randint(256, (2, 3, 8, 8), generator=rng, dtype=torch.uint8)
+    without = measure(Quadratic(), u8, PIXELS, "cpu", False)
+    assert without.slopes is None
+    assert joined([without.part(0), without.part(1)]).slopes is None
+    assert torch.equal(without.energy, measure(Quadratic(), u8, PIXELS).energy)
+    assert ood.has_residual(to_200)
+    assert not ood.has_residual(replace(to_200, residual=None))
+    assert not ood.has_residual(None)

@@ -6,14 +6,13 @@ the data's own energies. Runs that go on from one another are drawn as one.
 
 import argparse
 import io
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ebm_core.files import write_atomically
-from train.run import LOG
+from train.run import LOG, read_log
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,10 +41,9 @@ def run(a: argparse.Namespace) -> None:
 def icd_lines(path: Path) -> list[dict[str, Any]]:
     """The lines of a run's log that have a gap. Raises ValueError where there is no log or no such line."""
     try:
-        lines = [json.loads(line) for line in (path / LOG).read_text().splitlines()]
-    except (OSError, ValueError) as error:
+        lines = [line for line in read_log(path) if "energy_gap" in line]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} has no {LOG} that can be read ({error}); give the folder of a run") from error
-    lines = [line for line in lines if "energy_gap" in line]
     if len(lines) < 2:
         raise ValueError(f"{path} has logged fewer than two iterations of contrastive divergence")
     return lines

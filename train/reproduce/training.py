@@ -1,6 +1,5 @@
 """Training runs as pieces of an experiment: its variants are overrides of one config."""
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from train.data import load
 from train.loop import fit
 from train.reproduce.experiment import Size
 from train.reproduce.lab import Lab, OutOfTime
-from train.run import LOG, STATE, averaged_weights, load_config, load_state
+from train.run import STATE, averaged_weights, load_config, load_state, read_log
 from train.trainer import DivergedError, Trainer
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
@@ -118,11 +117,3 @@ def _fit(lab: Lab, run: Path, config: TrainConfig) -> dict[str, Any]:
         else:
             net = Trainer(config, data.images, lab.device, labels=labels).averages.main.net.state_dict()
     return {"net": {key: value.cpu() for key, value in net.items()}, "log": read_log(run), "diverged": diverged}
-
-
-def read_log(run: Path) -> list[dict[str, float]]:
-    """A run's figures by iteration; of what was done twice, after a kill, the second time counts."""
-    path = run / LOG
-    lines = path.read_text().splitlines() if path.is_file() else []
-    entries = {int(entry["iteration"]): entry for entry in map(json.loads, lines)}
-    return [entries[iteration] for iteration in sorted(entries)]

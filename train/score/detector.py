@@ -15,7 +15,7 @@ from ebm_core.energy import EnergyFn
 from ebm_core.hub import find_model, open_space
 from ebm_core.nets import NetConfig
 from ebm_core.nets.folding import folded
-from ebm_core.ood import CALIBRATED, Calibration, Measured, joined, measure, scores
+from ebm_core.ood import CALIBRATED, Calibration, Measured, has_residual, joined, measure, scores
 from ebm_core.recipe import fingerprint
 from ebm_core.space import Space
 
@@ -30,6 +30,7 @@ class Detector(NamedTuple):
     path: Path
     fingerprint: str
     device: str
+    with_slopes: bool  # whether pictures are measured for a residual
     provenance: dict[str, Any]
 
     @property
@@ -61,7 +62,7 @@ class Detector(NamedTuple):
 
     def measure(self, u8: Tensor) -> Measured:
         """``ebm_core.ood.measure`` of one batch, without the heat maps: a million of them fill any memory."""
-        measured = measure(self.energy, u8, self.space, self.device)
+        measured = measure(self.energy, u8, self.space, self.device, self.with_slopes)
         return measured._replace(heat=measured.heat[:, :0, :0])
 
     def measure_all(self, u8: Tensor, batch: int, title: str) -> Measured:
@@ -141,4 +142,6 @@ def load_detector(model: str, device: str, *, calibrated: bool = True) -> Detect
         )
     calibration = Calibration.from_plain(info.calibration, info.weights) if calibrated else None
     space = open_space(info.space, info.net, device, path)
-    return Detector(folded(net), info.net, space, calibration, path, fingerprint(path), device, info.provenance)
+    with_slopes = has_residual(calibration) or not calibrated  # who makes a calibration makes a residual too
+    key = fingerprint(path)
+    return Detector(folded(net), info.net, space, calibration, path, key, device, with_slopes, info.provenance)
