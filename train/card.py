@@ -17,7 +17,7 @@ from ebm_core.compose import conditioned
 from ebm_core.files import write_atomically
 from ebm_core.hub import CARD_FILE, METRICS_FILE, MODEL_FILE, SAMPLES_FILE, WEIGHTS, open_space
 from ebm_core.nets import EnergyNetwork
-from ebm_core.nets.scales import dead_scales, describe_dead
+from ebm_core.nets.liveness import attention_shares, dead_scales, describe_dead_attention, describe_dead_scales
 from ebm_core.precision import for_sampling
 from ebm_core.sampling import final_state, sample
 from ebm_core.space import Space
@@ -81,11 +81,12 @@ def trained(info: ModelInfo, now: dict[str, Any]) -> str:
 
 
 def dead_parts(net: EnergyNetwork, info: ModelInfo, x: Tensor) -> str:
-    """A sentence about scales that give the pictures ``x (B, C, H, W)`` one energy, for the first label; else ""."""
+    """Sentences on scales and attentions that say nothing of the pictures ``x (B, C, H, W)``, for the first label."""
     attribute = info.attribute
     y = torch.tensor(attribute.encode(sheet_labels(attribute)[0]), device=x.device) if attribute else None
-    dead = dead_scales(net, x, None if y is None else y.expand(len(x), -1))
-    return describe_dead(dead) if dead else ""
+    y = None if y is None else y.expand(len(x), -1)
+    sentences = (describe_dead_scales(dead_scales(net, x, y)), describe_dead_attention(attention_shares(net, x, y)))
+    return " ".join(filter(None, sentences))
 
 
 def sheet_labels(attribute: Attribute) -> list[Any]:
@@ -242,7 +243,7 @@ def write_card(
         "",
         "## What is poor",
         "",
-        *([f"T{metrics['dead'][1:]}.", ""] if metrics["dead"] else []),
+        *([metrics["dead"], ""] if metrics["dead"] else []),
         metrics["poor"],
         "",
     ]

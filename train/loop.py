@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ebm_core.files import one_line
 from ebm_core.langevin import NonFiniteEnergyError
-from ebm_core.nets.scales import describe_dead
+from ebm_core.nets.liveness import describe_dead_scales
 from ebm_core.space import Space
 from train.config import TrainConfig
 from train.history import RunHistory
@@ -85,7 +85,7 @@ def fit(
                     if measure:
                         log.scalars(iteration, figures)
                         if dead := trainer.dead_scales():
-                            log.warn(describe_dead(dead))
+                            log.warn(describe_dead_scales(dead))
                     if trainer.iteration % every.samples_every == 0:
                         log.sheet(trainer.iteration, *trainer.sample_sheet(every.num_samples))
                 if trainer.iteration % every.checkpoint_every == 0:

@@ -12,10 +12,10 @@ from ebm_core.device import has_bf16, has_matrix_units
 from ebm_core.energy import EnergyFn
 from ebm_core.hub import open_space
 from ebm_core.nets import EnergyNetwork
-from ebm_core.nets.blocks import SelfAttention, shared_weights
+from ebm_core.nets.blocks import shared_weights
 from ebm_core.nets.folding import folded, refold
+from ebm_core.nets.liveness import attention_shares, dead_scales, scale_spreads
 from ebm_core.nets.network import Encoder
-from ebm_core.nets.scales import dead_scales, scale_spreads
 from ebm_core.sampling import sample
 from ebm_core.space import Space
 from train.batch import Batch, TrainingData
@@ -129,15 +129,14 @@ class Trainer:
         return figures
 
     def scale_figures(self) -> dict[str, Tensor]:
-        """For each scale the spread of its energies over the first data, and its share of the last gradient's norm; the
-        gain of each attention, which is zero where it says nothing."""
+        """For each scale the spread of its energies over the first data, and its share of the last gradient's norm; how
+        much each attention adds to what passes, as a share."""
         x, y = self.data.first(SPREAD_IMAGES)
         spreads = scale_spreads(self.net, x, y)
         norms = torch.stack([_norm([p.grad for p in scale.parameters()]) for scale in self.net.scales])
         shares = norms / norms.norm().clamp(min=1e-30)
-        gains = [module.gain.detach().abs() for module in self.net.modules() if isinstance(module, SelfAttention)]
         figures = {f"spread_scale{number}": value for number, value in enumerate(spreads)}
-        figures |= {f"attention_gain{number}": value for number, value in enumerate(gains)}
+        figures |= {f"attention_share{number}": value for number, value in enumerate(attention_shares(self.net, x, y))}
         return figures | {f"grad_share_scale{number}": value for number, value in enumerate(shares)}
 
     def dead_scales(self) -> list[int]:

@@ -8,6 +8,7 @@ import torch
 
 import train
 from ebm_core.config import load_toml
+from ebm_core.nets.liveness import LEAST_SHARE
 from ebm_core.space import SpaceConfig
 from train.config import TrainConfig
 from train.trainer import Trainer
@@ -19,7 +20,7 @@ ITERATIONS = 40
 def trained(config):
     """A small run of three scales at the config's rates, which the schedule keeps high to the end."""
     torch.manual_seed(0)
-    net = replace(config.net, image_size=16, channels=3, width=4, patch=1, layouts=("1 2d 2", "1 2d 2", "1 2d"))
+    net = replace(config.net, image_size=16, channels=3, width=4, patch=1, layouts=("1 2d attn 2", "1 2d 2", "1 2d"))
     warm = replace(config.warm_start, iterations=10 * ITERATIONS, batch_size=8)
     warm = replace(warm, optim=replace(warm.optim, warmup=0))
     # Flat colours: the lower resolutions have as much to say as the full one.
@@ -33,11 +34,13 @@ def trained(config):
 
 
 @pytest.mark.parametrize("name", [path.stem for path in sorted(CONFIGS.glob("*.toml"))])
-def test_every_scale_is_alive_at_the_configured_rates(name):
+def test_every_part_is_alive_at_the_configured_rates(name):
     config = load_toml(TrainConfig, CONFIGS / f"{name}.toml")
     if config.start_from:
         pytest.skip("starts from its family's network")
     trainer = trained(config)
     assert trainer.dead_scales() == []
-    shares = [float(value) for key, value in trainer.scale_figures().items() if key.startswith("grad_share")]
-    assert min(shares) > 1e-3
+    figures = {key: float(value) for key, value in trainer.scale_figures().items()}
+    assert min(value for key, value in figures.items() if key.startswith("grad_share")) > 1e-3
+    if config.net.attention:
+        assert figures["attention_share0"] > LEAST_SHARE
