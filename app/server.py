@@ -4,11 +4,12 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
-import gradio as gr
 from gradio import networking
 from starlette.middleware import Middleware
 
 from app.guard import Guard
+from app.presence import Listening
+from app.ui import Page
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -22,9 +23,7 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def serve(
-    page: gr.Blocks, host: str, port: int, *, names: Sequence[str] = (), framed: bool = False, **look: Any
-) -> None:
+def serve(page: Page, host: str, port: int, *, names: Sequence[str] = (), framed: bool = False, **look: Any) -> None:
     """Serve the page until SIGINT or SIGTERM. ``names`` and ``framed`` are the guard's, ``look`` is Gradio's.
 
     Raises ValueError where it cannot listen.
@@ -35,12 +34,18 @@ def serve(
     # ends a healthy one with the advice to share it with the world.
     networking.url_ok = lambda url: True
     print(f"EBM Studio is on http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
+    page.presence.watch()
     page.launch(
         server_name=host,
         server_port=port,
         footer_links=[],
         ssr_mode=False,
         quiet=True,
-        app_kwargs={"middleware": [Middleware(Guard, hosts=(*names, host), framed=framed)]},
+        app_kwargs={
+            "middleware": [
+                Middleware(Guard, hosts=(*names, host), framed=framed),
+                Middleware(Listening, presence=page.presence),
+            ]
+        },
         **look,
     )

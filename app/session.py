@@ -86,6 +86,12 @@ class Session:
         self.walk, self.last_seed = walk, walk.recipe.seed
         self.folder = tempfile.TemporaryDirectory(prefix="ebm-studio-", ignore_cleanup_errors=True)
 
+    def rest(self) -> None:
+        """Nobody waits for what runs: it ends at its next step, and keeps what there is."""
+        if self.walk is not None:
+            self.walk.stop()
+        self.matrix = self.board.runner = self.own.runner = None
+
     def close(self) -> None:
         """Stop what runs and free its memory and files."""
         self._drop_walk()

@@ -8,6 +8,7 @@ from app.api import add_endpoints
 from app.catalog import Catalog
 from app.events import TELL_SECONDS, plain
 from app.keeping import wire_keeping
+from app.presence import Presence
 from app.session import Session
 from app.tabs import composing, sampling, scoring, understanding
 from ebm_core.files import one_line
@@ -18,7 +19,21 @@ FILE_SECONDS = 3600  # files in Gradio's own cache are dropped after so long
 
 
 class Page(gr.Blocks):
-    """A page on which bad input, a ValueError, is a sentence for its visitor and no traceback in the server's log."""
+    """A page on which bad input, a ValueError, is a sentence for its visitor and no traceback in the server's log.
+
+    ``presence`` hears of everybody who asks for something.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.presence = Presence(self._forget)
+
+    def _forget(self, visitor: str) -> None:
+        """Gradio's own memory of a tab, a copy of the page's configuration; it keeps ten thousand."""
+        holder = self.state_holder
+        with holder.lock:
+            holder.session_data.pop(visitor, None)
+            holder.time_last_used.pop(visitor, None)
 
     async def preprocess_data(self, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -33,6 +48,10 @@ class Page(gr.Blocks):
         return await super().postprocess_data(block_fn, gr.skip() if nothing else predictions, state)
 
     async def process_api(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        state, visitor = kwargs.get("state"), kwargs.get("session_hash")
+        if state is not None and visitor and kwargs.get("iterator") is None:
+            values = [state[number] for number, block in self.blocks.items() if isinstance(block, gr.State)]
+            self.presence.ask(visitor, [value for value in values if isinstance(value, Session)])
         try:
             output = await super().process_api(*args, **kwargs)
         except ValueError as error:
@@ -57,26 +76,17 @@ def build_ui(catalog: Catalog) -> Page:
         wanted = [tab for tab in TABS if tab.wanted(catalog)]
         # Not among the tabs: Gradio takes whatever is there for one, and shows some twice and others never.
         own = {tab.id: [_new_session() for _ in range(tab.sessions)] for tab in wanted}
-        sessions = [session for of_tab in own.values() for session in of_tab]
         kept = {}
         with gr.Tabs(elem_id="tabs") as tabs:
             for tab in wanted:
                 with gr.Tab(tab.name, id=tab.id, elem_id=f"tab-{tab.id}"):
                     kept[tab.id] = tab.build(catalog, *own[tab.id])
         wire_keeping(page, catalog, tabs, kept)
-        open_sessions: dict[str | None, list[Session]] = {}
-
-        def open_session(request: gr.Request, *current: Session) -> dict[gr.State, Session]:
-            """Notes what a browser's tab has; a button that was pressed before this ran has the same sessions."""
-            open_sessions[request.session_hash] = list(current)
-            return dict(zip(sessions, current, strict=True))
 
         def close_session(request: gr.Request) -> None:
             """Gradio itself keeps a closed tab's state for an hour; its walks and files go now."""
-            for current in open_sessions.pop(request.session_hash, []):
-                current.close()
+            page.presence.close(request.session_hash or "")
 
-        page.load(open_session, sessions, sessions, show_progress="hidden")
         page.unload(close_session)
         for function in page.fns.values():  # what the page asks of itself is nobody else's, and may change any day
             function.api_visibility = "private"
