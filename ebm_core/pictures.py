@@ -26,6 +26,9 @@ else:
     register_heif_opener()
     HEIC = ("HEIF",)
 
+# Of Pillow's 16 MiB the allocator keeps what was ever decoded, for each thread; from 32 MiB on it goes back at once.
+Image.core.set_block_size(64 * 2**20)  # type: ignore[attr-defined]
+
 # Raster formats whose decoders come with Pillow; not those that run other programs or are programs (EPS, PDF, SVG).
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM", *HEIC)
 # The usual ends of such files' names. MPO is a JPEG with further pictures behind it, as phones write them.
