@@ -1,10 +1,8 @@
 """What the controls of the composing page mean: an ask for each, and a composition in words. No Gradio here."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
-from ebm_core.arguments import Bounds
 from ebm_core.attribute import Attribute
 from ebm_core.composition import And, Composition, CompositionError, Node, Or, Term
 from ebm_core.family import NOT_SHARE, Ask, Family, Operator, ask_for, check_operator
@@ -17,25 +15,17 @@ def read_ask(model: str, attribute: Attribute, values: Sequence[Any]) -> Ask | N
     from 0 to 1. Raises ValueError, in a sentence, for values that its controls cannot have.
     """
     *value, strength, operator = values
-    lowest = -1 if attribute.kind == "binary" else 0
+    lowest = -1 if attribute.has_opposites else 0
     if not (isinstance(strength, (int, float)) and lowest <= strength <= 1):
         raise CompositionError(f"the slider of '{attribute.name}' goes from {lowest} to 1, got {strength!r}")
     check_operator(operator, attribute)
     if strength == 0:
         return None
-    if attribute.kind == "binary":
-        value = [attribute.opposites[strength > 0]]
-    if attribute.kind == "angle":
-        value = [math.radians(number) for number in value]
-    if attribute.kind == "choice" and isinstance(value[0], list):
-        value = value[0]
-        if not value or len(set(map(str, value))) < len(value):
-            raise CompositionError(f"choose one or more different values of '{attribute.name}', or set its weight to 0")
-    values = [value] if attribute.kind == "numbers" else value
-    asked = ask_for(model, attribute, values, abs(float(strength)), operator)
-    for key, number, low, high in zip(attribute.keys, value, attribute.low, attribute.high, strict=False):
-        Bounds(low, high).check(number, f"'{key}' of '{attribute.name}'")
-    return asked
+    try:
+        said = [attribute.opposites[strength > 0]] if attribute.has_opposites else attribute.hear_controls(value)
+    except ValueError as error:
+        raise CompositionError(str(error)) from error
+    return ask_for(model, attribute, said, abs(float(strength)), operator)
 
 
 def write_ask(attribute: Attribute, terms: Sequence[Term], weight: float, operator: Operator) -> list[Any]:
@@ -43,21 +33,19 @@ def write_ask(attribute: Attribute, terms: Sequence[Term], weight: float, operat
     weight = _tidy(weight)
     if not 0 < weight <= 1:
         raise CompositionError(f"the page's sliders end at 1, and '{terms[0].model}' has the weight {weight:g}")
-    if attribute.kind == "choice":
-        return [[attribute.decode(term.label) for term in terms], weight, operator]
-    if len(terms) > 1:
-        raise CompositionError(f"this composition asks twice for '{attribute.name}', and the page can ask once")
-    value = attribute.decode(terms[0].label)
-    if attribute.kind == "binary":
-        return [weight if value == attribute.opposites[1] else -weight, operator]
-    if attribute.kind == "numbers":
-        return [*map(_tidy, value), weight, operator]
-    return [_tidy(math.degrees(value)) if attribute.kind == "angle" else value, weight, operator]
+    values = [attribute.decode(term.label) for term in terms]
+    try:
+        said = attribute.say_controls(values)
+    except ValueError as error:
+        raise CompositionError(f"this composition {error}, and the page can ask once") from error
+    if attribute.has_opposites and values[0] != attribute.opposites[1]:
+        weight = -weight
+    return [*map(_tidy, said), weight, operator]
 
 
-def _tidy(number: float) -> float:
-    """Without what going to a label and back leaves in the last digits: an end of a slider must not lie beyond it."""
-    return float(f"{number:.12g}")
+def _tidy(said: Any) -> Any:
+    """A number without what going to a label and back leaves in its last digits: it may lie beyond a slider's end."""
+    return float(f"{said:.12g}") if isinstance(said, float) else said
 
 
 def decompose(composition: Composition, family: Family) -> dict[str, list[Any]]:

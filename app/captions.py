@@ -21,7 +21,7 @@ def captions(classifier: Classifier, x: Tensor) -> list[str]:
 
 
 def _phrase(attribute: Attribute, output: Tensor) -> str:
-    if attribute.kind in ("binary", "choice"):
+    if attribute.is_choice:
         sure = bool(torch.softmax(output, 0).max() >= SURE)
         return f"{attribute.decode(output.tolist())}{'' if sure else '?'}"
     return attribute.describe(output.clamp(-1, 1).tolist())

@@ -105,15 +105,9 @@ def follow(session: Session, catalog: Catalog, family: Family, asks: Sequence[As
 
 def levels(attribute: Attribute) -> list[list[Any]]:
     """The values that the matrix shows of an attribute, as those of its controls without the operator."""
-    if attribute.kind == "binary":
+    if attribute.has_opposites:
         return [[-MATRIX_WEIGHT], [0.0], [MATRIX_WEIGHT]]
-    if attribute.kind == "choice":
-        return [[[value], MATRIX_WEIGHT] for value in attribute.values]
-    if attribute.kind == "angle":
-        return [[degrees, MATRIX_WEIGHT] for degrees in (0.0, 90.0, 180.0, 270.0)]
-    # Three places on the diagonal of the range, a little inside it.
-    ranges = list(zip(attribute.low, attribute.high, strict=True))
-    return [[*(low + share * (high - low) for low, high in ranges), MATRIX_WEIGHT] for share in (0.15, 0.5, 0.85)]
+    return [[*attribute.say_controls([value]), MATRIX_WEIGHT] for value in attribute.levels]
 
 
 def matrix(

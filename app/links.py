@@ -137,12 +137,13 @@ def _read_values(attribute: Attribute, text: str) -> list[Any]:
     except csv.Error as error:
         raise LinkError(f"'{attribute.name}' cannot be read ({error})") from error
     operator = parts.pop() if parts and parts[-1] in OPERATORS else "and"
-    many = {"binary": 0, "angle": 1, "numbers": len(attribute.keys)}.get(attribute.kind, max(1, len(parts) - 1))
+    picks = any(control.options for control in attribute.controls)
+    many = max(1, len(parts) - 1) if picks else len(attribute.controls)
     if len(parts) != many + 1:
         form = ["a weight", "a value and a weight"][many] if many < 2 else f"{many} numbers and a weight"
         raise LinkError(f"'{attribute.name}' must be {form}, with commas between; got {brief(text)}")
     weight = _number(parts.pop(), f"the weight of '{attribute.name}'")
-    if attribute.kind == "choice":
+    if picks:
         return [parts, weight, operator]
     return [*(_number(part, f"'{attribute.name}'") for part in parts), weight, operator]
 

@@ -10,7 +10,6 @@ Models are named as under ``weights/``, or by a path or ``hf:owner/repo[@revisio
 sentence.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -219,11 +218,11 @@ def _ask_of(family: Family, wish: Mapping[str, Any]) -> Ask:
     weight = WEIGHT.check(wish.get("weight", 0.6), f"the weight of '{attribute.name}'")
     operator = wish.get("operator", "and")
     check_operator(operator, attribute)
-    value = wish.get("value", attribute.opposites[1] if attribute.kind == "binary" else None)
-    if attribute.kind == "angle" and isinstance(value, (int, float)):
-        value = math.radians(value)
-    several = value if attribute.kind == "choice" and isinstance(value, list) and value else [value]
-    return ask_for(model, attribute, several, float(weight), operator)
+    try:
+        values = attribute.hear(wish.get("value"))
+    except ValueError as error:
+        raise CompositionError(str(error)) from error
+    return ask_for(model, attribute, values, float(weight), operator)
 
 
 def _read(picture: Image.Image | bytes | str | Path, space: Space) -> Picture:

@@ -1,20 +1,22 @@
 """What the label vector of a conditional model means: one attribute of a picture, such as "smiling" or "position"."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
+
+from torch import Tensor
 
 from ebm_core.arguments import Bounds, brief
 from ebm_core.config import check_fields
+from ebm_core.kinds import KINDS, MOST, Control, Kind
+from ebm_core.kinds.binary import ends
 
-RANGE, MOST = Bounds(-1e9, 1e9), 1000
-Kind = Literal["binary", "choice", "numbers", "angle"]
+RANGE = Bounds(-1e9, 1e9)
 
 
 @dataclass(frozen=True)
 class Attribute:
-    """One attribute, where data sets keep it, and how it becomes a label vector.
+    """One attribute, where data sets keep it, and how it becomes a label vector: ``ebm_core.kinds`` says how.
 
     ======== ========================================== ==================================================
     kind     in the data                                label vector
@@ -27,7 +29,7 @@ class Attribute:
     """
 
     name: str
-    kind: Kind
+    kind: str
     keys: tuple[str, ...]  # under which names the labels of a data set have it
     values: tuple[str, ...] = ()  # of "binary" what 0 and 1 mean, of "choice" the names
     low: Annotated[tuple[float, ...], RANGE] = ()  # of "numbers": the range of the data, for each key
@@ -37,17 +39,19 @@ class Attribute:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if self.kind not in KINDS:
+            raise ValueError(f"'kind' must be one of {', '.join(map(repr, KINDS))}; got {brief(self.kind)}")
         if not self.name or not self.keys or len(self.keys) > MOST or len(self.values) > MOST:
             raise ValueError(f"an attribute needs a name and at least one key, and at most {MOST:,} keys and values")
-        if self.kind != "numbers" and len(self.keys) != 1:
+        if not self._of.RANGES and len(self.keys) != 1:
             raise ValueError(f"attribute '{self.name}' of kind '{self.kind}' has one key, got {len(self.keys)}")
-        fits = {"binary": len(self.values) == 2, "choice": len(self.values) >= 2}.get(self.kind, not self.values)
-        if not fits:
+        least, most = self._of.NUM_VALUES
+        if not least <= len(self.values) <= most:
+            several = f"{least} to {most:,}" if least < most else f"{least or 'no'}"
             raise ValueError(
-                f"attribute '{self.name}': values are two for 'binary', two or more for 'choice', else none; "
-                f"got {len(self.values)}"
+                f"attribute '{self.name}' of kind '{self.kind}' has {several} values, got {len(self.values)}"
             )
-        ranges = len(self.keys) if self.kind == "numbers" else 0
+        ranges = len(self.keys) if self._of.RANGES else 0
         if len(self.low) != ranges or len(self.high) != ranges:
             raise ValueError(f"attribute '{self.name}': low and high need {ranges} entries")
         if any(low >= high for low, high in zip(self.low, self.high, strict=True)):
@@ -56,15 +60,43 @@ class Attribute:
             raise ValueError(f"attribute '{self.name}': seen_on is another attribute and its value, or is left out")
 
     @property
+    def _of(self) -> Kind:
+        return KINDS[self.kind]
+
+    @property
     def label_dim(self) -> int:
         """Length of the label vector."""
-        return {"binary": 2, "choice": len(self.values), "numbers": len(self.keys), "angle": 2}[self.kind]
+        return self._of.label_dim(self)
+
+    @property
+    def is_choice(self) -> bool:
+        """Whether it has one of a few named values, so that its label is one-hot."""
+        return self._of.CHOICE
+
+    @property
+    def has_opposites(self) -> bool:
+        """Whether its values are the two ends of one scale."""
+        return self._of.OPPOSITES
 
     @property
     def opposites(self) -> tuple[str, str]:
-        """Of "binary": the value at the far negative and at the far positive end, which is the one it is named for."""
-        first, second = self.values
-        return (second, first) if first == self.name else (first, second)
+        """The value at the far negative and at the far positive end, which is the one it is named for."""
+        return ends(self)
+
+    @property
+    def controls(self) -> list[Control]:
+        """The inputs by which a person says a value; none where the sign of a weight does."""
+        return self._of.controls(self)
+
+    @property
+    def sheet(self) -> list[Any]:
+        """Values for the rows of a sheet of samples."""
+        return self._of.sheet(self)
+
+    @property
+    def levels(self) -> list[Any]:
+        """A few values across the range."""
+        return self._of.levels(self)
 
     def read(self, label: Any) -> list[float]:
         """The label vector of one picture of a data set; ``label`` is what the data set says of it.
@@ -77,45 +109,52 @@ class Attribute:
         absent = [key for key in self.keys if key not in label]
         if absent:
             raise ValueError(f"the labels have no '{absent[0]}'; there are: {', '.join(map(str, label))}")
-        values = [label[key] for key in self.keys]
-        return self.encode(values if self.kind == "numbers" else values[0])
+        return self.encode(self._joined([label[key] for key in self.keys]))
 
     def encode(self, value: Any) -> list[float]:
         """The label vector of a value: a name or number, radians, or one number for each key.
 
         Raises ValueError for a value that the attribute cannot have.
         """
-        if self.kind in ("binary", "choice"):
-            index = self.values.index(value) if value in self.values else value
-            if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(self.values):
-                raise ValueError(f"{self.name} must be one of {', '.join(self.values)}; got {brief(value)}")
-            return [float(i == index) for i in range(len(self.values))]
-        numbers = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
-        if len(numbers) != len(self.keys) or not all(_is_number(n) for n in numbers):
-            raise ValueError(f"{self.name} must be {len(self.keys)} finite numbers, got {brief(value)}")
-        if self.kind == "angle":
-            return [math.sin(numbers[0]), math.cos(numbers[0])]
-        return [2 * (n - lo) / (hi - lo) - 1 for n, lo, hi in zip(numbers, self.low, self.high, strict=True)]
+        return self._of.encode(self, value)
 
     def decode(self, vector: Sequence[float]) -> Any:
         """The value of a label vector: the inverse of ``encode``, for the nearest value where there is none."""
         if len(vector) != self.label_dim:
             raise ValueError(f"a label of {self.name} has {self.label_dim} numbers, got {len(vector)}")
-        if self.kind in ("binary", "choice"):
-            return self.values[max(range(len(vector)), key=vector.__getitem__)]
-        if self.kind == "angle":
-            return math.atan2(vector[0], vector[1]) % (2 * math.pi)
-        return [lo + (v + 1) / 2 * (hi - lo) for v, lo, hi in zip(vector, self.low, self.high, strict=True)]
+        return self._of.decode(self, vector)
 
     def describe(self, vector: Sequence[float]) -> str:
         """The label vector in words: "not smiling", "cube", "x 0.50, y -0.20", "rotation 90 degrees"."""
-        value = self.decode(vector)
-        if isinstance(value, str):
-            return value
-        if self.kind == "angle":
-            return f"{self.name} {math.degrees(value):.0f} degrees"
-        return ", ".join(f"{key} {number:.2f}" for key, number in zip(self.keys, value, strict=True))
+        return self._of.describe(self, self.decode(vector))
 
+    def error(self, output: Tensor, label: Tensor) -> Tensor:
+        """How wrong a classifier is, ``(B,)``: 0 or 1 for choices, degrees for angles, else the distance in the data's
+        units. ``output`` and ``label`` are label vectors ``(B, label_dim)``, of a choice logits."""
+        return self._of.error(self, output, label)
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    def matches(self, output: Tensor, label: Tensor) -> Tensor:
+        """Which pictures, ``(B,)``, are read as the label says: of numbers and angles, close to it."""
+        return self._of.matches(self, output, label)
+
+    def hear(self, said: Any) -> list[Any]:
+        """What a person said, in degrees where it is an angle, as values any of which will do.
+
+        Raises ValueError, in a sentence, for what cannot be said.
+        """
+        return self._of.hear(self, said)
+
+    def hear_controls(self, inputs: Sequence[Any]) -> list[Any]:
+        """``hear`` of what the ``controls`` have."""
+        return self.hear(self._joined(inputs))
+
+    def say_controls(self, values: Sequence[Any]) -> list[Any]:
+        """The inverse of ``hear_controls``. Raises ValueError where the controls cannot have several values."""
+        if len(values) > 1 and not any(control.options for control in self.controls):
+            raise ValueError(f"asks twice for '{self.name}'")
+        said = self._of.say(self, values)
+        return list(said) if self._of.RANGES else [said] * len(self.controls)
+
+    def _joined(self, parts: Sequence[Any]) -> Any:
+        """One value of what stands under several keys, where it has several."""
+        return list(parts) if self._of.RANGES else parts[0]

@@ -4,7 +4,6 @@ No energy ever sees it: it only sees finished pictures, on the page and in evalu
 """
 
 import json
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,7 +22,6 @@ from ebm_core.files import write_atomically
 
 CLASSIFIER_FILE = "classifier.safetensors"
 METADATA_KEY = "ebm_studio_reader"  # what such files were first called
-CLOSE_NUMBERS, CLOSE_ANGLES = 0.125, 45.0  # of the data's range, and degrees: within them a value counts as right
 
 
 @dataclass(frozen=True)
@@ -102,25 +100,3 @@ def load_classifier(path: Path, device: str = "cpu") -> Classifier:
         raise CheckpointError(f"{path} is not a classifier that can be used ({error}); train it again") from error
     classifier = filled(path, lambda: Classifier(config), file.tensors)
     return classifier.requires_grad_(False).eval().to(device)
-
-
-def prediction_error(attribute: Attribute, output: Tensor, label: Tensor) -> Tensor:
-    """How wrong pictures are, ``(B,)``: 0 or 1 for choices, degrees for angles, else the distance in the data's units.
-
-    ``output`` and ``label`` are label vectors ``(B, label_dim)``.
-    """
-    if attribute.kind in ("binary", "choice"):
-        return (output.argmax(dim=1) != label.argmax(dim=1)).float()
-    if attribute.kind == "angle":
-        apart = torch.atan2(output[:, 0], output[:, 1]) - torch.atan2(label[:, 0], label[:, 1])
-        return torch.rad2deg((apart + math.pi).remainder(2 * math.pi) - math.pi).abs()
-    ranges = torch.tensor(attribute.high, device=output.device) - torch.tensor(attribute.low, device=output.device)
-    error: Tensor = torch.linalg.vector_norm((output - label) / 2 * ranges, dim=1)
-    return error
-
-
-def matches(attribute: Attribute, output: Tensor, label: Tensor) -> Tensor:
-    """Which pictures, ``(B,)``, are read as the label says: of numbers and angles, close to it (``CLOSE_NUMBERS``)."""
-    if attribute.kind == "numbers":
-        return ((output - label).abs() <= 2 * CLOSE_NUMBERS).all(dim=1)  # a label's numbers go from -1 to 1
-    return prediction_error(attribute, output, label) <= (CLOSE_ANGLES if attribute.kind == "angle" else 0.0)

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ from torch import Tensor
 
 from ebm_core import images
 from ebm_core.arguments import add_device, folder_name
-from ebm_core.attribute import Attribute
 from ebm_core.checkpoint import ModelInfo, load_model
 from ebm_core.compose import conditioned
 from ebm_core.files import write_atomically
@@ -83,30 +81,17 @@ def trained(info: ModelInfo, now: dict[str, Any]) -> str:
 def dead_parts(net: EnergyNetwork, info: ModelInfo, x: Tensor) -> str:
     """Sentences on scales and attentions that say nothing of the pictures ``x (B, C, H, W)``, for the first label."""
     attribute = info.attribute
-    y = torch.tensor(attribute.encode(sheet_labels(attribute)[0]), device=x.device) if attribute else None
+    y = torch.tensor(attribute.encode(attribute.sheet[0]), device=x.device) if attribute else None
     y = None if y is None else y.expand(len(x), -1)
     sentences = (describe_dead_scales(dead_scales(net, x, y)), describe_dead_attention(attention_shares(net, x, y)))
     return " ".join(filter(None, sentences))
-
-
-def sheet_labels(attribute: Attribute) -> list[Any]:
-    """Values for the rows of a sheet: each of a choice, else a few across the range, one key after the other."""
-    if attribute.kind in ("binary", "choice"):
-        return list(attribute.values)
-    if attribute.kind == "angle":
-        return [i * math.pi / 4 for i in range(8)]
-    middle = [(low + high) / 2 for low, high in zip(attribute.low, attribute.high, strict=True)]
-    rows = []
-    for i, (low, high) in enumerate(zip(attribute.low, attribute.high, strict=True)):
-        rows += [[*middle[:i], low + share * (high - low), *middle[i + 1 :]] for share in (0.1, 0.5, 0.9)]
-    return rows
 
 
 def draw_sheet(net: EnergyNetwork, info: ModelInfo, space: Space, device: str) -> tuple[Tensor, list[str]]:
     """Points of samples of seed 0, ``COLUMNS`` in a row, and each row's label in words; all from the same noise."""
     attribute = info.attribute
     fast = for_sampling(net)
-    values = sheet_labels(attribute) if attribute else [None]
+    values = attribute.sheet if attribute else [None]
     num = COLUMNS if attribute else COLUMNS * COLUMNS
     drawn, words = [], []
     for value in values:

@@ -103,7 +103,7 @@ def fit_classifier(x: Tensor, y: Tensor, config: ClassifierConfig, epochs: int, 
     steps = epochs * max(1, len(x) // BATCH)
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=steps)
     # Crops and mirrors keep a smile; a place or a size they would change.
-    choices_only = all(a.kind in ("binary", "choice") for a in config.attributes)
+    choices_only = all(a.is_choice for a in config.attributes)
     moves = replace(COLOURS, crop_min_scale=0.75, flip_prob=0.5) if choices_only else COLOURS
     counts = y.clamp(min=0).sum(dim=0)
     for _ in tqdm(range(steps), "classifier"):
@@ -125,7 +125,7 @@ def classifier_loss(classifier: Classifier, x: Tensor, y: Tensor, counts: Tensor
     outputs, labels, frequency = (classifier.by_attribute(v) for v in (classifier(x), y, counts[None]))
     losses = []
     for a in classifier.config.attributes:
-        if a.kind in ("binary", "choice"):
+        if a.is_choice:
             weight = frequency[a.name][0].sum() / (len(a.values) * frequency[a.name][0].clamp(min=1))
             losses.append(F.cross_entropy(outputs[a.name], labels[a.name], weight, label_smoothing=0.05))
         else:

@@ -18,6 +18,7 @@ from app.session import Session, View
 from app.tab import Tab
 from ebm_core.attribute import Attribute
 from ebm_core.family import NOT_SHARE, OPERATORS, Ask, Family, compose
+from ebm_core.kinds import Control
 from ebm_core.recipe import Recipe
 
 INTRO = """Each slider is a model of its own, trained apart from the others. Their **energies are added**, and the walk
@@ -62,28 +63,10 @@ class _Controls:
 def _inputs_of(model: str, attribute: Attribute) -> list[Any]:
     """The inputs of one attribute, off."""
     name = attribute.name
-    value: list[Component] = []
-    if attribute.kind == "choice":
-        value = [
-            gr.Dropdown(
-                attribute.values,
-                value=[attribute.values[0]],
-                multiselect=True,
-                label=name,
-                info="several: any of them",
-                elem_id=f"{model}-value",
-            )
-        ]
-    elif attribute.kind == "angle":
-        value = [gr.Slider(0, 360, 0, step=5, label=f"{name} in degrees", elem_id=f"{model}-value")]
-    elif attribute.kind == "numbers":
-        with gr.Row():
-            value = [
-                gr.Slider(low, high, (low + high) / 2, step=0.05, label=key, min_width=100, elem_id=f"{model}-{key}")
-                for key, low, high in zip(attribute.keys, attribute.low, attribute.high, strict=True)
-            ]
+    with gr.Row(visible=bool(attribute.controls)):
+        value = [_input_of(model, control) for control in attribute.controls]
     with gr.Row(equal_height=True):
-        if attribute.kind == "binary":
+        if attribute.has_opposites:
             low, label, info = -1, name, "{} ··· off ··· {}".format(*attribute.opposites)
         else:
             low, label, info = 0, f"{name}: weight", "how much it counts; 0 off"
@@ -111,6 +94,27 @@ def _inputs_of(model: str, attribute: Attribute) -> list[Any]:
             elem_id=f"{model}-operator",
         )
     return [*value, strength, operator]
+
+
+def _input_of(model: str, control: Control) -> Component:
+    if control.options:
+        return gr.Dropdown(
+            control.options,
+            value=[control.options[0]],
+            multiselect=True,
+            label=control.label,
+            info="several: any of them",
+            elem_id=f"{model}-{control.id}",
+        )
+    return gr.Slider(
+        control.low,
+        control.high,
+        control.start,
+        step=control.step,
+        label=control.label,
+        min_width=100,
+        elem_id=f"{model}-{control.id}",
+    )
 
 
 def build_composing_tab(catalog: Catalog, session: gr.State) -> Kept:

@@ -13,7 +13,6 @@ from ebm_core.classifier import (
     Classifier,
     ClassifierConfig,
     load_classifier,
-    prediction_error,
     save_classifier,
 )
 
@@ -57,7 +56,7 @@ def test_it_has_the_layers_of_a_resnet18_and_an_output_for_each_label_number():
     ],
 )
 def test_errors_are_in_the_units_of_the_data(attribute, output, label, error):
-    found = prediction_error(attribute, torch.tensor([output]), torch.tensor([label]))
+    found = attribute.error(torch.tensor([output]), torch.tensor([label]))
     assert float(found) == pytest.approx(error, abs=1e-4)
 
 

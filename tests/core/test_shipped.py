@@ -6,7 +6,7 @@ from functools import cache
 import pytest
 import torch
 
-from ebm_core.classifier import CLASSIFIER_FILE, load_classifier, matches
+from ebm_core.classifier import CLASSIFIER_FILE, load_classifier
 from ebm_core.composition import Composition
 from ebm_core.family import Ask, compose, families
 from ebm_core.hub import WEIGHTS, shipped_infos
@@ -39,7 +39,7 @@ def read(family, x, asked):
     """The share of pictures that a classifier reads as asked."""
     classifier = load_classifier(WEIGHTS / family / CLASSIFIER_FILE)
     output = classifier.by_attribute(classifier(x))[asked.attribute.name]
-    return float(matches(asked.attribute, output, torch.tensor([asked.label])).float().mean())
+    return float(asked.attribute.matches(output, torch.tensor([asked.label])).float().mean())
 
 
 @pytest.mark.parametrize(

@@ -14,15 +14,15 @@ from ebm_core.sampling import sample
 from tests.app.conftest import ATTRIBUTES, PLAN, save_tiny_family
 from tests.conftest import PIXELS
 from train.__main__ import main
-from train.card import draw_sheet, sheet_labels
+from train.card import draw_sheet
 
 
 def test_sheets_have_a_row_for_each_value():
-    assert sheet_labels(ATTRIBUTES["bright"]) == ["dark", "bright"]
-    assert sheet_labels(ATTRIBUTES["kind"]) == ["dot", "bar", "ring"]
-    assert len(sheet_labels(ATTRIBUTES["turn"])) == 8
-    assert max(sheet_labels(ATTRIBUTES["turn"])) < 2 * math.pi
-    places = sheet_labels(ATTRIBUTES["place"])
+    assert ATTRIBUTES["bright"].sheet == ["dark", "bright"]
+    assert ATTRIBUTES["kind"].sheet == ["dot", "bar", "ring"]
+    assert len(ATTRIBUTES["turn"].sheet) == 8
+    assert max(ATTRIBUTES["turn"].sheet) < 2 * math.pi
+    places = ATTRIBUTES["place"].sheet
     assert len(places) == 6
     assert places[0] == pytest.approx([-0.8, 2.0])
     assert places[5] == pytest.approx([0.0, 3.6])

@@ -53,7 +53,7 @@ def cases(attributes: dict[str, Attribute], order: Sequence[str], test: dict[str
 
     def by_itself(name: str) -> Case:
         attribute = attributes[name]
-        own = _both(attribute, num) if attribute.kind == "binary" else _typical(attribute, test, num)
+        own = _both(attribute, num) if attribute.has_opposites else _typical(attribute, test, num)
         if not attribute.seen_on or attribute.seen_on[0] not in attributes:
             return Case(f"{name} alone", (own,))
         bearer, value = attribute.seen_on
@@ -69,7 +69,7 @@ def or_cases(attributes: dict[str, Attribute], order: Sequence[str], test: dict[
     pairs = [
         [_same(attribute, value, num) for value in attribute.values[:2]]
         for attribute in attributes.values()
-        if attribute.kind == "choice"
+        if attribute.is_choice and not attribute.has_opposites
     ]
     pairs += [[_typical(attributes[n], test, num) for n in pair] for pair in pairwise(_anywhere(attributes, order))]
     return [
@@ -96,7 +96,7 @@ def _anywhere(attributes: dict[str, Attribute], order: Sequence[str]) -> list[st
 
 def _typical(attribute: Attribute, test: dict[str, Tensor], num: int) -> Asked:
     """The positive end of a binary attribute, of another the labels of test pictures."""
-    if attribute.kind == "binary":
+    if attribute.has_opposites:
         return _same(attribute, attribute.opposites[1], num)
     labels = test[attribute.name]
     return Asked(attribute.name, labels[torch.arange(num) % len(labels)])

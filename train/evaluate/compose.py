@@ -32,7 +32,7 @@ from train.evaluate.compose_report import bars, markdown
 from train.evaluate.composed import load_family
 from train.evaluate.features import FrechetDistance
 from train.evaluate.frechet import NEAREST_SHEET, nearest
-from train.evaluate.predictions import CHOICES, TOGETHER, accuracies, has_asked, has_terms, predictions, shares
+from train.evaluate.predictions import TOGETHER, accuracies, has_asked, has_terms, predictions, shares
 from train.evaluate.split import Split, add_split
 from train.history import objective
 from train.provenance import add_allow_dirty, command_of, provenance
@@ -168,7 +168,7 @@ def evaluate(
         "read_on": split.to_plain(),
         "objective": _objectives(models.infos),
         "nearest_training_image_mse_of_test_images": float(nearest(test.images, pictures.images)[0].median()),
-        "choices": [n for n, t in attributes.items() if t.kind in CHOICES] + [TOGETHER],
+        "choices": [n for n, t in attributes.items() if t.is_choice] + [TOGETHER],
         "paper": PAPER.get(family, {}),
         "seed": seed,
         "seconds": round(time.monotonic() - started),
@@ -227,7 +227,7 @@ def distance_to_asked(
     """
     has = torch.ones(len(test), dtype=torch.bool)
     for name, label in case.labels.items():
-        if attributes[name].kind == "binary" and bool((label == label[0]).all()):
+        if attributes[name].has_opposites and bool((label == label[0]).all()):
             has &= (labels[name] == label[0]).all(dim=1)
     if int(has.sum()) < FEWEST:
         return None

@@ -13,12 +13,11 @@ import torch
 from torch import Tensor
 
 from ebm_core.attribute import Attribute
-from ebm_core.classifier import Classifier, matches, prediction_error
+from ebm_core.classifier import Classifier
 from train.evaluate.asking import Asked
 
 TOGETHER = "all at once"
 BATCH = 250
-CHOICES = ("binary", "choice")
 
 
 def predictions(classifier: Classifier, pictures: Tensor, device: str) -> dict[str, Tensor]:
@@ -41,14 +40,14 @@ def accuracies(
         seen = is_seen(attributes[name], attributes, labels)
         if not seen.any():
             continue
-        error = prediction_error(attributes[name], outputs[name][seen], label[seen])
-        if attributes[name].kind in CHOICES:
+        error = attributes[name].error(outputs[name][seen], label[seen])
+        if attributes[name].is_choice:
             figures[name] = balanced(1 - error, label[seen])
             choices.append(name)
         else:
             figures[name] = float(error.mean())
     if len(choices) > 1:
-        right = [1 - prediction_error(attributes[name], outputs[name], labels[name]) for name in choices]
+        right = [1 - attributes[name].error(outputs[name], labels[name]) for name in choices]
         asked = torch.cat([labels[name] for name in choices], dim=1)
         figures[TOGETHER] = balanced(torch.stack(right).prod(dim=0), asked)
     return {name: round(value, 4) for name, value in figures.items()}
@@ -57,9 +56,9 @@ def accuracies(
 def shares(outputs: dict[str, Tensor], attributes: dict[str, Attribute], asked: Sequence[Asked]) -> dict[str, float]:
     """Of an OR or a NOT the share of pictures read as each term asks or forbids, and of an OR as any of its terms asks.
 
-    Numbers and angles count as read where ``matches`` finds them close.
+    Numbers and angles count as read where ``Attribute.matches`` finds them close.
     """
-    alike = [matches(attributes[a.attribute], outputs[a.attribute], a.labels) for a in asked]
+    alike = [attributes[a.attribute].matches(outputs[a.attribute], a.labels) for a in asked]
     figures = {a.phrase: one.float().mean() for a, one in zip(asked, alike, strict=True)}
     if any(a.operator == "or" for a in asked):
         figures["any of them"] = torch.stack(alike).any(dim=0).float().mean()
@@ -76,7 +75,7 @@ def has_asked(labels: dict[str, Tensor], attributes: dict[str, Attribute], real:
     """Which of ``num`` real pictures with labels ``real`` have, of every choice, a value that ``labels`` ask for."""
     has = torch.ones(num, dtype=torch.bool)
     for name, label in labels.items():
-        if attributes[name].kind in CHOICES:
+        if attributes[name].is_choice:
             has &= (real[name][:, None] == label.unique(dim=0)[None]).all(dim=2).any(dim=1)
     return has
 
