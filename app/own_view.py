@@ -85,12 +85,12 @@ def plot(own: Own) -> go.Figure | None:
 
 def cards(own: Own) -> str:
     """The first pictures, large, as HTML."""
-    shown = [_card(own, number, entry) for number, entry in enumerate(own.entries[:MAX_CARDS], 1)]
-    if not shown:
+    cards = [_card(own, number, entry) for number, entry in enumerate(own.entries[:MAX_CARDS], 1)]
+    if not cards:
         return ""
     more = len(own.entries) - MAX_CARDS
     rest = f"<p>The other {more} are in the table below.</p>" if more > 0 else ""
-    return f'<p class="score-legend">{LEGEND}</p><div class="score-cards">{"".join(shown)}</div>{rest}'
+    return f'<p class="score-legend">{LEGEND}</p><div class="score-cards">{"".join(cards)}</div>{rest}'
 
 
 def _card(own: Own, number: int, entry: Entry) -> str:

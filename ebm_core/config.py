@@ -47,14 +47,14 @@ def from_dict(cls: type[T], values: dict[str, Any], path: str = "") -> T:
         if key not in fields:
             near = difflib.get_close_matches(key, fields, n=1, cutoff=0.0)
             raise ConfigError(f"unknown key {brief(_join(path, key))}; did you mean '{_join(path, near[0])}'?")
-    given = {}
+    arguments = {}
     for name, field in fields.items():
         if name in values:
-            given[name] = _convert(hints[name], values[name], _join(path, name))
+            arguments[name] = _convert(hints[name], values[name], _join(path, name))
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise ConfigError(f"missing key '{_join(path, name)}'")
     try:
-        return cls(**given)
+        return cls(**arguments)
     except ConfigError:
         raise
     except ValueError as error:

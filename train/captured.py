@@ -71,9 +71,9 @@ class CapturedStep(Generic[P]):
 
     def __call__(self, points: P) -> StepOutput:
         """The losses, detached; every weight has its gradient in ``grad``."""
-        for own, given in zip(tree_leaves(self._points), tree_leaves(points), strict=True):
+        for own, new in zip(tree_leaves(self._points), tree_leaves(points), strict=True):
             if isinstance(own, Tensor):
-                own.copy_(given)
+                own.copy_(new)
         self._graph.replay()
         for weight, grad in zip(self._weights, self._grads, strict=True):
             weight.grad = grad

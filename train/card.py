@@ -93,15 +93,15 @@ def draw_sheet(net: EnergyNetwork, info: ModelInfo, space: Space, device: str) -
     fast = for_sampling(net)
     values = attribute.sheet if attribute else [None]
     num = COLUMNS if attribute else COLUMNS * COLUMNS
-    drawn, words = [], []
+    points, words = [], []
     for value in values:
         label = torch.tensor(attribute.encode(value), device=device) if attribute else None
         rng = torch.Generator(device).manual_seed(0)
         chain = sample(conditioned(fast, label), space.noise(num, rng), info.plan, rng, space)
-        drawn.append(final_state(chain).x.cpu())
+        points.append(final_state(chain).x.cpu())
         if attribute and label is not None:
             words.append(attribute.describe(label.tolist()))
-    return torch.cat(drawn), words
+    return torch.cat(points), words
 
 
 def collect(info: ModelInfo, compose: Path | None, frechet: Path | None, ood: Path | None) -> dict[str, Any]:

@@ -39,8 +39,8 @@ class ReplayBuffer:
         if self.kind == "ring":
             self._store(order % capacity, images, y)
         else:
-            drawn = (torch.rand(len(x), generator=rng, device=x.device) * (order + 1)).long()
-            slot = torch.where(order < capacity, order, drawn)
+            place = (torch.rand(len(x), generator=rng, device=x.device) * (order + 1)).long()
+            slot = torch.where(order < capacity, order, place)
             # A later image of the batch wins a slot that two of them drew, as it would one after the other.
             last = torch.full((capacity + 1,), -1, device=x.device)
             position = torch.arange(len(x), device=x.device)

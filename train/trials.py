@@ -143,7 +143,7 @@ def report(rows: list[dict[str, Any]]) -> str:
     )
     lines = []
     for row in sorted(rows, key=lambda row: row["distance"] or float("inf")):
-        made = ", ".join(row["provenance"][key] for key in ("commit", "machine", "date"))
+        maker = ", ".join(row["provenance"][key] for key in ("commit", "machine", "date"))
         curve = [f"{point['held_out']:.4f}" for point in row["curve"]]
         share = min(value for key, value in row["scales"].items() if key.startswith("grad_share"))
         lines.append(
@@ -159,7 +159,7 @@ def report(rows: list[dict[str, Any]]) -> str:
                 f"{row['averages'][row['best']]:.4f} ({row['best']})",
                 f"{row['distance']:.1f} (floor {row['floor']:.1f})" if row["distance"] is not None else "",
                 f"{share:.2g}",
-                made,
+                maker,
             )
         )
     return f"{text}{table(columns, lines)}\n"

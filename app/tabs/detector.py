@@ -65,8 +65,8 @@ def build_detector_section(catalog: Catalog, session: gr.State) -> None:
         updates = {status: own_view.status(mine, doing), cards: own_view.cards(mine), table: own_view.table(mine)}
         return updates | {plot: own_view.plot(mine), link: "" if doing else own_view.csv_link(mine)}
 
-    def on_normal(current: Session, given: list[str] | None) -> dict[Component, Any]:
-        return {have: own.take_normal(current.own, given or [])}
+    def on_normal(current: Session, paths: list[str] | None) -> dict[Component, Any]:
+        return {have: own.take_normal(current.own, paths or [])}
 
     def on_learn(current: Session) -> Iterator[dict[Any, Any]]:
         yield {progress: "<p>Getting ready</p>"}
@@ -75,9 +75,9 @@ def build_detector_section(catalog: Catalog, session: gr.State) -> None:
                 yield {progress: own_view.progress_bar(item)}
                 continue
             file = gr.DownloadButton(value=own.file_of(current.own), visible=True)
-            told = f"<p>Learned from {item.account.num:,} pictures in {item.seconds:.0f} s.</p>"
+            sentence = f"<p>Learned from {item.account.num:,} pictures in {item.seconds:.0f} s.</p>"
             yield {
-                progress: told,
+                progress: sentence,
                 about: own_view.about(current.own),
                 take_away: file,
                 judging: gr.Column(visible=True),
@@ -98,8 +98,8 @@ def build_detector_section(catalog: Catalog, session: gr.State) -> None:
             yield shown(current, doing)
 
     def taking(take: Callable[[own.Own, Any], None]) -> Callable[..., None]:
-        def handler(current: Session, given: Any = None) -> None:
-            take(current.own, given)
+        def handler(current: Session, paths: Any = None) -> None:
+            take(current.own, paths)
 
         return handler
 
@@ -115,7 +115,7 @@ def build_detector_section(catalog: Catalog, session: gr.State) -> None:
     stop.click(on_stop, session, None, **EACH)
     forget.click(on_forget, session, [have, progress, about, take_away, judging, *results], **EACH)
     judge_run: dict[str, Any] = {"show_progress": "hidden", "concurrency_id": "scores", "trigger_mode": "multiple"}
-    took = files.upload(taking(lambda mine, given: own.take(mine, given)), [session, files], files, **EACH)
+    took = files.upload(taking(lambda mine, paths: own.take(mine, paths)), [session, files], files, **EACH)
     took.then(on_judge, session, results, concurrency_limit=4, **judge_run)
     clear.click(taking(lambda mine, _: own.clear(mine)), [session], None, **EACH).then(shown, session, results, **EACH)
     rate.input(on_rate, [session, rate], results, **NEWEST)

@@ -11,24 +11,24 @@ def alarms_sentence(detector: Detector) -> str:
     """The false-alarm rate that was measured on held-out pictures, and what so few of them can promise."""
     alarms = detector.info.false_alarms
     rate, num, above = alarms["rate"], alarms["num"], alarms["above"]
-    told = (
+    text = (
         f"Held-out false-alarm rate: a threshold for {rate:.0%} that was set by half of the held-out pictures is "
         f"exceeded by {above} of {num} others ({above / num:.1%})."
     )
     if (num + 1) * rate < 1:
-        told += f" So few held-out pictures promise no rate below {1 / (num + 1):.0%}: add pictures."
-    return told
+        text += f" So few held-out pictures promise no rate below {1 / (num + 1):.0%}: add pictures."
+    return text
 
 
 def choice_sentence(detector: Detector) -> str:
     """Which method judges, and whether it is the learned energy."""
     means, best = detector_means(detector), detector.info.method
     num = detector.info.comparison["num"]
-    told = f"Judged by {TITLES[best]}: its mean AUROC on faults made of {num} held-out pictures is {means[best]:.3f}"
+    text = f"Judged by {TITLES[best]}: its mean AUROC on faults made of {num} held-out pictures is {means[best]:.3f}"
     if best == ENERGY:
         second = max((name for name in METHODS if name != ENERGY), key=means.__getitem__)
-        return f"{told}; the next, {TITLES[second]}, has {means[second]:.3f}."
-    return f"{told}; the learned energy is not the best here, it has {means[ENERGY]:.3f}."
+        return f"{text}; the next, {TITLES[second]}, has {means[second]:.3f}."
+    return f"{text}; the learned energy is not the best here, it has {means[ENERGY]:.3f}."
 
 
 def detector_means(detector: Detector) -> dict[str, float]:
@@ -47,7 +47,7 @@ def card(detector: Detector, name: str) -> str:
         for method in METHODS
     ]
     size = info.config.size
-    made = "\n".join(f"- {key}: {value}" for key, value in info.provenance.items())
+    provenance = "\n".join(f"- {key}: {value}" for key, value in info.provenance.items())
     parts = [
         f"# Detector: {name}",
         f"Which pictures do not belong among the normal ones that it was fitted on. Calibrated on {calibration.data}; "
@@ -62,7 +62,7 @@ def card(detector: Detector, name: str) -> str:
     ]
     if info.account:
         parts += ["## Files", "\n".join(f"- {sentence}" for sentence in info.account)]
-    return "\n\n".join([*parts, "## Made", made]) + "\n"
+    return "\n\n".join([*parts, "## Made", provenance]) + "\n"
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

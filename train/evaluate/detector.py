@@ -45,8 +45,8 @@ def run(a: argparse.Namespace) -> None:
     from train.evaluate.detector_sets import tasks
 
     rng = torch.Generator().manual_seed(a.seed)
-    made = tasks(a.data, a.normal, a.num, a.size, rng)
-    names = [task.name for task in made]
+    every_task = tasks(a.data, a.normal, a.num, a.size, rng)
+    names = [task.name for task in every_task]
     if unknown := {*(a.only or []), *(a.anomalib or [])} - set(names):
         raise ValueError(f"a task must be one of {', '.join(names)}, got {', '.join(sorted(unknown))}")
     options = {
@@ -60,7 +60,7 @@ def run(a: argparse.Namespace) -> None:
         "out": a.out,
     }
     rows = []
-    for task in made:
+    for task in every_task:
         if not a.only or task.name in a.only:
             rows.append(evaluate(task, a.size, a.seed, a.device, with_anomalib=task.name in (a.anomalib or [])))
             print(json.dumps(rows[-1]), flush=True)

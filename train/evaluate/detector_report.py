@@ -67,15 +67,15 @@ def _verdict(rows: Sequence[Mapping[str, Any]]) -> str:
     """In a sentence whether the energy is the best, and how good the choice is."""
     means = {name: _mean([row["auroc"][name][0] for row in rows]) for name in METHODS}
     best = max(METHODS, key=means.__getitem__)
-    told = (
+    text = (
         "The learned energy is the best of the three on average."
         if best == ENERGY
         else f"**The learned energy is not the best**: {TITLES[best]} is, by {means[best] - means[ENERGY]:.3f}."
     )
     gains = [row["auroc"][ENERGY][0] - row["auroc"]["mahalanobis"][0] for row in rows]
-    told += f" Over the Gaussian that it begins as, contrastive divergence changes its AUROC by {_mean(gains):+.3f}."
+    text += f" Over the Gaussian that it begins as, contrastive divergence changes its AUROC by {_mean(gains):+.3f}."
     good = sum(row["auroc"][row["chosen"]][0] >= max(v[0] for v in row["auroc"].values()) - CLOSE for row in rows)
-    return f"{told} What was chosen without outliers is within {CLOSE} of the best in {good} of {len(rows)} tasks."
+    return f"{text} What was chosen without outliers is within {CLOSE} of the best in {good} of {len(rows)} tasks."
 
 
 def _choice_table(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -73,29 +73,29 @@ def tasks(folder: Path, num_normal: int, num_test: int, size: int, rng: Generato
     def pixels(files: Files) -> Tensor:
         return torch.stack([read_picture(files.read(name), size, 3, LIMITS).u8 for name in files.names])
 
-    made = []
+    result = []
     for texture in (HELD_BACK[0], HELD_BACK[2]):
         own = some(TEXTURES, num_normal, partial(is_texture, texture, True))
         last = len(own.names) // 3  # one file for both: a third of its pictures to tell apart, the others to fit
         normal, inside = own._replace(names=own.names[last:]), own._replace(names=own.names[:last])
         others = some(TEXTURES, num_test, partial(is_texture, texture, False))
         title = f"texture {texture}, other textures"
-        made.append(Task(f"texture-{texture}", title, normal, pixels(inside), pixels(others)))
+        result.append(Task(f"texture-{texture}", title, normal, pixels(inside), pixels(others)))
     cats, faces = pixels(some(f"{CATS}-test", num_test)), pixels(some(f"{FACES}-test", num_test))
-    made.append(Task("cats", "cats, faces", some(f"{CATS}-train", num_normal), cats, faces))
-    made.append(Task("faces-cats", "faces, cats", some(f"{FACES}-train", num_normal), faces, cats))
+    result.append(Task("cats", "cats, faces", some(f"{CATS}-train", num_normal), cats, faces))
+    result.append(Task("faces-cats", "faces, cats", some(f"{FACES}-train", num_normal), faces, cats))
     mixed = torch.cat([pixels(some(TEXTURES, num_test // 2)), pixels(some(f"{OBJECTS}-test", num_test // 2))])
-    made.append(Task("faces", "faces, textures and objects", some(f"{FACES}-train", num_normal), faces, mixed))
+    result.append(Task("faces", "faces, textures and objects", some(f"{FACES}-train", num_normal), faces, mixed))
     for kind in TYPES:
         normal = some(f"{OBJECTS}-train", num_normal, partial(is_type, kind, True))
         inside, others = (some(f"{OBJECTS}-test", num_test, partial(is_type, kind, own)) for own in (True, False))
-        made.append(Task(kind, f"{kind}s, other objects", normal, pixels(inside), pixels(others)))
+        result.append(Task(kind, f"{kind}s, other objects", normal, pixels(inside), pixels(others)))
     whole = some(f"{OBJECTS}-test", 2 * num_test)
     half = len(whole.names) // 2
     inside, others = whole._replace(names=whole.names[:half]), whole._replace(names=whole.names[half:])
     normal = some(f"{OBJECTS}-train", num_normal)
-    made.append(Task("defects", "objects, painted defects", normal, pixels(inside), pixels(_painted(others, rng))))
-    return made
+    result.append(Task("defects", "objects, painted defects", normal, pixels(inside), pixels(_painted(others, rng))))
+    return result
 
 
 def anything(label: Any) -> bool:

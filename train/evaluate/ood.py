@@ -193,8 +193,8 @@ def _paper_mean(rows: list[dict[str, Any]], names: list[str], paper: Mapping[str
 
 
 def _mean(
-    rows: list[dict[str, Any]], names: list[str], taken: Callable[[dict[str, Any]], bool]
+    rows: list[dict[str, Any]], names: list[str], selects: Callable[[dict[str, Any]], bool]
 ) -> dict[str, float] | None:
     """Each score's mean AUROC over the rows that were run and are taken."""
-    wanted = [row["detection"] for row in rows if "detection" in row and taken(row)]
+    wanted = [row["detection"] for row in rows if "detection" in row and selects(row)]
     return {name: sum(d[name]["auroc"] for d in wanted) / len(wanted) for name in names} if wanted else None

@@ -86,7 +86,7 @@ def table_sets(folder: Path, size_and_channels: tuple[int, int], leave_out: str)
     ``leave_out`` names the one that is in-distribution, if it is one of them.
     """
     jpeg, blur = f"in-distribution as JPEG of quality {JPEG_QUALITY}", f"in-distribution, blurred by {BLUR_STD:g} pixel"
-    made = {
+    derived = {
         "interpolation": OodSet("interpolation", "mean of two in-distribution pictures", MADE, interpolated),
         "noise": OodSet("noise", "uniform noise", MADE, noise),
         "constant": OodSet("constant", "one colour each", MADE, constant),
@@ -94,7 +94,7 @@ def table_sets(folder: Path, size_and_channels: tuple[int, int], leave_out: str)
         "blur": OodSet("blur", blur, MADE, blurred),
     }
     kept = {name: _from_files(name, folder, size_and_channels) for name in KEPT if name != leave_out}
-    everything = kept | made
+    everything = kept | derived
     first = [name for name in ("svhn", "textures_crop", "interpolation", "cifar100") if name in everything]
     return [everything[name] for name in [*first, *(n for n in everything if n not in first)]]
 

@@ -29,15 +29,15 @@ def draw_chains(
 
     ``energy_of`` gives the energy for a slice of them, whose labels may differ. Batch ``i`` uses seed ``seed + i``.
     """
-    drawn, energies = [], []
+    batches, energies = [], []
     for number, start in enumerate(tqdm(range(0, num, batch), title, leave=False)):
         part = slice(start, min(start + batch, num))
         rng = torch.Generator(device).manual_seed(seed + number)
         x = space.noise(part.stop - part.start, rng)
         final = final_state(sample(energy_of(part), x, plan, rng, space))
-        drawn.append(images.quantise(space.decode(final.x)).cpu())
+        batches.append(images.quantise(space.decode(final.x)).cpu())
         energies.append(final.energy.cpu())
-    return torch.cat(drawn), torch.cat(energies)
+    return torch.cat(batches), torch.cat(energies)
 
 
 def draw_walks(
@@ -60,7 +60,7 @@ def draw_walks(
         for state in sample(fast, x, plan, rng, space):
             if state.step in parts:
                 parts[state.step].append(images.quantise(space.decode(state.x)).cpu())
-    return {step: torch.cat(drawn) for step, drawn in parts.items()}
+    return {step: torch.cat(batches) for step, batches in parts.items()}
 
 
 def draw_samples(

@@ -15,13 +15,13 @@ COLOURS = ("#4f46e5", "#db2777", "#059669", "#d97706", "#0891b2", "#7c3aed")
 
 def figure(columns: int, titles: Sequence[str], *, width: float = 4.6) -> tuple[Figure, list[Axes]]:
     """A row of plots with a light grid."""
-    made = Figure(figsize=(width * columns, 3.2), layout="constrained")
-    axes = made.subplots(1, columns, squeeze=False)[0]
+    figure = Figure(figsize=(width * columns, 3.2), layout="constrained")
+    axes = figure.subplots(1, columns, squeeze=False)[0]
     for axis, title in zip(axes, titles, strict=True):
         axis.set_title(title, fontsize=10)
         axis.grid(color="#e5e7eb")
         axis.spines[["top", "right"]].set_visible(False)
-    return made, list(axes)
+    return figure, list(axes)
 
 
 def rows_of_pictures(rows: Sequence[Tensor], zoom: int = 2) -> Image.Image:

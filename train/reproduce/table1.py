@@ -108,13 +108,13 @@ def run(lab: Lab, s: Settings) -> Findings:
                 raise NotRun("its test pictures are not among the zips")
             lab.data_config(test)
             about = [to_dict(s), info.provenance, str(lab.inception)]
-            drawn = lab.piece(f"{model}, samples", about, partial(_draw, lab, net, info.plan, s))
-            figures = lab.piece(f"{model}, quality", about, partial(_quality, lab, test, drawn))
+            pool = lab.piece(f"{model}, samples", about, partial(_draw, lab, net, info.plan, s))
+            figures = lab.piece(f"{model}, quality", about, partial(_quality, lab, test, pool))
             ends = reference(lab, train_files, test, info.net.image_size, s.num_samples, model)
             test_images = lab.images(test, info.net.image_size)
-            saturated = {"pool": saturated_share(drawn), "data": saturated_share(test_images)}
+            saturated = {"pool": saturated_share(pool), "data": saturated_share(test_images)}
             rows[name] = {
-                "samples": drawn[:SHOWN],
+                "samples": pool[:SHOWN],
                 "ends": ends,
                 "saturated": saturated,
                 "objective": objective(info.provenance),
