@@ -20,6 +20,7 @@ EVALUATIONS = (
     Command("compose", "what a classifier reads in composed samples", "train.evaluate.compose"),
     Command("codec", "what the autoencoder loses, and what it costs", "train.evaluate.codec"),
     Command("detector", "own detectors on real data, by every method", "train.evaluate.detector"),
+    Command("arms", "runs that differ in one thing, over several seeds", "train.evaluate.arms"),
     Command("gap", "whether a run of contrastive divergence stayed in balance, as a plot", "train.evaluate.gap"),
     Command("ood", "how well scores tell other pictures from the model's own kind", "train.evaluate.ood"),
 )

@@ -1,0 +1,128 @@
+"""``python -m train evaluate arms NAME=RUN,RUN,RUN ...``: runs that differ in one thing, over several seeds.
+
+Each run is the folder of a `fit`, into which `evaluate ood` and `evaluate frechet` of its exported model were written
+(``--out RUN/ood``, ``--out RUN/frechet``). The first arm is compared with each other one.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from statistics import mean
+from typing import Any, NamedTuple
+
+from ebm_core.files import write_atomically
+from train.history import HISTORY
+from train.markdown import table
+from train.provenance import add_allow_dirty, command_of, provenance
+from train.reproduce.verdicts import SEEDS, verdict
+
+ENERGY = "energy"
+MEAN = "mean over sets from files"
+FRECHET = "Fréchet distance"
+INTRODUCTION = """# {title}
+
+Arms are runs from the same weights that differ in one thing; figures are means over seeds, in brackets those of each.
+Of an arm the AUROC is that of the raw energy (above .5: it is higher on the other pictures), the distance that of {num}
+samples to {file}. An effect is *shown* where the 95 % interval of its margin over three seeds or more is above 0 and
+the arms took equal compute.
+
+"""
+
+
+class Run(NamedTuple):
+    """Figures of one run by their names, and what it took."""
+
+    figures: dict[str, float]
+    iterations: int
+    core_hours: float
+    made_by: str
+    frechet: dict[str, Any]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("arms", nargs="+", metavar="NAME=RUN,RUN", help="an arm's name and its runs, one a seed")
+    parser.add_argument("--title", required=True, help="of the page")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    add_allow_dirty(parser)
+
+
+def run(a: argparse.Namespace) -> None:
+    """The command itself. Raises ValueError, in a sentence, for runs that cannot be compared."""
+    arms = dict(map(parse, a.arms))
+    if len(arms) < 2 or len({len(runs) for runs in arms.values()}) > 1:
+        raise ValueError("two arms or more with different names are compared, each with as many runs as the others")
+    report = {"title": a.title, "arms": {}, "margins": margins(arms)}
+    for name, runs in arms.items():
+        report["arms"][name] = [one._asdict() | {"frechet": None} for one in runs]
+    options = {"title": a.title, "out": a.out}
+    report["provenance"] = provenance(command_of(["evaluate", "arms", *a.arms], options, "cpu"))
+    write_atomically(a.out / "arms.json", (json.dumps(report, indent=1) + "\n").encode())
+    write_atomically(a.out / "README.md", markdown(a.title, arms, report["margins"]).encode())
+    print(a.out / "README.md")
+
+
+def parse(text: str) -> tuple[str, list[Run]]:
+    """An arm as it is given. Raises ValueError for another form, or for a run without its reports."""
+    name, equals, folders = text.partition("=")
+    if not equals or not name or not folders:
+        raise ValueError(f"an arm is NAME=RUN,RUN, got '{text}'")
+    return name, [read(Path(folder)) for folder in folders.split(",")]
+
+
+def read(folder: Path) -> Run:
+    """A run's figures. Raises ValueError, in a sentence, where a report is missing or no report."""
+    try:
+        ood, frechet = (json.loads((folder / n / f"{n}.json").read_text()) for n in ("ood", "frechet"))
+        part = json.loads((folder / HISTORY).read_text())[-1]
+        aurocs = {row["title"]: row["detection"][ENERGY]["auroc"] for row in ood["sets"] if "detection" in row}
+        figures = {**aurocs, MEAN: ood["mean_auroc"]["sets from files"][ENERGY], FRECHET: frechet["distance"]}
+        made_by = f"{part['commit']}, {part['machine']}, {part['date']}"
+        return Run(figures, part["iterations"], part["core_hours"], made_by, frechet)
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise ValueError(f"{folder} is no run with reports in its folders ood and frechet ({error})") from error
+
+
+def margins(arms: dict[str, list[Run]]) -> dict[str, dict[str, str]]:
+    """For each arm but the first, and each figure, what may be said of the first one's being better."""
+    (first, ours), *others = arms.items()
+    words: dict[str, dict[str, str]] = {}
+    for name, theirs in others:
+        compute = [one.core_hours for one in (*ours, *theirs)]
+        words[f"{first} against {name}"] = {
+            figure: verdict(
+                [
+                    (b.figures[figure] - a.figures[figure]) * (1 if figure == FRECHET else -1)
+                    for a, b in zip(ours, theirs, strict=True)
+                ],
+                compute,
+            ).words
+            for figure in (MEAN, FRECHET)
+        }
+    return words
+
+
+def markdown(title: str, arms: dict[str, list[Run]], words: dict[str, dict[str, str]]) -> str:
+    """The report as a page."""
+    (first, *_), frechet = next(iter(arms.values())), next(iter(arms.values()))[0].frechet
+    page = INTRODUCTION.format(title=title, num=frechet["num_samples"], file=f"`{frechet['read_on']['file']}`")
+    rows = [
+        (figure, *(_cell([one.figures[figure] for one in runs], figure) for runs in arms.values()))
+        for figure in first.figures
+    ]
+    rows.append(("iterations", *(_joined(str(one.iterations) for one in runs) for runs in arms.values())))
+    rows.append(("core-hours", *(_joined(f"{one.core_hours:.3f}" for one in runs) for runs in arms.values())))
+    page += table(("figure", *arms), rows) + "\n\n"
+    page += table(("arms", MEAN, FRECHET), ((name, row[MEAN], row[FRECHET]) for name, row in words.items())) + "\n\n"
+    makers = sorted({one.made_by for runs in arms.values() for one in runs})
+    few = "" if len(next(iter(arms.values()))) >= SEEDS else " Fewer seeds than three show nothing."
+    return f"{page}Runs by {'; '.join(makers)}.{few}\n"
+
+
+def _cell(values: list[float], figure: str) -> str:
+    form = "{:.0f}" if figure == FRECHET else "{:.3f}"
+    return f"{form.format(mean(values))} ({_joined(map(form.format, values))})"
+
+
+def _joined(values: Any) -> str:
+    return ", ".join(values)
