@@ -1,12 +1,13 @@
 """The plot of a run's balance."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from tests.train.conftest import CONFIG
 from train.__main__ import main
-from train.evaluate.gap import draw, icd_lines, steps
+from train.evaluate.gap import differences, draw, icd_lines, steps
 from train.loop import fit
 
 
@@ -34,6 +35,18 @@ def test_the_command_draws_a_real_run(data, tmp_path, capsys):
     assert main(["evaluate", "gap", str(tmp_path / "run"), "--out", str(tmp_path / "gap.png")]) == 0
     assert (tmp_path / "gap.png").read_bytes().startswith(b"\x89PNG")
     assert "iterations, median gap" in capsys.readouterr().out
+
+
+def test_another_run_is_drawn_beside_it_and_named_by_what_differs(data, tmp_path):
+    for name, config in (("with", CONFIG), ("without", replace(CONFIG, icd=replace(CONFIG.icd, opt_weight=0.0)))):
+        fit(config, data, tmp_path / name, resume=False, minutes=None, device="cpu")
+    assert differences(tmp_path / "with", tmp_path / "without") == "opt_weight 0"
+    lines, beside = (icd_lines(tmp_path / name) for name in ("with", "without"))
+    left, _ = draw(lines, steps(lines), beside, "opt_weight 0").axes
+    assert left.lines[2].get_label() == "the same with opt_weight 0"
+    assert len(left.lines[2].get_ydata()) == len(beside)
+    both = [str(tmp_path / "with"), "--beside", str(tmp_path / "without"), "--out", str(tmp_path / "gap.png")]
+    assert main(["evaluate", "gap", *both]) == 0
 
 
 @pytest.mark.parametrize("text", ["", "no json", '{"iteration": 0, "matching": 1.0}\n'])

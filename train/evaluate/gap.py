@@ -6,13 +6,15 @@ the data's own energies. Runs that go on from one another are drawn as one.
 
 import argparse
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ebm_core.config import to_dict
 from ebm_core.files import write_atomically
-from train.run import LOG, read_log
+from train.run import LOG, load_config, read_log
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,6 +26,7 @@ SHARES = {"grad_norm_opt": "L_opt", "grad_norm_ent": "L_ent"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders of `fit`, in the order of training")
+    parser.add_argument("--beside", nargs="+", default=[], type=Path, metavar="RUN", help="another, without L_opt, say")
     parser.add_argument("--out", type=Path, required=True, metavar="PNG")
 
 
@@ -31,8 +34,11 @@ def run(a: argparse.Namespace) -> None:
     """The command itself. Raises ValueError, in a sentence, for runs without contrastive divergence."""
     lines = [line for path in a.runs for line in icd_lines(path)]
     iterations = steps(lines)
+    beside = [line for path in a.beside for line in icd_lines(path)]
     page = io.BytesIO()
-    draw(lines, iterations).savefig(page, format="png", dpi=120)
+    draw(lines, iterations, beside, differences(a.runs[-1], a.beside[-1]) if beside else "").savefig(
+        page, format="png", dpi=120
+    )
     write_atomically(a.out, page.getvalue())
     gap, spread = np.median([abs(line["energy_gap"]) for line in lines]), np.median([spread_of(x) for x in lines])
     print(f"{a.out}: {iterations[-1]:,} iterations, median gap {gap:.2g}, spread of the data's energies {spread:.2g}")
@@ -67,8 +73,16 @@ def spread_of(line: dict[str, Any]) -> float:
     return float(np.linalg.norm([value for name, value in line.items() if name.startswith("spread_scale")]))
 
 
-def draw(lines: list[dict[str, Any]], iterations: list[int]) -> "Figure":
-    """Gap beside the data's spread; gradients of L_opt and L_ent as shares of L_CD's."""
+def differences(run: Path, other: Path) -> str:
+    """In what the second run's config differs, as "opt_weight 0, entropy_weight 0"; the seed and the name aside."""
+    (own, others) = (to_dict(load_config(path).icd) for path in (run, other))
+    return ", ".join(f"{name} {value:g}" for name, value in others.items() if own[name] != value and _is_number(value))
+
+
+def draw(
+    lines: list[dict[str, Any]], iterations: list[int], beside: Sequence[dict[str, Any]] = (), name: str = ""
+) -> "Figure":
+    """Gap beside the data's spread, and that of another run; gradients of L_opt and L_ent as shares of L_CD's."""
     from train.reproduce.figures import figure, legend
 
     page, (left, right) = figure(2, ["energy of samples less that of data", "gradient, as a share of L_CD's"])
@@ -77,6 +91,9 @@ def draw(lines: list[dict[str, Any]], iterations: list[int]) -> "Figure":
     gaps = [line["energy_gap"] for line in lines]
     left.plot(iterations, gaps, color="#99f6e4", linewidth=0.6)
     left.plot(iterations, _smooth(gaps), color="#0f766e", label="gap, running median")
+    if beside:
+        other = _smooth([line["energy_gap"] for line in beside])
+        left.plot(steps(list(beside)), other, color="#b45309", label=f"the same with {name}")
     left.set_ylim(-4 * float(np.median(spread)), 4 * float(np.median(spread)))
     for (name, label), colour in zip(SHARES.items(), ("#0f766e", "#b45309"), strict=True):
         there = [i for i, line in enumerate(lines) if name in line and line.get("grad_norm_cd")]
@@ -88,6 +105,10 @@ def draw(lines: list[dict[str, Any]], iterations: list[int]) -> "Figure":
         axis.set_xlabel("iteration of contrastive divergence")
         legend(axis)
     return page
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _smooth(values: list[float]) -> np.ndarray[Any, np.dtype[np.float64]]:
