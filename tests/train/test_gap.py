@@ -40,10 +40,10 @@ def test_the_command_draws_a_real_run(data, tmp_path, capsys):
 def test_another_run_is_drawn_beside_it_and_named_by_what_differs(data, tmp_path):
     for name, config in (("with", CONFIG), ("without", replace(CONFIG, icd=replace(CONFIG.icd, opt_weight=0.0)))):
         fit(config, data, tmp_path / name, resume=False, minutes=None, device="cpu")
-    assert differences(tmp_path / "with", tmp_path / "without") == "opt_weight 0"
+    assert differences(tmp_path / "with", tmp_path / "without") == "without L_opt"
     lines, beside = (icd_lines(tmp_path / name) for name in ("with", "without"))
-    left, _ = draw(lines, steps(lines), beside, "opt_weight 0").axes
-    assert left.lines[2].get_label() == "the same with opt_weight 0"
+    left, _ = draw(lines, steps(lines), beside, "without L_opt").axes
+    assert left.lines[2].get_label() == "gap without L_opt"
     assert len(left.lines[2].get_ydata()) == len(beside)
     both = [str(tmp_path / "with"), "--beside", str(tmp_path / "without"), "--out", str(tmp_path / "gap.png")]
     assert main(["evaluate", "gap", *both]) == 0

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SMOOTHED = 15  # logged iterations of a running median
 SHARES = {"grad_norm_opt": "L_opt", "grad_norm_ent": "L_ent"}
+LOSSES = {"opt_weight": "L_opt", "entropy_weight": "L_ent"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,9 +75,12 @@ def spread_of(line: dict[str, Any]) -> float:
 
 
 def differences(run: Path, other: Path) -> str:
-    """In what the second run's config differs, as "opt_weight 0, entropy_weight 0"; the seed and the name aside."""
-    (own, others) = (to_dict(load_config(path).icd) for path in (run, other))
-    return ", ".join(f"{name} {value:g}" for name, value in others.items() if own[name] != value and _is_number(value))
+    """How the second run's losses differ: "without L_opt and L_ent", or "with opt_weight 3"."""
+    own, others = (to_dict(load_config(path).icd) for path in (run, other))
+    changed = {name: value for name, value in others.items() if name.endswith("_weight") and own[name] != value}
+    without = " and ".join(LOSSES.get(name, name) for name, value in changed.items() if value == 0)
+    instead = ", ".join(f"{name} {value:g}" for name, value in changed.items() if value)
+    return " ".join(filter(None, [f"without {without}" if without else "", f"with {instead}" if instead else ""]))
 
 
 def draw(
@@ -93,7 +97,7 @@ def draw(
     left.plot(iterations, _smooth(gaps), color="#0f766e", label="gap, running median")
     if beside:
         other = _smooth([line["energy_gap"] for line in beside])
-        left.plot(steps(list(beside)), other, color="#b45309", label=f"the same with {name}")
+        left.plot(steps(list(beside)), other, color="#b45309", label=f"gap {name}")
     left.set_ylim(-4 * float(np.median(spread)), 4 * float(np.median(spread)))
     for (name, label), colour in zip(SHARES.items(), ("#0f766e", "#b45309"), strict=True):
         there = [i for i, line in enumerate(lines) if name in line and line.get("grad_norm_cd")]
@@ -103,12 +107,8 @@ def draw(
     right.set_ylim(bottom=0)
     for axis in (left, right):
         axis.set_xlabel("iteration of contrastive divergence")
-        legend(axis)
+        legend(axis, 2)
     return page
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _smooth(values: list[float]) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -31,9 +31,9 @@ def rows_of_pictures(rows: Sequence[Tensor], zoom: int = 2) -> Image.Image:
     return images.grid(torch.cat([x[:columns].cpu() for x in parts]), columns, zoom=zoom)
 
 
-def legend(axis: Axes) -> None:
+def legend(axis: Axes, columns: int = 3) -> None:
     """Below the plot, where no line runs through it."""
-    axis.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.18), ncols=3)
+    axis.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.18), ncols=columns)
 
 
 def bars(axis: Axes, heights: Mapping[str, float | None], colour: str) -> None:
