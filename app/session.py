@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from app import numbers, present
 from app.board import Board
 from app.catalog import Catalog
-from app.limits import PICTURES
+from app.limits import read_upload
 from app.line import PLACES, in_words
 from app.live import Live
 from app.own import Own
@@ -75,6 +75,8 @@ class Session:
         self.matrix: object = None  # the one generator that may fill the composing page's matrix
         self.board = Board()  # the scoring page's pictures
         self.own = Own()  # its detector of the visitor's own
+        self.picture: bytes | None = None  # the editing page's, as a file
+        self.asking: object = None  # the one call that may put an example there
 
     def __deepcopy__(self, memo: dict[int, object]) -> "Session":
         """A new one: a walk is nobody else's."""
@@ -91,6 +93,7 @@ class Session:
         self._drop_walk()
         self.board.clear()
         self.own.close()
+        self.picture = self.asking = None
 
     def _drop_walk(self) -> None:
         if self.walk is not None:
@@ -188,12 +191,7 @@ def new_seed() -> int:
 
 def read_recipe(catalog: Catalog, path: str) -> Restored:
     """What is in a file that was dropped on a page. Raises ValueError, in a sentence, when it cannot be used here."""
-    try:
-        PICTURES.check_bytes(Path(path).stat().st_size)
-        data = Path(path).read_bytes()
-    except OSError as error:  # the page forgets uploads after a while
-        raise ValueError(f"The file is no longer here ({error.strerror}): drop it again.") from error
-    return restore(data, catalog.weights, catalog.device)
+    return restore(read_upload(path), catalog.weights, catalog.device)
 
 
 def _ended(walk: Walk) -> View:
