@@ -14,10 +14,10 @@ from app.editing import PAINTED, STRENGTHS, WHOLE
 from app.events import EACH, NEWEST, warn
 from app.inputs import build_chains, build_seed
 from app.limits import read_upload
+from app.painting import EMPTY, PAINT, sheet
 from app.session import Session, View
 from app.tab import Tab
 from app.tabs.attributes import AttributeInputs
-from app.tabs.painter import Painter
 
 INTRO = """Paint over a part of a picture and let the energy fill it: the painted part walks from noise down to what
 fits **the rest, which is held**. Where the model has attributes, they are asked of the painted part alone."""
@@ -39,7 +39,8 @@ def build_editing_tab(catalog: Catalog, session: gr.State) -> None:
         with gr.Column(elem_classes="stage-left"):
             with gr.Column(elem_classes="stage-ask"):
                 model = gr.Dropdown(names, value=first, label="Model", elem_id="edit-model")
-                painter = Painter(label="Paint over what is to change", elem_id="edit-painter")
+                painter = gr.HTML(EMPTY, padding=False, js_on_load=PAINT, elem_id="edit-painter")
+                painted = gr.Textbox(visible="hidden", elem_classes="painter-mask")
                 status = gr.Markdown(editing.NO_PICTURE, elem_id="edit-status", elem_classes="live-status")
                 buttons = build_buttons("Repaint", "edit", "edit-")
             with gr.Column(elem_classes="stage-more"):
@@ -67,25 +68,26 @@ def build_editing_tab(catalog: Catalog, session: gr.State) -> None:
     inputs = [component for one in controls.values() for component in one.inputs]
 
     def on_start(
-        current: Session, name: str, layers: Any, where: str, strength: float, num: float, seed: float, *values: Any
+        current: Session, name: str, painted: str, where: str, strength: float, num: float, seed: float, *values: Any
     ) -> Iterator[View]:
         of = dict(zip(inputs, values, strict=True))
         asks = controls[name].asks([of[component] for component in controls[name].inputs]) if name in controls else []
-        yield from editing.start(current, catalog, name, asks, layers, where, strength, num, seed)
+        yield from editing.start(current, catalog, name, asks, painted, where, strength, num, seed)
 
-    wire(buttons, view, session, on_start, [model, painter, where, strength, num, seed, *inputs])
+    wire(buttons, view, session, on_start, [model, painted, where, strength, num, seed, *inputs])
 
-    def show(current: Session, name: str, layers: Any = ()) -> dict[Component, Any]:
+    def show(current: Session, name: str, keep: bool = False) -> dict[Component, Any]:
         """The picture to paint on, if there is one."""
-        canvas = editing.canvas(current, catalog.get(name))
-        if canvas is None:
+        chosen = catalog.get(name)
+        picture = editing.picture_for(current, chosen)
+        if picture is None:
             return {status: editing.NO_PICTURE}
-        value = {"background": canvas.image, "layers": list(layers), "composite": None}
-        return {painter: value, status: canvas.notes.capitalize() or "Paint over what is to change."}
+        words = "; ".join(["Paint over what is to change", *picture.notes])
+        return {painter: sheet(picture.u8, smooth=chosen.space.is_coded, keep=keep), status: f"{words}."}
 
-    def on_model(current: Session, name: str, layers: Any) -> dict[Component, Any]:
+    def on_model(current: Session, name: str) -> dict[Component, Any]:
         groups = {one.group: gr.Column(visible=base == name) for base, one in controls.items()}
-        return groups | show(current, name, layers)
+        return groups | show(current, name, keep=True)
 
     def on_drop(current: Session, path: str | None, name: str) -> dict[Component, Any]:
         if path is None:
@@ -106,9 +108,8 @@ def build_editing_tab(catalog: Catalog, session: gr.State) -> None:
         editing.take_result(current)
         return show(current, name)
 
-    model.change(
-        on_model, [session, model, painter], [*(one.group for one in controls.values()), painter, status], **NEWEST
-    )
+    groups = [one.group for one in controls.values()]
+    model.change(on_model, [session, model], [*groups, painter, status], **NEWEST)
     dropped.upload(on_drop, [session, dropped, model], [dropped, painter, status], **NEWEST)
     example.click(on_example, [session, model], [painter, status], **EACH)
     result.click(on_result, [session, model], [painter, status], **EACH)
