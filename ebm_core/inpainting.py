@@ -24,7 +24,7 @@ from ebm_core.langevin import ChainState, evaluate_state, langevin_chain
 from ebm_core.sampling import SamplePlan
 from ebm_core.space import Space
 
-FEATHER = 3  # pixels inside of the mask over which a decoded picture comes in
+FEATHER = 4  # pixels inside of the mask over which a decoded picture comes in
 LEAST_SHARE = 0.5  # of a latent's pixels that must be painted for it to be repainted
 SEEDS = 2**32  # beyond every recipe's seed: the noise of the start is none of the noise of the steps
 
@@ -104,6 +104,5 @@ def feathered(painted: Tensor) -> Tensor:
     """Weights ``(1, 1, H, W)`` of new pixels: 0 outside of the mask, 1 well inside of it, rising between."""
     # What lies beyond the picture's edge counts as painted: there is nothing to be joined to.
     near = F.pad(painted, (FEATHER,) * 4, value=1.0)
-    inner = -F.max_pool2d(-near, 2 * FEATHER - 1, stride=1, padding=0)
-    soft = F.avg_pool2d(inner, 3, stride=1)
-    return soft * painted
+    inner = -F.max_pool2d(-near, FEATHER + 1, stride=1)
+    return F.avg_pool2d(inner, FEATHER + 1, stride=1) * painted
