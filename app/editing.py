@@ -24,7 +24,7 @@ STRENGTH = Bounds(0, 1)
 # What walks, and how far back towards noise it begins unless somebody says otherwise.
 PAINTED, WHOLE = "What I paint", "The whole picture"
 STRENGTHS = {PAINTED: 0.8, WHOLE: 0.3}
-NO_PICTURE = "There is no picture yet: drop one, or take an example."
+NO_PICTURE = "There is no picture yet: open, drop or paste one, or take an example."
 NO_PAINT = f"Nothing is painted: paint over what is to change, or choose '{WHOLE}'."
 ALL_PAINT = f"All of the picture is painted, and nothing would be held: leave a part of it, or choose '{WHOLE}'."
 

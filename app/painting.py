@@ -18,7 +18,7 @@ from ebm_core.files import one_line
 
 SIDE = 512  # pixels of the canvas, whatever the picture's
 MAX_CHARACTERS = 10**6  # of what is painted, as a PNG in base64: it is some ten thousand
-EMPTY = '<div class="chain-empty"><p>No picture yet</p></div>'
+EMPTY = '<div class="chain-empty"><p>Drop or paste a picture here.</p></div>'
 SHEET = """<div class="painter" data-keep="{keep}">
 <div class="painter-sheet"><img class="{look}" alt="the picture to paint on" src="data:image/png;base64,{data}"></div>
 <div class="painter-tools">
@@ -91,6 +91,20 @@ canvas.addEventListener('keydown', event => {
   if (event.key === ' ') { stroke(at); say(); }
   ring();
 });
+// Files that are dropped here, or pasted while this is seen, go the way of the button that opens one.
+function open(files) {
+  const input = document.querySelector('.painter-opening input[type=file]'), sent = new DataTransfer();
+  if (!input || !files.length) return;
+  sent.items.add(files[0]);
+  input.files = sent.files;
+  input.dispatchEvent(new Event('change', {bubbles: true}));
+}
+element.addEventListener('dragover', event => event.preventDefault());
+element.addEventListener('drop', event => {
+  event.preventDefault();
+  open(event.dataTransfer.files);
+});
+document.addEventListener('paste', event => { if (element.offsetParent) open(event.clipboardData.files); });
 element.addEventListener('click', event => { if (event.target.closest('.painter-clear')) wipe(); });
 function lay() {
   const sheet = tool('sheet');

@@ -9,6 +9,7 @@ from gradio import networking
 from starlette.middleware import Middleware
 
 from app.guard import Guard
+from app.tools import serve_tools
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -41,6 +42,7 @@ def serve(
         footer_links=[],
         ssr_mode=False,
         quiet=True,
+        mcp_server=serve_tools(),
         app_kwargs={"middleware": [Middleware(Guard, hosts=(*names, host), framed=framed)]},
         **look,
     )

@@ -11,7 +11,7 @@ from app.catalog import Catalog
 from app.chain_buttons import build_buttons, wire
 from app.chain_view import build_chain_view
 from app.editing import PAINTED, STRENGTHS, WHOLE
-from app.events import EACH, NEWEST, warn
+from app.events import EACH, NEWEST
 from app.inputs import build_chains, build_seed
 from app.limits import read_upload
 from app.painting import EMPTY, PAINT, sheet
@@ -39,15 +39,15 @@ def build_editing_tab(catalog: Catalog, session: gr.State) -> None:
         with gr.Column(elem_classes="stage-left"):
             with gr.Column(elem_classes="stage-ask"):
                 model = gr.Dropdown(names, value=first, label="Model", elem_id="edit-model")
+                with gr.Row(elem_classes="painter-opening"):
+                    dropped = gr.UploadButton("Open", min_width=80, elem_id="edit-open")
+                    example = gr.Button("Example", min_width=80, elem_id="edit-example")
+                    result = gr.Button("Best result", min_width=80, elem_id="edit-result")
                 painter = gr.HTML(EMPTY, padding=False, js_on_load=PAINT, elem_id="edit-painter")
                 painted = gr.Textbox(visible="hidden", elem_classes="painter-mask")
                 status = gr.Markdown(editing.NO_PICTURE, elem_id="edit-status", elem_classes="live-status")
                 buttons = build_buttons("Repaint", "edit", "edit-")
             with gr.Column(elem_classes="stage-more"):
-                dropped = gr.File(label="Drop or paste a picture", height=120, elem_id="edit-file")
-                with gr.Row():
-                    example = gr.Button("An example", min_width=120, elem_id="edit-example")
-                    result = gr.Button("Edit the best result", min_width=120, elem_id="edit-result")
                 where = gr.Radio([PAINTED, WHOLE], value=PAINTED, label="What walks", elem_id="edit-where")
                 strength = gr.Slider(
                     0, 1, STRENGTHS[PAINTED], step=0.05, label="Strength", info=STRENGTH, elem_id="edit-strength"
@@ -92,12 +92,8 @@ def build_editing_tab(catalog: Catalog, session: gr.State) -> None:
     def on_drop(current: Session, path: str | None, name: str) -> dict[Component, Any]:
         if path is None:
             return {}
-        try:
-            editing.take(current, read_upload(path))
-        except ValueError as error:
-            warn(error)
-            return {dropped: None}
-        return show(current, name) | {dropped: None}
+        editing.take(current, read_upload(path))
+        return show(current, name)
 
     def on_example(current: Session, name: str) -> Iterator[dict[Component, Any]]:
         yield {status: EXAMPLE}
@@ -110,7 +106,7 @@ def build_editing_tab(catalog: Catalog, session: gr.State) -> None:
 
     groups = [one.group for one in controls.values()]
     model.change(on_model, [session, model], [*groups, painter, status], **NEWEST)
-    dropped.upload(on_drop, [session, dropped, model], [dropped, painter, status], **NEWEST)
+    dropped.upload(on_drop, [session, dropped, model], [painter, status], **NEWEST)
     example.click(on_example, [session, model], [painter, status], **EACH)
     result.click(on_result, [session, model], [painter, status], **EACH)
     where.input(STRENGTHS.__getitem__, where, strength, **NEWEST)

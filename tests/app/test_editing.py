@@ -100,7 +100,7 @@ def test_what_cannot_be_repainted_is_a_sentence(editor, changes, message):
 
 
 def test_a_picture_must_be_there_and_readable(session, family_catalog):
-    with pytest.raises(ValueError, match="There is no picture yet: drop one, or take an example"):
+    with pytest.raises(ValueError, match="There is no picture yet: open, drop or paste one, or take an example"):
         repaint(session, family_catalog)
     with pytest.raises(ValueError, match="the file is empty"):
         editing.take(session, b"")

@@ -8,6 +8,7 @@ import torch
 from ebm_core.pictures import read_picture
 from tests.app.conftest import png, save_tiny_family
 from tests.e2e.browser import CHROMIUM, chromium_page, press, running_app
+from tests.e2e.test_score_page import PASTE
 
 pytestmark = [
     pytest.mark.browser,
@@ -36,11 +37,13 @@ def test_paint_repaint_and_go_on(tmp_path):
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.get_by_role("tab", name="Edit").click()
         press(page, "#edit")
-        page.wait_for_selector("text=There is no picture yet: drop one")
-        page.set_input_files("#edit-file input[type=file]", tmp_path / "picture.png")
+        page.wait_for_selector("text=There is no picture yet: open, drop or paste one")
+        page.set_input_files(".painter-opening input[type=file]", tmp_path / "picture.png")
         page.wait_for_selector("#edit-painter canvas")
         press(page, "#edit")
         page.wait_for_selector("text=Nothing is painted")
+        page.evaluate(PASTE, base64.b64encode(b"words").decode())
+        page.wait_for_selector("text=this is not an image that can be read here")
 
         box = page.locator("#edit-painter canvas").bounding_box()
         page.locator(".painter-size").fill("160")
