@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from zipfile import ZipFile
 
 import plotly.graph_objects as go
 
@@ -42,6 +43,7 @@ class Result:
     grid: str
     csv: str  # the energies
     json: str
+    zip: str  # all of the pictures
     film: str = ""  # "" = still to be made
 
 
@@ -226,11 +228,14 @@ def _save(session: Session, walk: Walk) -> Iterator[Result]:
         path = folder / f"{stem}-{index:02d}.png"
         path.write_bytes(to_png(images.to_pil(x[index]), replace(recipe, index=index)))
         gallery.append((str(path), f"{energies[index]:.4f}" + (f" · {seen[index]}" if seen else "")))
-    grid, film, table, plain = (folder / f"{stem}.{kind}" for kind in ("png", "gif", "csv", "json"))
+    grid, film, table, plain, every = (folder / f"{stem}.{kind}" for kind in ("png", "gif", "csv", "json", "zip"))
     grid.write_bytes(to_png(present.draw_grid(x), recipe))
     table.write_text(numbers.to_csv(walk), newline="")
     plain.write_text(numbers.to_json(walk, recipe))
-    result = Result(gallery, str(grid), str(table), str(plain))
+    with ZipFile(every, "w") as archive:  # PNGs are small already
+        for path, _ in gallery:
+            archive.write(path, Path(path).name)
+    result = Result(gallery, str(grid), str(table), str(plain), str(every))
     yield result
     frames = walk.frames()
     most = max(8, MAX_FILM_PICTURES // len(x)) if walk.is_coded else MAX_FILM_FRAMES

@@ -1,6 +1,7 @@
 """The sampling page and a session's walk, as plain functions and generators."""
 
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 import torch
@@ -150,6 +151,14 @@ def test_pngs_make_the_same_pictures_again(session, catalog):
         else:
             assert recipe.index == -1
     assert session.walk.recipe.plan == recipe.plan
+
+
+def test_all_pictures_come_as_one_zip(session, catalog):
+    result = list(begin(session, catalog))[-1].result
+    with ZipFile(result.zip) as archive:
+        assert {name: archive.read(name) for name in archive.namelist()} == {
+            Path(path).name: Path(path).read_bytes() for path, _ in result.gallery
+        }
 
 
 def test_a_stopped_picture_says_where(session, catalog, tmp_path, gate):

@@ -65,4 +65,14 @@ def test_paint_repaint_and_go_on(tmp_path):
         page.wait_for_function("() => document.querySelector('.painter-mask textarea').value !== ''")
         press(page, ".painter-clear")
         page.wait_for_function("() => document.querySelector('.painter-mask textarea').value === ''")
+
+        press(page, "#tab-edit .send-to-score")
+        page.wait_for_selector("#score-status >> text=/1 .*scored/")
+        page.get_by_role("tab", name="Sample").click()
+        press(page, "#sample")
+        page.wait_for_selector("#gallery img")
+        before = page.get_attribute("#edit-painter img", "src")
+        press(page, "#tab-sample .send-to-edit")
+        page.wait_for_function("old => document.querySelector('#edit-painter img')?.src !== old", arg=before)
+        assert page.locator("#tab-edit").is_visible()
         assert problems == []
