@@ -12,7 +12,8 @@ from app.session import Session, View, scrub
 
 EMPTY = '<div class="chain-empty"><p>{words}</p></div>'
 ALT = "grid of Langevin chains"
-GALLERY = "Pictures by energy, lowest first. Each downloads as a PNG that remembers its settings."
+GALLERY = """Pictures by energy, lowest first. Each downloads as a PNG that remembers its settings. The one that is
+enlarged, or else the first, can go to another tab."""
 LOOK = ["chain-gallery", "pixelated"]
 LARGE_LOOK = ["chain-gallery", "smooth-gallery"]
 
@@ -26,6 +27,7 @@ class ChainView:
     plot: gr.Plot
     scrubber: gr.Slider
     gallery: gr.Gallery
+    zip: gr.DownloadButton
     png: gr.DownloadButton
     film: gr.DownloadButton
     csv: gr.DownloadButton
@@ -37,7 +39,7 @@ class ChainView:
 
     @property
     def downloads(self) -> list[gr.DownloadButton]:
-        return [self.png, self.film, self.csv, self.json]
+        return [self.zip, self.png, self.film, self.csv, self.json]
 
     def updates(self, view: View) -> dict[Component, Any]:
         """Gradio updates for one ``View``; what it leaves as it is, is not among them."""
@@ -59,6 +61,7 @@ class ChainView:
             updates[self.csv] = gr.DownloadButton(value=view.result.csv, interactive=True)
             updates[self.json] = gr.DownloadButton(value=view.result.json, interactive=True)
             updates[self.gallery] = gr.Gallery(view.result.gallery, elem_classes=LARGE_LOOK if view.smooth else LOOK)
+            updates[self.zip] = gr.DownloadButton(value=view.result.zip, interactive=True)
             updates[self.png] = gr.DownloadButton(value=view.result.grid, interactive=True)
         return updates
 
@@ -98,7 +101,11 @@ def build_chain_view(
             elem_id=f"{page}gallery",
             interactive=False,
         )
+        with gr.Row(elem_classes="sending"):  # by page.js: the picture goes there as a file does that is opened
+            gr.Button("Edit the chosen picture", min_width=140, elem_classes="send-to-edit")
+            gr.Button("Score the chosen picture", min_width=140, elem_classes="send-to-score")
         with gr.Row(equal_height=True):
+            every = gr.DownloadButton("All as ZIP", interactive=False, elem_id=f"{page}download-zip")
             png = gr.DownloadButton("Grid as PNG", interactive=False, elem_id=f"{page}download-png")
             film = gr.DownloadButton("Walk as GIF", interactive=False, elem_id=f"{page}download-film")
             csv, json = (
@@ -108,7 +115,7 @@ def build_chain_view(
                 for kind in ("csv", "json")
             )
 
-    view = ChainView(picture, status, plot, scrubber, gallery, png, film, csv, json)
+    view = ChainView(picture, status, plot, scrubber, gallery, every, png, film, csv, json)
 
     def show(current: Session, position: float) -> dict[Component, Any]:
         return view.updates(scrub(current, int(position)))

@@ -11,10 +11,10 @@ from ebm_core.recipe import MAX_CHAINS
 NO_LAST = "There is no last seed yet: it is that of the walk before, and none has begun here."
 
 
-def build_chains(elem_id: str) -> gr.Slider:
+def build_chains(elem_id: str, num: int = WARM_CHAINS) -> gr.Slider:
     """Place the slider for the number of chains."""
     return gr.Slider(
-        1, MAX_CHAINS, WARM_CHAINS, step=1, label="Chains", info="pictures that walk side by side", elem_id=elem_id
+        1, MAX_CHAINS, num, step=1, label="Chains", info="pictures that walk side by side", elem_id=elem_id
     )
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from app import present
 from app.compute import COMPUTE
-from app.limits import MAX_CARDS, MAX_PICTURES, PICTURES
+from app.limits import MAX_CARDS, MAX_PICTURES, PICTURES, read_upload
 from app.score_plots import heat_map
 from ebm_core.arguments import Bounds
 from ebm_core.detector.fit import Fit, FitOptions, Progress, fit
@@ -187,7 +187,7 @@ def _judge_batch(detector: Detector, entries: Sequence[Entry], large: set[int]) 
     results: list[tuple[Entry, Judgement | str]] = []
     for entry in entries:
         try:
-            read.append((entry, read_picture(_bytes(entry.path), detector.info.config.size, 3, PICTURES)))
+            read.append((entry, read_picture(read_upload(entry.path), detector.info.config.size, 3, PICTURES)))
         except PictureError as error:
             results.append((entry, str(error)))
     if not read:
@@ -215,20 +215,12 @@ def _next(steps: Generator[Progress, None, Fit]) -> Progress | Fit:
         return result
 
 
-def _bytes(path: Path) -> bytes:
-    try:
-        PICTURES.check_bytes(path.stat().st_size)
-        return path.read_bytes()
-    except OSError as error:
-        raise PictureError("the file is no longer here; drop it again") from error
-
-
 @contextmanager
 def _opened(paths: Sequence[Path]) -> Iterator[Files]:
     """Dropped pictures and the members of dropped zips as one set of files."""
     zips = [path for path in paths if path.suffix.lower() == ".zip"]
     names = {f"{number}/{path.name}": path for number, path in enumerate(paths) if path not in zips}
-    loose = Files(list(names), lambda name: _bytes(names[name]), {})
+    loose = Files(list(names), lambda name: read_upload(names[name]), {})
     if not zips:
         yield loose
         return

@@ -38,6 +38,33 @@
     if (event.key === 'Escape' && !busy) press('stop', event.target);
   }, true);
 
+  // A finished picture goes to another tab as a file does that is opened there; a tab is built when it is first seen.
+  const OPENS = {edit: '.painter-opening input[type=file]', score: '#score-files input[type=file]'};
+  async function send(record, tab) {
+    const picture = record.querySelector('[data-testid=detailed-image]') ?? record.querySelector('.thumbnail-item img');
+    if (!picture) return;
+    const name = decodeURIComponent(picture.src.split('/').pop()), file = await (await fetch(picture.src)).blob();
+    const files = new DataTransfer();
+    files.items.add(new File([file], name, {type: 'image/png'}));
+    tabs().find(one => one.getAttribute('aria-controls') === `tab-${tab}`)?.click();
+    for (let looks = 0; looks < 100; looks++) {
+      const input = document.querySelector(OPENS[tab]);
+      if (input) {
+        input.files = files.files;
+        input.dispatchEvent(new Event('change', {bubbles: true}));
+        window.scrollTo({top: 0, behavior: 'smooth'});
+        return;
+      }
+      await new Promise(resolve => setTimeout(resolve, 100));
+    }
+  }
+  document.addEventListener('click', event => {
+    for (const tab of Object.keys(OPENS)) {
+      const button = event.target.closest?.(`.send-to-${tab}`);
+      if (button) send(button.closest('.stage-record'), tab);
+    }
+  });
+
   const REGIONS = {ask: 'What to make', picture: 'The picture', more: 'More settings', record: 'The finished walk'};
   const PLOTS = {
     'energy-plot': 'Plot: energy of each chain over the steps',

@@ -14,7 +14,7 @@ from app.board import Board, Entry, Scored
 from app.catalog import Catalog, Model
 from app.compute import COMPUTE
 from app.examples import EXAMPLES, SAMPLE, draw
-from app.limits import MAX_CARDS, MAX_PICTURES, PICTURES
+from app.limits import MAX_CARDS, MAX_PICTURES, PICTURES, read_upload
 from app.score_plots import heat_map
 from app.score_view import Shown, show
 from app.session import Session, View, resume
@@ -22,7 +22,7 @@ from app.verdicts import is_constant, judges_of
 from app.walk import Walk
 from ebm_core.arguments import Bounds, whole
 from ebm_core.ood import Calibration, Measured, has_residual, measure, scores
-from ebm_core.pictures import Picture, PictureError, read_picture
+from ebm_core.pictures import Picture, read_picture
 from ebm_core.recipe import MAX_STEPS, Recipe
 
 BATCH = 16  # pictures between two looks at whether somebody still waits; the page's other walks take turns with them
@@ -157,11 +157,7 @@ def _read(entry: Entry, model: Model, wanted: Callable[[], bool]) -> Picture | N
         u8 = draw(entry.source, model, wanted)
         return None if u8 is None else Picture(u8, ())
     assert entry.source is not None
-    try:
-        PICTURES.check_bytes(entry.source.stat().st_size)
-        data = entry.source.read_bytes()
-    except OSError as error:
-        raise PictureError("the file is no longer here; drop it again") from error
+    data = read_upload(entry.source)
     with DECODING:
         return read_picture(data, size, channels, PICTURES)
 

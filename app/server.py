@@ -9,6 +9,7 @@ from starlette.middleware import Middleware
 
 from app.guard import Guard
 from app.presence import Listening
+from app.tools import serve_tools
 from app.ui import Page
 
 
@@ -41,6 +42,7 @@ def serve(page: Page, host: str, port: int, *, names: Sequence[str] = (), framed
         footer_links=[],
         ssr_mode=False,
         quiet=True,
+        mcp_server=serve_tools(),
         app_kwargs={
             "middleware": [
                 Middleware(Guard, hosts=(*names, host), framed=framed),

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from zipfile import ZipFile
 
 import plotly.graph_objects as go
 
 from app import numbers, present
 from app.board import Board
 from app.catalog import Catalog
-from app.limits import PICTURES
+from app.limits import read_upload
 from app.line import PLACES, in_words
 from app.live import Live
 from app.own import Own
@@ -42,6 +43,7 @@ class Result:
     grid: str
     csv: str  # the energies
     json: str
+    zip: str  # all of the pictures
     film: str = ""  # "" = still to be made
 
 
@@ -75,6 +77,8 @@ class Session:
         self.matrix: object = None  # the one generator that may fill the composing page's matrix
         self.board = Board()  # the scoring page's pictures
         self.own = Own()  # its detector of the visitor's own
+        self.picture: bytes | None = None  # the editing page's, as a file
+        self.asking: object = None  # the one call that may put an example there
 
     def __deepcopy__(self, memo: dict[int, object]) -> "Session":
         """A new one: a walk is nobody else's."""
@@ -97,6 +101,7 @@ class Session:
         self._drop_walk()
         self.board.clear()
         self.own.close()
+        self.picture = self.asking = None
 
     def _drop_walk(self) -> None:
         if self.walk is not None:
@@ -194,12 +199,7 @@ def new_seed() -> int:
 
 def read_recipe(catalog: Catalog, path: str) -> Restored:
     """What is in a file that was dropped on a page. Raises ValueError, in a sentence, when it cannot be used here."""
-    try:
-        PICTURES.check_bytes(Path(path).stat().st_size)
-        data = Path(path).read_bytes()
-    except OSError as error:  # the page forgets uploads after a while
-        raise ValueError(f"The file is no longer here ({error.strerror}): drop it again.") from error
-    return restore(data, catalog.weights, catalog.device)
+    return restore(read_upload(path), catalog.weights, catalog.device)
 
 
 def _ended(walk: Walk) -> View:
@@ -234,11 +234,14 @@ def _save(session: Session, walk: Walk) -> Iterator[Result]:
         path = folder / f"{stem}-{index:02d}.png"
         path.write_bytes(to_png(images.to_pil(x[index]), replace(recipe, index=index)))
         gallery.append((str(path), f"{energies[index]:.4f}" + (f" · {seen[index]}" if seen else "")))
-    grid, film, table, plain = (folder / f"{stem}.{kind}" for kind in ("png", "gif", "csv", "json"))
+    grid, film, table, plain, every = (folder / f"{stem}.{kind}" for kind in ("png", "gif", "csv", "json", "zip"))
     grid.write_bytes(to_png(present.draw_grid(x), recipe))
     table.write_text(numbers.to_csv(walk), newline="")
     plain.write_text(numbers.to_json(walk, recipe))
-    result = Result(gallery, str(grid), str(table), str(plain))
+    with ZipFile(every, "w") as archive:  # PNGs are small already
+        for png, _ in gallery:
+            archive.write(png, Path(png).name)
+    result = Result(gallery, str(grid), str(table), str(plain), str(every))
     yield result
     frames = walk.frames()
     most = max(8, MAX_FILM_PICTURES // len(x)) if walk.is_coded else MAX_FILM_FRAMES

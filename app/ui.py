@@ -10,10 +10,10 @@ from app.events import TELL_SECONDS, plain
 from app.keeping import wire_keeping
 from app.presence import Presence
 from app.session import Session
-from app.tabs import composing, sampling, scoring, understanding
+from app.tabs import composing, editing, sampling, scoring, understanding
 from ebm_core.files import one_line
 
-TABS = (sampling.TAB, composing.TAB, scoring.TAB, understanding.TAB)
+TABS = (sampling.TAB, composing.TAB, editing.TAB, scoring.TAB, understanding.TAB)
 MOTTO = "Watch noise walk downhill into pictures, mix attributes, score pictures of your own."
 FILE_SECONDS = 3600  # files in Gradio's own cache are dropped after so long
 

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -35,6 +35,7 @@ class Landscape:
     # What a classifier sees in pictures (B, C, H, W), one caption for each; by default nothing.
     captions: Callable[[Tensor], list[str]] | None = None
     levels: Mapping[str, float] = field(default_factory=dict)  # energies to compare the chain's with, by name
+    sampler: Callable[..., Generator[ChainState, None, Tensor]] = sample  # how chains go in it, called as ``sample``
 
 
 class Walk:
@@ -59,7 +60,7 @@ class Walk:
         self.recipe = replace(recipe, from_picture=start is not None, precision=landscape.precision)
         self._rng = torch.Generator(landscape.device).manual_seed(recipe.seed)
         self._start = landscape.space.noise(recipe.num, self._rng) if start is None else start.to(landscape.device)
-        self._chain = sample(landscape.energy, self._start, recipe.plan, self._rng, landscape.space)
+        self._chain = landscape.sampler(landscape.energy, self._start, recipe.plan, self._rng, landscape.space)
         self._stride = 1
         self._frames: list[tuple[int, Tensor]] = []
         self.energies: list[Tensor] = []  # one (B,) for each step so far
@@ -112,7 +113,9 @@ class Walk:
             recipe, steered=True, from_picture=self.recipe.from_picture, precision=landscape.precision
         )
         first_step = -1 if state is None else state.step
-        self._chain = sample(landscape.energy, x, recipe.plan, self._rng, landscape.space, first_step=first_step)
+        self._chain = landscape.sampler(
+            landscape.energy, x, recipe.plan, self._rng, landscape.space, first_step=first_step
+        )
 
     def stop(self) -> None:
         """End after the present step."""

@@ -16,9 +16,8 @@ from app.keeping import Kept, build_keeping
 from app.presets import COMPOSITIONS
 from app.session import Session, View
 from app.tab import Tab
-from ebm_core.attribute import Attribute
-from ebm_core.family import NOT_SHARE, OPERATORS, Ask, Family, compose
-from ebm_core.kinds import Control
+from app.tabs.attributes import AttributeInputs
+from ebm_core.family import NOT_SHARE, Ask, Family, compose
 from ebm_core.recipe import Recipe
 
 INTRO = """Each slider is a model of its own, trained apart from the others. Their **energies are added**, and the walk
@@ -27,94 +26,6 @@ once. Move a slider while the chains walk, and they follow. 0 is off; the furthe
 SHOWN_FIRST = "faces128"  # of the families
 JOINING = f"""*and*: it counts beside the others. *or*: this, or another one that says *or*. *not*: rather without. A
 *not* counts {NOT_SHARE:g} of its slider (0.6 becomes {-0.6 * NOT_SHARE:.2g}), so what is asked for outweighs it."""
-
-
-class _Controls:
-    """The inputs of one family: for each attribute its values, a strength and an operator, in a flat list."""
-
-    def __init__(self, family: Family, visible: bool) -> None:
-        self.family = family
-        self.inputs: list[Any] = []
-        self.parts: dict[str, slice] = {}
-        with gr.Column(visible=visible) as self.group:
-            for model, attribute in family.attributes.items():
-                first = len(self.inputs)
-                with gr.Group(elem_classes="attribute"):
-                    self.inputs += _inputs_of(model, attribute)
-                self.parts[model] = slice(first, len(self.inputs))
-        self.off = [component.value for component in self.inputs]
-
-    def asks(self, values: list[Any]) -> list[Ask]:
-        """What is asked for. Raises CompositionError, in a sentence, for values that mean nothing."""
-        every = [
-            asks.read_ask(model, attribute, values[self.parts[model]])
-            for model, attribute in self.family.attributes.items()
-        ]
-        return [ask for ask in every if ask is not None]
-
-    def values(self, asked: dict[str, list[Any]]) -> dict[Component, Any]:
-        """The inputs' values for some attributes; the others are off."""
-        values = list(self.off)
-        for model, part in asked.items():
-            values[self.parts[model]] = part
-        return dict(zip(self.inputs, values, strict=True))
-
-
-def _inputs_of(model: str, attribute: Attribute) -> list[Any]:
-    """The inputs of one attribute, off."""
-    name = attribute.name
-    with gr.Row(visible=bool(attribute.controls)):
-        value = [_input_of(model, control) for control in attribute.controls]
-    with gr.Row(equal_height=True):
-        if attribute.has_opposites:
-            low, label, info = -1, name, "{} ··· off ··· {}".format(*attribute.opposites)
-        else:
-            low, label, info = 0, f"{name}: weight", "how much it counts; 0 off"
-        if attribute.seen_on:
-            info += f"; seen only on a {attribute.seen_on[1]}"
-        strength = gr.Slider(
-            low,
-            1,
-            0,
-            step=0.05,
-            label=label,
-            info=info,
-            scale=4,
-            min_width=190,
-            elem_id=f"{model}-strength",
-            elem_classes="centred" if low else None,
-        )
-        operator = gr.Dropdown(
-            OPERATORS,
-            value="and",
-            label="joined by",
-            filterable=False,
-            scale=1,
-            min_width=96,
-            elem_id=f"{model}-operator",
-        )
-    return [*value, strength, operator]
-
-
-def _input_of(model: str, control: Control) -> Component:
-    if control.options:
-        return gr.Dropdown(
-            control.options,
-            value=[control.options[0]],
-            multiselect=True,
-            label=control.label,
-            info="several: any of them",
-            elem_id=f"{model}-{control.id}",
-        )
-    return gr.Slider(
-        control.low,
-        control.high,
-        control.start,
-        step=control.step,
-        label=control.label,
-        min_width=100,
-        elem_id=f"{model}-{control.id}",
-    )
 
 
 def build_composing_tab(catalog: Catalog, session: gr.State) -> Kept:
@@ -131,7 +42,7 @@ def build_composing_tab(catalog: Catalog, session: gr.State) -> Kept:
                 )
                 buttons = build_buttons("Compose", "compose", "compose-")
             with gr.Column(elem_classes="stage-more"):
-                controls = {name: _Controls(families[name], name == names[0]) for name in names}
+                controls = {name: AttributeInputs(families[name], name == names[0]) for name in names}
                 gr.Markdown(JOINING, elem_classes="aside")
                 num = build_chains("compose-num")
                 seed = build_seed(session, "compose-")

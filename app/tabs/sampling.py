@@ -7,10 +7,11 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
+from app import cards
 from app.catalog import Catalog
 from app.chain_buttons import build_buttons, wire
 from app.chain_view import build_chain_view
-from app.events import NEWEST, warn
+from app.events import EACH, NEWEST, warn
 from app.inputs import build_chains, build_seed
 from app.keeping import Kept, build_keeping
 from app.sampling import RESTORED, read_settings, start
@@ -48,6 +49,8 @@ def build_sampling_tab(catalog: Catalog, session: gr.State) -> Kept:
                 model = gr.Dropdown(names, value=first, label="Model", elem_id="model")
                 buttons = build_buttons("Sample", "sample")
             with gr.Column(elem_classes="stage-more"):
+                with gr.Accordion("The models and their cards", open=False, elem_id="models"):
+                    choosing = gr.HTML(cards.to_html(catalog), padding=False, js_on_load=cards.CHOOSE)
                 preset = gr.Radio(PRESET_NAMES, value=PRESET_NAMES[0], label="Preset", elem_id="preset")
                 purpose = gr.Markdown(PRESETS[0].purpose, elem_classes="aside")
                 num = build_chains("num")
@@ -80,7 +83,18 @@ def build_sampling_tab(catalog: Catalog, session: gr.State) -> Kept:
         values, sentence = apply_preset(catalog.get(name), chosen or PRESET_NAMES[0])
         return {purpose: sentence, settled: (name, chosen)} | setting(values)
 
-    gr.on([preset.input, model.input], on_preset, [model, preset, settled], [purpose, settled, *controls], **NEWEST)
+    presetting: dict[str, Any] = {
+        "fn": on_preset,
+        "inputs": [model, preset, settled],
+        "outputs": [purpose, settled, *controls],
+        **NEWEST,
+    }
+    gr.on([preset.input, model.input], **presetting)
+
+    def on_choose(event: gr.EventData) -> str:
+        return catalog.get(str(event.name)).name
+
+    choosing.click(on_choose, None, model, **EACH).success(**presetting)
 
     def show(recipe: Recipe) -> dict[Component, Any]:
         values = {model: recipe.model, num: recipe.num, seed: recipe.seed, purpose: RESTORED.format(seed=recipe.seed)}

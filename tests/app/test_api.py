@@ -1,5 +1,6 @@
 """The five endpoints of a running server, asked as a program does that knows no page."""
 
+import asyncio
 import base64
 import io
 import json
@@ -11,9 +12,11 @@ from pathlib import Path
 import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
+from mcp import ClientSession
+from mcp.client.streamable_http import streamable_http_client
 from PIL import Image
 
-from app import server
+from app import server, tools
 from app.catalog import Catalog
 from app.ui import build_ui
 from ebm_core import api
@@ -133,3 +136,46 @@ def test_what_cannot_be_done_is_a_sentence(client, tmp_path):
         with pytest.raises(AppError) as error:
             client.predict(*arguments, api_name=endpoint)
         assert message in str(error.value), endpoint
+
+
+def call_tools(address, *calls):
+    """The tools, and the answer to each call."""
+
+    async def run():
+        url = f"{address}gradio_api/mcp/"
+        async with (
+            streamable_http_client(url) as (read, write, _),
+            ClientSession(read, write) as client,
+        ):
+            await client.initialize()
+            return await client.list_tools(), [await client.call_tool(name, arguments) for name, arguments in calls]
+
+    return asyncio.run(run())
+
+
+def test_language_models_have_the_five_endpoints_as_tools(address):
+    listing, (known, samples, scored, refused) = call_tools(
+        address,
+        ("models", {}),
+        ("sample", {"model": "tiny", "num": 2, "seed": 5}),
+        ("score", {"picture": PICTURE, "model": "scored"}),
+        ("sample", {"model": "nothing"}),
+    )
+    assert sorted(tool.name for tool in listing.tools) == ["compose", "models", "pull_back", "sample", "score"]
+    assert all(tool.description for tool in listing.tools)
+
+    assert "tiny-bright" in [model["name"] for model in json.loads(known.content[0].text)]
+    *pictures, rest = samples.content
+    assert [part.mimeType for part in pictures] == ["image/png"] * 2
+    data = base64.b64decode(pictures[1].data)
+    assert Image.open(io.BytesIO(data)).size == (8, 8)
+    assert (from_png(data).seed, from_png(data).index) == (5, 1)
+    assert len(json.loads(rest.text)["energies"]) == 2
+    assert json.loads(scored.content[0].text)["unusual"] in (True, False)
+    assert refused.isError
+    assert "there is no model 'nothing' here; there are:" in refused.content[0].text
+
+
+def test_without_the_package_the_page_is_the_same_without_tools(monkeypatch):
+    monkeypatch.setattr(tools, "find_spec", lambda name: None)
+    assert not tools.serve_tools()

@@ -1,6 +1,7 @@
 """The sampling page and a session's walk, as plain functions and generators."""
 
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 import torch
@@ -152,6 +153,14 @@ def test_pngs_make_the_same_pictures_again(session, catalog):
     assert session.walk.recipe.plan == recipe.plan
 
 
+def test_all_pictures_come_as_one_zip(session, catalog):
+    result = list(begin(session, catalog))[-1].result
+    with ZipFile(result.zip) as archive:
+        assert {name: archive.read(name) for name in archive.namelist()} == {
+            Path(path).name: Path(path).read_bytes() for path, _ in result.gallery
+        }
+
+
 def test_a_stopped_picture_says_where(session, catalog, tmp_path, gate):
     views = begin(session, catalog)
     gate.let(5)
@@ -184,7 +193,7 @@ def test_settings_come_back_from_a_png(session, catalog, weights, tmp_path):
 
 
 def test_a_dropped_file_that_is_gone_is_a_sentence(catalog, session, tmp_path):
-    with pytest.raises(ValueError, match=r"no longer here .*: drop it again"):
+    with pytest.raises(ValueError, match="no longer here; drop it again"):
         read_settings(session, catalog, str(tmp_path / "gone.png"))
 
 

@@ -13,7 +13,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: `make browser` installs it"),
 ]
 
-TABS = ("Sample", "Compose", "Score", "Understand")
+TABS = ("Sample", "Compose", "Edit", "Score", "Understand")
 PHONE, DESK = (390, 844), (1440, 1000)
 RUN = "() => axe.run(document, {resultTypes: ['violations'], iframes: false})"
 
@@ -71,6 +71,12 @@ def make_results(page):
     page.wait_for_selector("#words >> text=bright (0.6)")
     press(page, "#compose")
     page.wait_for_selector("#compose-download-film:not([disabled])")
+    open_tab(page, "Edit")
+    press(page, "#edit-example")
+    page.wait_for_selector("#edit-painter canvas")
+    page.get_by_role("radio", name="The whole picture").check()
+    press(page, "#edit")
+    page.wait_for_selector("#edit-download-film:not([disabled])")
     open_tab(page, "Score")
     press(page, "#score-examples")
     page.wait_for_selector("#score-status >> text=4 pictures scored")

@@ -1,0 +1,64 @@
+"""The models to choose from, each with four of its own samples and the first words of its card. No Gradio here."""
+
+import base64
+import html
+import re
+from pathlib import Path
+
+from PIL import Image
+
+from app.catalog import Catalog
+from ebm_core import images
+from ebm_core.hub import CARD_FILE, SAMPLES_FILE
+
+COLUMNS, GAP = 8, 2  # of the sheet of samples beside a model's card (``train card``)
+SHOWN, SIDE = 4, 80  # samples, and pixels of each
+CHOOSE = """
+element.addEventListener('click', event => {
+  const button = event.target.closest('.model-card');
+  if (button) trigger('click', {name: button.dataset.name});
+});
+"""
+
+
+def to_html(catalog: Catalog) -> str:
+    """A button for each unconditional model."""
+    return f'<div class="model-cards">{"".join(_card(catalog.weights / name) for name in catalog.names())}</div>'
+
+
+def _card(folder: Path) -> str:
+    name, words = html.escape(folder.name), html.escape(_words(folder / CARD_FILE))
+    return (
+        f'<button class="model-card" data-name="{name}">{_picture(folder / SAMPLES_FILE)}<b>{name}</b> '
+        f"<span>{words}</span></button>"
+    )
+
+
+def _words(path: Path) -> str:
+    """What the pictures are and what they may be used for: a card's first sentence, and its paragraph of terms."""
+    try:
+        text = path.read_text(encoding="utf-8").split("---\n")[-1]  # without the Hub's header
+    except (OSError, UnicodeDecodeError):
+        return ""
+    paragraphs = [" ".join(part.split()) for part in text.split("\n\n") if part.strip() and part[0] not in "#!|*"]
+    first = re.split(r"(?<=\.) ", paragraphs[0])[:1] if paragraphs else []
+    plain = " ".join([*first, *(part for part in paragraphs[1:2] if part.startswith("Trained on"))])
+    return re.sub(r"\[(.*?)\]\(.*?\)", r"\1", plain).replace("`", "").replace("**", "")
+
+
+def _picture(path: Path) -> str:
+    """The first samples of a sheet, "" where there is none."""
+    try:
+        with Image.open(path, formats=["PNG"]) as sheet:
+            side = (sheet.width - GAP) // COLUMNS - GAP
+            if side < 1 or sheet.height < side + 2 * GAP:
+                return ""
+            row = Image.new("RGB", (SHOWN * SIDE, SIDE))
+            for number in range(SHOWN):
+                left = GAP + number * (side + GAP)
+                cell = sheet.convert("RGB").crop((left, GAP, left + side, GAP + side))
+                row.paste(cell.resize((SIDE, SIDE), Image.Resampling.LANCZOS), (number * SIDE, 0))
+    except (OSError, SyntaxError, ValueError):
+        return ""
+    data = base64.b64encode(images.encode(row, "WEBP", quality=80)).decode()
+    return f'<img alt="" src="data:image/webp;base64,{data}">'

@@ -1,0 +1,102 @@
+"""What the Edit page does: takes a picture, and lets chains repaint a part of it, or walk all of it. No Gradio here."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import torch
+
+from app import composing
+from app.catalog import Catalog, Model
+from app.compute import COMPUTE
+from app.examples import SAMPLE, draw
+from app.limits import PICTURES
+from app.painting import mask_of
+from app.session import Session, View, resume
+from app.walk import Landscape, Walk
+from ebm_core import images
+from ebm_core.arguments import Bounds
+from ebm_core.family import Ask
+from ebm_core.inpainting import repainting
+from ebm_core.pictures import Picture, read_picture
+from ebm_core.recipe import CHAINS, SEED, Recipe
+
+STRENGTH = Bounds(0, 1)
+# What walks, and how far back towards noise it begins unless somebody says otherwise.
+PAINTED, WHOLE = "What I paint", "The whole picture"
+STRENGTHS = {PAINTED: 0.8, WHOLE: 0.3}
+NO_PICTURE = "There is no picture yet: open, drop or paste one, or take an example."
+NO_PAINT = f"Nothing is painted: paint over what is to change, or choose '{WHOLE}'."
+ALL_PAINT = f"All of the picture is painted, and nothing would be held: leave a part of it, or choose '{WHOLE}'."
+
+
+def take(session: Session, data: bytes) -> None:
+    """Another picture, an image file. Raises PictureError, in a sentence, for one that cannot be read."""
+    read_picture(data, 8, limits=PICTURES)
+    session.picture = data
+
+
+def take_example(session: Session, model: Model) -> None:
+    """A sample of the model, which walks for it. Raises ValueError when its chain leaves the finite numbers."""
+    asking = session.asking = object()
+    u8 = draw(SAMPLE, model, lambda: session.asking is asking)
+    if u8 is not None:
+        session.picture = images.encode(images.to_pil(u8), "PNG")
+
+
+def take_result(session: Session) -> None:
+    """The picture of the last walk that has the lowest energy. Raises ValueError, in a sentence, for no walk."""
+    walk = session.walk
+    if walk is None or walk.state is None:
+        raise ValueError("There is no result yet: press Repaint first.")
+    best = walk.pictures()[int(walk.state.energy.argmin())]
+    session.picture = images.encode(images.to_pil(best), "PNG")
+
+
+def picture_for(session: Session, model: Model) -> Picture | None:
+    """The picture as the model sees it; None without one."""
+    channels, size, _ = model.space.picture_shape
+    return None if session.picture is None else read_picture(session.picture, size, channels, PICTURES)
+
+
+def start(
+    session: Session,
+    catalog: Catalog,
+    name: str,
+    asks: Sequence[Ask],
+    painted: str,
+    where: str,
+    strength: float,
+    num: float,
+    seed: float,
+) -> Iterator[View]:
+    """Repaint, with what is asked of the attributes of the model's family, if anything is.
+
+    ``painted`` is what the browser's canvas sends. Raises ValueError, in a sentence, for no picture, nothing painted,
+    everything painted, and settings of no chain.
+    """
+    if where not in STRENGTHS:
+        raise ValueError(f"What walks is one of {', '.join(STRENGTHS)}, got {where!r}.")
+    strength = STRENGTH.check(strength, "'Strength'")
+    model = catalog.get(name)
+    landscape, recipe = _chains(catalog, model, asks, CHAINS.check(num, "'Chains'"), SEED.check(seed, "'Seed'"))
+    picture = picture_for(session, model)
+    if picture is None:
+        raise ValueError(NO_PICTURE)
+    size = picture.u8.shape[1]
+    mask = mask_of(painted, size) if where == PAINTED else torch.ones(size, size, dtype=torch.bool)
+    if not mask.any():
+        raise ValueError(NO_PAINT)
+    if where == PAINTED and mask.all():
+        raise ValueError(ALL_PAINT)
+    walk, plan, space = COMPUTE.submit(
+        repainting, landscape.space, picture.u8, mask, strength, recipe.plan, recipe.seed, recipe.num, landscape.device
+    ).result()
+    landscape = replace(landscape, space=space, sampler=walk.sample)
+    session.begin(Walk(landscape, replace(recipe, plan=plan), walk.mixture(0)))
+    yield from resume(session)
+
+
+def _chains(catalog: Catalog, model: Model, asks: Sequence[Ask], num: int, seed: int) -> tuple[Landscape, Recipe]:
+    if not asks:
+        return model.landscape, Recipe(model.name, model.fingerprint, model.info.plan, seed, num)
+    return composing.prepare(catalog, catalog.families()[model.info.family], asks, num, seed)
