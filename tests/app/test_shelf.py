@@ -119,4 +119,4 @@ def test_every_walk_of_sample_and_compose_is_recorded_when_it_ends(family_catalo
 
 def test_only_tabs_stand_among_the_tabs(catalog):
     (tabs,) = (block for block in build_ui(catalog).blocks.values() if isinstance(block, gr.Tabs))
-    assert [child.id for child in tabs.children] == ["sample", "score", "understand"]
+    assert [child.id for child in tabs.children] == ["sample", "edit", "score", "understand"]
