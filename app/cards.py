@@ -49,16 +49,16 @@ def _words(path: Path) -> str:
 def _picture(path: Path) -> str:
     """The first samples of a sheet, "" where there is none."""
     try:
-        with Image.open(path, formats=["PNG"]) as sheet:
-            side = (sheet.width - GAP) // COLUMNS - GAP
-            if side < 1 or sheet.height < side + 2 * GAP:
-                return ""
-            row = Image.new("RGB", (SHOWN * SIDE, SIDE))
-            for number in range(SHOWN):
-                left = GAP + number * (side + GAP)
-                cell = sheet.convert("RGB").crop((left, GAP, left + side, GAP + side))
-                row.paste(cell.resize((SIDE, SIDE), Image.Resampling.LANCZOS), (number * SIDE, 0))
-    except (OSError, SyntaxError, ValueError):
+        sheet = images.read_png(path.read_bytes()).convert("RGB")
+    except (OSError, ValueError):
         return ""
+    side = (sheet.width - GAP) // COLUMNS - GAP
+    if side < 1 or sheet.height < side + 2 * GAP:
+        return ""
+    row = Image.new("RGB", (SHOWN * SIDE, SIDE))
+    for number in range(SHOWN):
+        left = GAP + number * (side + GAP)
+        cell = sheet.crop((left, GAP, left + side, GAP + side))
+        row.paste(cell.resize((SIDE, SIDE), Image.Resampling.LANCZOS), (number * SIDE, 0))
     data = base64.b64encode(images.encode(row, "WEBP", quality=80)).decode()
     return f'<img alt="" src="data:image/webp;base64,{data}">'

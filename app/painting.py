@@ -5,16 +5,13 @@ that was hidden. This is a canvas over a picture, for mouse, finger, pen and key
 """
 
 import base64
-import binascii
-import io
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from ebm_core import images
-from ebm_core.files import one_line
 
 SIDE = 512  # pixels of the canvas, whatever the picture's
 MAX_CHARACTERS = 10**6  # of what is painted, as a PNG in base64: it is some ten thousand
@@ -134,14 +131,11 @@ def mask_of(painted: str, size: int) -> Tensor:
     if len(painted) > MAX_CHARACTERS:
         raise ValueError("what is painted is far too large a file: reload the page and paint anew")
     try:
-        data = base64.b64decode(painted.partition("base64,")[2], validate=True)
-        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-            if image.size != (SIDE, SIDE):
-                raise ValueError(f"its size is {image.width}x{image.height} instead of {SIDE}x{SIDE}")
-            alpha = image.convert("RGBA").getchannel("A")
-    except (binascii.Error, UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise ValueError(
-            f"what is painted cannot be read ({one_line(error)}): reload the page and paint anew"
-        ) from error
+        layer = images.read_png(base64.b64decode(painted.partition("base64,")[2], validate=True), SIDE * SIDE)
+        if layer.size != (SIDE, SIDE):
+            raise ValueError(f"it has {layer.width}x{layer.height} pixels instead of {SIDE}x{SIDE}")
+    except ValueError as error:
+        raise ValueError(f"what is painted cannot be read ({error}): reload the page and paint anew") from error
+    alpha = layer.getchannel("A")
     # Half of a pixel decides, so that a spot neither grows nor shrinks.
     return torch.from_numpy(np.array(alpha.resize((size, size), Image.Resampling.BOX)) >= 128)

@@ -239,8 +239,8 @@ def _save(session: Session, walk: Walk) -> Iterator[Result]:
     table.write_text(numbers.to_csv(walk), newline="")
     plain.write_text(numbers.to_json(walk, recipe))
     with ZipFile(every, "w") as archive:  # PNGs are small already
-        for png, _ in gallery:
-            archive.write(png, Path(png).name)
+        for file, _ in gallery:
+            archive.write(file, Path(file).name)
     result = Result(gallery, str(grid), str(table), str(plain), str(every))
     yield result
     frames = walk.frames()

@@ -87,6 +87,20 @@ def encode_png(image: Image.Image, recipe: dict[str, Any]) -> bytes:
     return encode(image, "PNG", pnginfo=info)
 
 
+def read_png(data: bytes, most: int = 10**7) -> Image.Image:
+    """A PNG that this program or its page made, as RGBA; everybody else's pictures go through ``ebm_core.pictures``.
+
+    Raises ValueError, in a sentence, for what is no PNG, damaged, or of more than so many pixels.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            if image.width * image.height > most:
+                raise ValueError(f"it has {image.width}x{image.height} pixels")
+            return image.convert("RGBA")
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"this is no PNG that can be read: {one_line(error)}") from error
+
+
 def read_recipe(data: bytes) -> dict[str, Any]:
     """The recipe of a PNG made by ``encode_png``. Raises ValueError, in a sentence, when there is none."""
     try:

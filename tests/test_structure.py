@@ -108,7 +108,7 @@ def test_files_are_decoded_in_one_place():
         for path in (ROOT / package).rglob("*.py")
         if "Image.open(" in path.read_text()
     }
-    # Beside the decoder: settings in a PNG's text, and pictures that these two have just made themselves.
+    # Beside the decoder: PNGs of our own and the settings in them, and pictures that these two have just made.
     assert users - {"ebm_core/images.py", "train/evaluate/ood_sets.py", "train/objects/blender.py"} == {
         "ebm_core/pictures.py"
     }

@@ -84,7 +84,7 @@ def test_the_whole_picture_needs_no_paint_and_stays_near_at_little_strength(edit
     [
         ({"mask": ""}, "Nothing is painted: paint over what is to change, or choose 'The whole picture'"),
         ({"mask": painted(np.full((SIDE, SIDE, 4), 255, np.uint8))}, "All of the picture is painted"),
-        ({"mask": painted(np.zeros((9, 9, 4), np.uint8))}, "its size is 9x9 instead of 512x512"),
+        ({"mask": painted(np.zeros((9, 9, 4), np.uint8))}, "it has 9x9 pixels instead of 512x512"),
         ({"mask": "data:image/png;base64,AAAA"}, "what is painted cannot be read .*: reload the page"),
         ({"mask": "x" * (painting.MAX_CHARACTERS + 1)}, "far too large a file"),
         ({"where": "Nowhere"}, "What walks is one of What I paint, The whole picture, got 'Nowhere'"),
