@@ -32,7 +32,7 @@ from torch import Tensor
 from ebm_core import images
 from ebm_core.calibration import NUM_QUANTILES, Calibration
 from ebm_core.energy import EnergyFn, energy_and_grad
-from ebm_core.features import are_installed, shared_features
+from ebm_core.features import DEPTHS, are_installed, shared_features
 from ebm_core.joint import COMPARED, JOINT, LEAST, Joint
 from ebm_core.residual import Residual, slopes
 from ebm_core.space import Space
@@ -146,8 +146,8 @@ def _numbers(measured: Measured, residual: Residual) -> Tensor:
 def calibrate(measured: Measured, data: str) -> Calibration:
     """The calibration of measured held-out pictures; ``data`` names them. Raises ValueError for fewer than two.
 
-    It has a joint score where features were measured of enough of them, and its quantiles are of those pictures that
-    its components do not know.
+    It has a joint score where features were measured of enough of them, whose quantiles are of those that its
+    components do not know, each beside the others.
     """
     num = len(measured.energy)
     if num < 2:
@@ -159,12 +159,12 @@ def calibrate(measured: Measured, data: str) -> Calibration:
     residual = None if measured.slopes is None else Residual.fit(measured.slopes)
     joint = None
     if residual is not None and measured.features is not None and num >= LEAST:
-        joint = Joint.fit(measured.features, _numbers(measured, residual))
+        joint = Joint.fit(measured.features, _numbers(measured, residual), DEPTHS)
     draft = Calibration(data, num, float(median), float(slope), {}, residual, joint.digest if joint else "", joint)
     grid = torch.linspace(0, 1, NUM_QUANTILES, dtype=torch.float64)
     values = scores(measured, draft)
     if joint is not None:
-        values[JOINT] = values[JOINT][COMPARED]
+        values[JOINT] = joint.without_itself(values[JOINT][COMPARED])
     quantiles = {name: tuple(torch.quantile(column.double(), grid).tolist()) for name, column in values.items()}
     return replace(draft, quantiles=quantiles)
 

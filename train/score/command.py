@@ -56,6 +56,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the score of percentile and verdict: energy, grad_norm, typicality, ...; of a detector energy, "
         "mahalanobis or neighbours (default: energy, or what the detector chose)",
     )
+    parser.add_argument(
+        "--top",
+        type=COUNT,
+        default=0,
+        metavar="N",
+        help="also write the N most unusual pictures as a contact sheet beside the table: an .html file that opens "
+        "anywhere",
+    )
     parser.add_argument("--batch", type=COUNT, default=64, help="pictures scored at once (default: %(default)s)")
     parser.add_argument("--save-every", type=COUNT, default=1024, metavar="N", help="files (default: %(default)s)")
     mib, megapixels = limits.max_bytes // 2**20, limits.max_pixels // 10**6
@@ -69,15 +77,22 @@ def run(a: argparse.Namespace) -> int:
         from train.score.engine import Options, Tally, score, score_lines
     except ImportError as error:
         raise ValueError(f"tables need a package that is missing ({error}): pip install 'ebm-studio[train]'") from error
+    from ebm_core.files import check_new
     from ebm_core.picture_files import left_out_notes, open_files
     from train.parallel import Processes
     from train.score.detector import load_scorer
+    from train.score.sheet import write_sheet
 
     limits = Limits(a.max_mib * 2**20, a.max_megapixels * 10**6)
     warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, once for each of a million files
     processes = Processes.join(PATIENCE)
     if (is_piped := str(a.out) == "-") and processes.size > 1:
         raise ValueError("lines for a pipe are written by one process; give a file as --out, or leave out torchrun")
+    sheet = a.out.with_suffix(".html")
+    if a.top:
+        if is_piped:
+            raise ValueError("--top writes a contact sheet beside a table: give a .parquet or .csv file as --out")
+        check_new(sheet)
     try:
         detector = load_scorer(a.model, processes.device(a.device))
         if detector.calibration is None and processes.is_first:
@@ -94,8 +109,11 @@ def run(a: argparse.Namespace) -> int:
             tally = (
                 score_lines(files, detector, options, sys.stdout)
                 if is_piped
-                else score(files, detector, a.out, options, processes)
+                else score(files, detector, a.out, options, processes, a.top)
             )
+            if a.top and tally is not None:
+                title = f"{a.path.name}: the {len(tally.top)} most unusual by {options.by} of {a.model}"
+                write_sheet(sheet, files, tally.top, title, limits)
             notes = left_out_notes(files.left_out)
     except KeyboardInterrupt:
         print("stopped" if is_piped else f"stopped; the same command goes on from {a.out}.parts", file=sys.stderr)
@@ -108,6 +126,8 @@ def run(a: argparse.Namespace) -> int:
         return 0
     said = f"{a.out}: {tally.num - tally.num_unreadable} of {tally.num} files scored"
     print(said, file=sys.stderr if is_piped else sys.stdout)
+    if a.top:
+        print(f"{sheet}: the {len(tally.top)} most unusual")
     for note in notes:
         print(note, file=sys.stderr)
     for name, reason in tally.unreadable:

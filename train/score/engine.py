@@ -23,7 +23,8 @@ from ebm_core.pictures import Limits, Picture, PictureError, read_picture
 from train.lock import held
 from train.parallel import Processes
 from train.score.detector import Scorer
-from train.score.table import SUFFIXES, assemble, rows, schema, write_part
+from train.score.sheet import Unusual
+from train.score.table import SUFFIXES, assemble, highest, rows, schema, write_part
 
 STATE = "state.json"
 DECODERS = 4  # threads; the decoders of Pillow run beside each other and beside the network
@@ -42,24 +43,27 @@ class Options:
 
 
 class Tally(NamedTuple):
-    """How many files there are, how many of them could not be read, and the first of those with the reason."""
+    """How many files there are, how many of them could not be read, the first of those with the reason."""
 
     num: int
     num_unreadable: int
     unreadable: list[tuple[str, str]]
+    top: list[Unusual]  # the highest scores, as many as were asked for
 
 
-def score(files: Files, detector: Scorer, out: Path, options: Options, processes: Processes) -> Tally | None:
+def score(
+    files: Files, detector: Scorer, out: Path, options: Options, processes: Processes, top: int = 0
+) -> Tally | None:
     """Score every file into the table ``out``; the same call after a kill goes on with the parts that are missing.
 
-    The first process puts the parts together and returns the tally, the others None. Raises ValueError, in a
-    sentence, for a name that is neither .parquet nor .csv, an ``out`` that is there already, parts that were begun
-    with another model, other files or other options, and a disk that refuses.
+    The first process puts the parts together and returns the tally with the ``top`` most unusual, the others None.
+    Raises ValueError, in a sentence, for a name that is neither .parquet nor .csv, an ``out`` that is there already,
+    parts that were begun with another model, other files or other options, and a disk that refuses.
     """
     if out.suffix not in SUFFIXES:
         raise ValueError(f"the output must be the name of a .parquet or .csv file, got {out}")
     check_new(out)
-    threshold = detector.calibration.threshold(options.by, options.false_alarm_rate) if detector.calibration else None
+    threshold = _threshold(detector, options)
     columns = schema(detector.score_names, detector.calibration is not None)
     folder = out.with_name(out.name + ".parts")
     _agree(folder, files, detector, options, processes)
@@ -81,7 +85,11 @@ def score(files: Files, detector: Scorer, out: Path, options: Options, processes
                     paths[number], list(_score_part(files, names, detector, threshold, options, pool, bar)), columns
                 )
         processes.wait()
-        tally = _finish(paths, out, columns, folder) if processes.is_first else None
+        tally = None
+        if processes.is_first:
+            chosen = highest(paths, columns, options.by, top)
+            most = [Unusual(part * options.save_every + row, *values) for part, row, *values in chosen]
+            tally = _finish(paths, out, columns, folder)._replace(top=most)
     processes.wait()  # torchrun ends all when one ends, so none ends before the table is there
     return tally
 
@@ -91,7 +99,7 @@ def score_lines(files: Files, detector: Scorer, options: Options, out: IO[str]) 
 
     The keys are the columns of the table, null where there is nothing. Nothing is kept, so nothing is gone on with.
     """
-    threshold = detector.calibration.threshold(options.by, options.false_alarm_rate) if detector.calibration else None
+    threshold = _threshold(detector, options)
     columns = schema(detector.score_names, detector.calibration is not None).names
     num_unreadable, unreadable = 0, []
     with ThreadPoolExecutor(DECODERS) as pool, tqdm(total=len(files.names), unit="file") as bar:
@@ -103,7 +111,16 @@ def score_lines(files: Files, detector: Scorer, options: Options, out: IO[str]) 
                     num_unreadable += 1
                     unreadable += [(row["file"], row["error"])] if num_unreadable <= MAX_LISTED else []
             out.flush()
-    return Tally(len(files.names), num_unreadable, unreadable)
+    return Tally(len(files.names), num_unreadable, unreadable, [])
+
+
+def _threshold(detector: Scorer, options: Options) -> float | None:
+    """Raises ValueError for a score that is not to be had."""
+    if detector.calibration is not None:
+        return detector.calibration.threshold(options.by, options.false_alarm_rate)
+    if options.by not in detector.score_names:
+        raise ValueError(f"there is no score '{options.by}'; there are: {', '.join(detector.score_names)}")
+    return None
 
 
 def _agree(folder: Path, files: Files, detector: Scorer, options: Options, processes: Processes) -> None:
@@ -183,4 +200,4 @@ def _finish(paths: list[Path], out: Path, columns: pa.Schema, folder: Path) -> T
             num_unreadable += 1
             unreadable += [(name, error)] if num_unreadable <= MAX_LISTED else []
     shutil.rmtree(folder)
-    return Tally(num, num_unreadable, unreadable)
+    return Tally(num, num_unreadable, unreadable, [])

@@ -53,6 +53,22 @@ def write_part(path: Path, content: Sequence[Mapping[str, Any]], columns: pa.Sch
     write_atomically(path, buffer.getvalue())
 
 
+def highest(parts: Sequence[Path], columns: pa.Schema, by: str, num: int) -> list[tuple[int, int, Any, Any, Any]]:
+    """The ``num`` highest of the score ``by`` over all parts: number of the part and of the row, the score, percentile
+    and verdict (None without a calibration), the highest first. Raises ValueError when a part is damaged."""
+    chosen: list[tuple[int, int, Any, Any, Any]] = []
+    for number, part in enumerate(parts if num else ()):
+        table = _read_part(part, columns)
+        rows = enumerate(zip(*(_column(table, name) for name in (by, "percentile", "verdict")), strict=True))
+        chosen += [(number, row, *values) for row, values in rows if values[0] is not None]
+        chosen = sorted(chosen, key=lambda one: -one[2])[:num]
+    return chosen
+
+
+def _column(table: pa.Table, name: str) -> list[Any]:
+    return list(table[name].to_pylist()) if name in table.column_names else [None] * len(table)
+
+
 def assemble(parts: Sequence[Path], out: Path, columns: pa.Schema) -> Iterator[tuple[str, str | None]]:
     """Write the whole table, parquet or CSV by its suffix, one part in memory at a time.
 
