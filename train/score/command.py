@@ -17,7 +17,6 @@ PATIENCE = timedelta(days=30)  # some machines are slower than others, or have l
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    limits = Limits()
     parser.description = (
         "Scores every picture as the page does: upright, its centre square, resized. A kill loses at most "
         "--save-every files of each process: the same command goes on. torchrun shares the files among processes and "
@@ -34,14 +33,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "or a text file with a file name in each line",
     )
     parser.add_argument(
-        "--model", required=True, help="a model or detector: a name under weights/, a path, or hf:owner/repo[@revision]"
-    )
-    parser.add_argument(
         "--out",
         type=Path,
         required=True,
         metavar="FILE",
         help="a .parquet or .csv file to write, or - for lines of JSON",
+    )
+    parser.add_argument(
+        "--top",
+        type=COUNT,
+        default=0,
+        metavar="N",
+        help="also write the N most unusual pictures as a contact sheet beside the table: an .html file that opens "
+        "anywhere",
+    )
+    add_scoring(parser)
+
+
+def add_scoring(parser: argparse.ArgumentParser) -> None:
+    """What a table's rows depend on, and how often they are saved."""
+    limits = Limits()
+    parser.add_argument(
+        "--model", required=True, help="a model or detector: a name under weights/, a path, or hf:owner/repo[@revision]"
     )
     parser.add_argument(
         "--false-alarm-rate",
@@ -56,19 +69,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the score of percentile and verdict: energy, grad_norm, typicality, ...; of a detector energy, "
         "mahalanobis or neighbours (default: energy, or what the detector chose)",
     )
-    parser.add_argument(
-        "--top",
-        type=COUNT,
-        default=0,
-        metavar="N",
-        help="also write the N most unusual pictures as a contact sheet beside the table: an .html file that opens "
-        "anywhere",
-    )
     parser.add_argument("--batch", type=COUNT, default=64, help="pictures scored at once (default: %(default)s)")
     parser.add_argument("--save-every", type=COUNT, default=1024, metavar="N", help="files (default: %(default)s)")
     mib, megapixels = limits.max_bytes // 2**20, limits.max_pixels // 10**6
     parser.add_argument("--max-mib", type=COUNT, default=mib, help="of a file (default: %(default)s)")
     parser.add_argument("--max-megapixels", type=COUNT, default=megapixels, help="of a picture (default: %(default)s)")
+
+
+def limits_of(a: argparse.Namespace) -> Limits:
+    """Of the files, as they were asked for."""
+    return Limits(a.max_mib * 2**20, a.max_megapixels * 10**6)
 
 
 def run(a: argparse.Namespace) -> int:
@@ -83,7 +93,7 @@ def run(a: argparse.Namespace) -> int:
     from train.score.detector import load_scorer
     from train.score.sheet import write_sheet
 
-    limits = Limits(a.max_mib * 2**20, a.max_megapixels * 10**6)
+    limits = limits_of(a)
     warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, once for each of a million files
     processes = Processes.join(PATIENCE)
     if (is_piped := str(a.out) == "-") and processes.size > 1:

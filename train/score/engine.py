@@ -63,7 +63,7 @@ def score(
     if out.suffix not in SUFFIXES:
         raise ValueError(f"the output must be the name of a .parquet or .csv file, got {out}")
     check_new(out)
-    threshold = _threshold(detector, options)
+    threshold = threshold_of(detector, options)
     columns = schema(detector.score_names, detector.calibration is not None)
     folder = out.with_name(out.name + ".parts")
     _agree(folder, files, detector, options, processes)
@@ -82,7 +82,7 @@ def score(
             for number in missing:
                 names = files.names[starts[number] : starts[number] + options.save_every]
                 write_part(
-                    paths[number], list(_score_part(files, names, detector, threshold, options, pool, bar)), columns
+                    paths[number], list(score_part(files, names, detector, threshold, options, pool, bar)), columns
                 )
         processes.wait()
         tally = None
@@ -99,13 +99,13 @@ def score_lines(files: Files, detector: Scorer, options: Options, out: IO[str]) 
 
     The keys are the columns of the table, null where there is nothing. Nothing is kept, so nothing is gone on with.
     """
-    threshold = _threshold(detector, options)
+    threshold = threshold_of(detector, options)
     columns = schema(detector.score_names, detector.calibration is not None).names
     num_unreadable, unreadable = 0, []
     with ThreadPoolExecutor(DECODERS) as pool, tqdm(total=len(files.names), unit="file") as bar:
         for start in range(0, len(files.names), options.save_every):
             names = files.names[start : start + options.save_every]
-            for row in _score_part(files, names, detector, threshold, options, pool, bar):
+            for row in score_part(files, names, detector, threshold, options, pool, bar):
                 out.write(json.dumps({name: row.get(name) for name in columns}, ensure_ascii=False) + "\n")
                 if row.get("error") is not None:
                     num_unreadable += 1
@@ -114,8 +114,8 @@ def score_lines(files: Files, detector: Scorer, options: Options, out: IO[str]) 
     return Tally(len(files.names), num_unreadable, unreadable, [])
 
 
-def _threshold(detector: Scorer, options: Options) -> float | None:
-    """Raises ValueError for a score that is not to be had."""
+def threshold_of(detector: Scorer, options: Options) -> float | None:
+    """What verdicts go by; None without a calibration. Raises ValueError for a score that is not to be had."""
     if detector.calibration is not None:
         return detector.calibration.threshold(options.by, options.false_alarm_rate)
     if options.by not in detector.score_names:
@@ -153,14 +153,14 @@ def _agree(folder: Path, files: Files, detector: Scorer, options: Options, proce
         processes.wait()
 
 
-def _score_part(
+def score_part(
     files: Files,
     names: list[str],
     detector: Scorer,
     threshold: float | None,
     options: Options,
     pool: ThreadPoolExecutor,
-    bar: tqdm,
+    bar: tqdm | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Rows of one part, in the order of the names."""
 
@@ -177,7 +177,8 @@ def _score_part(
         scored = iter(_score_batch(good, detector, threshold, options.by))
         for name, result in batch:
             yield next(scored) if isinstance(result, Picture) else {"file": printable(name), "error": str(result)}
-        bar.update(len(batch))
+        if bar is not None:
+            bar.update(len(batch))
 
 
 def _score_batch(

@@ -47,10 +47,15 @@ def rows(names: Sequence[str], columns: Mapping[str, Tensor], notes: Sequence[tu
 
 
 def write_part(path: Path, content: Sequence[Mapping[str, Any]], columns: pa.Schema) -> None:
-    """Write rows in one piece; what a row does not have is null."""
+    """Write rows in one piece."""
+    write_atomically(path, part_bytes(content, columns))
+
+
+def part_bytes(content: Sequence[Mapping[str, Any]], columns: pa.Schema) -> bytes:
+    """Rows as a Parquet file; what a row does not have is null."""
     buffer = io.BytesIO()
     pa.parquet.write_table(pa.Table.from_pylist(list(content), schema=columns), buffer)
-    write_atomically(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def highest(parts: Sequence[Path], columns: pa.Schema, by: str, num: int) -> list[tuple[int, int, Any, Any, Any]]:
