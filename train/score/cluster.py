@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ebm_core.arguments import COUNT, add_device
+from ebm_core.files import one_line
 from train.score.command import UNREADABLE, add_scoring, limits_of
 
 STATE = "_state.json"  # readers of tables pass over names that begin so
@@ -78,7 +79,13 @@ def run(a: argparse.Namespace) -> int:
     if missing:
         # One processor more than workers: handing out the units takes one now and then.
         alone = {} if a.cluster else {"num_cpus": a.workers + 1, "include_dashboard": False}
-        ray.init(address=a.cluster, logging_level=logging.ERROR, log_to_driver=False, ignore_reinit_error=True, **alone)
+        try:
+            ray.init(address=a.cluster, logging_level=logging.ERROR, log_to_driver=False, **alone)
+        except Exception as error:  # Ray raises bare ones
+            where = a.cluster or "this machine"
+            raise ValueError(
+                f"no Ray cluster on {where} ({one_line(error)}); start one, or free the machine"
+            ) from error
         ray.data.DataContext.get_current().enable_progress_bars = False  # there is one bar, of units
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         work = [{"number": number, "unit": json.dumps(units[number])} for number in missing]
