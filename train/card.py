@@ -140,7 +140,8 @@ def collect(info: ModelInfo, compose: Path | None, frechet: Path | None, ood: Pa
         figures["frechet"] = json.loads(frechet.read_text())
     if ood is not None:
         report = json.loads(ood.read_text())
-        kept = ("scores", "in_distribution", "sets", "objective", "command", "seed", "commit", "machine", "date")
+        kept = ("fingerprint", "scores", "in_distribution", "sets", "objective")
+        kept += ("command", "seed", "commit", "machine", "date")
         figures["ood"] = {name: report[name] for name in kept}
     return figures
 

@@ -24,7 +24,7 @@ def test_a_share_of_pairs_is_said_in_tenths(tmp_path):
     model = write(tmp_path, figures(MNIST=0.98, Textures=0.9, CIFAR=0.64))
     assert reported(model, "f", "joint") == (
         "By the model's report it is right in **8 of 10** comparisons of a held-out picture with one of another kind "
-        "(6 for CIFAR, 10 for MNIST; a coin is right in 5)."
+        "(6 for CIFAR, 10 for MNIST; a coin: 5)."
     )
 
 
