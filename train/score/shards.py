@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import PurePosixPath
 from threading import Lock
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 import fsspec
 import pyarrow as pa
@@ -161,9 +162,10 @@ def _sentence(name: str) -> Iterator[None]:
 
 
 def write(fs: fsspec.AbstractFileSystem, path: str, data: bytes) -> None:
-    """Write a file that appears under its name only when it is whole."""
-    fs.pipe_file(f"{path}.part", data)
-    fs.mv(f"{path}.part", path)
+    """Write a file that appears under its name only when it is whole, whoever else writes it too."""
+    part = f"{path}.{uuid4().hex}.part"
+    fs.pipe_file(part, data)
+    fs.mv(part, path)
 
 
 def read_table(fs: fsspec.AbstractFileSystem, path: str, columns: list[str]) -> pa.Table:
