@@ -7,7 +7,7 @@ from pathlib import Path
 
 from app.catalog import Model
 from app.limits import MAX_PICTURES
-from ebm_core.ood import Calibration
+from ebm_core.calibration import Calibration, open_calibration
 from ebm_core.pictures import Picture
 
 
@@ -73,7 +73,7 @@ class Board:
                 return
             self.runner, self.model, self.calibration, self.problem = None, model, None, ""
             try:
-                self.calibration = Calibration.from_plain(model.info.calibration, model.info.weights)
+                self.calibration = open_calibration(model.path, model.info)
             except ValueError as error:
                 self.problem = str(error)
             self.entries = [e if e.source is None else Entry(e.name, e.source) for e in self.entries]

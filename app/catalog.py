@@ -33,6 +33,7 @@ class Model:
     """A loaded model: frozen, shared by everybody, only read."""
 
     name: str
+    path: Path
     net: EnergyNetwork  # folded for sampling, in the precision that this device samples in
     space: Space  # of its points
     info: ModelInfo
@@ -163,7 +164,7 @@ class Catalog:
         net, info = load_model(path, self.device)
         fast, space = for_sampling(net), open_space(info.space, info.net, self.device, path)
         COMPUTE.submit(_warm_up, fast, space).result()
-        return Model(name, fast, space, info, fingerprint(path))
+        return Model(name, path, fast, space, info, fingerprint(path))
 
 
 def _warm_up(net: EnergyNetwork, space: Space) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from app.present import GRID, INK, LOOK
 from app.verdicts import Kind
 from ebm_core import images
-from ebm_core.ood import Calibration
+from ebm_core.calibration import Calibration
 
 NUM_BINS = 40
 REACH = 1.0  # pictures are shown up to so many widths of the histogram beyond it; others stand at the edge

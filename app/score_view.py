@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from app.board import Board, Entry, Scored
 from app.limits import MAX_CARDS, MAX_PICTURES
 from app.present import image_tag
+from app.report import reported
 from app.score_plots import Mark, score_plot
 from app.verdicts import Verdict, judge_of, judges_of, threshold_of, training_warning, verdict_of
 from ebm_core.files import spreadsheet_text
@@ -60,7 +61,8 @@ def about(board: Board) -> str:
     warning = "An energy compares only within one model: another one scores all pictures anew."
     if board.calibration is not None:
         compared = f"Compared with {board.calibration.num:,} held-out pictures ({board.calibration.data}). {warning}"
-        return "\n\n".join(filter(None, [compared, training_warning(board.model.info.provenance)]))
+        note = f"⚠️ {board.calibration.note}." if board.calibration.note else ""
+        return "\n\n".join(filter(None, [compared, training_warning(board.model.info.provenance), note]))
     reason = f" ({board.problem})" if board.problem else ""
     return f"⚠️ **This model has no calibration**{reason}: its energies are shown raw, without verdicts. {warning}"
 
@@ -70,6 +72,13 @@ def glossary(board: Board) -> str:
     assert board.model is not None
     judges = judges_of(board.model, board.calibration).values()
     return "\n".join(f"- **{judge.label}**: {judge.purpose}" for judge in judges)
+
+
+def purpose(board: Board) -> str:
+    """What the judging score is, and how often the model's report found it right, as Markdown."""
+    assert board.model is not None
+    judge = judge_of(board)
+    return "\n\n".join(filter(None, [judge.purpose, reported(board.model.path, board.model.fingerprint, judge.name)]))
 
 
 def summary(board: Board) -> str:

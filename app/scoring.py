@@ -21,7 +21,8 @@ from app.session import Session, View, resume
 from app.verdicts import is_constant, judges_of
 from app.walk import Walk
 from ebm_core.arguments import Bounds, whole
-from ebm_core.ood import Calibration, Measured, has_residual, measure, scores
+from ebm_core.calibration import Calibration
+from ebm_core.ood import Measured, Needs, measure, needs_of, scores
 from ebm_core.pictures import Picture, read_picture
 from ebm_core.recipe import MAX_STEPS, Recipe
 
@@ -116,9 +117,8 @@ def _score_batch(
             results.append((entry, str(error)))
         else:
             pictures += [(entry, picture)] if picture is not None else []
-    for (entry, picture), measured in zip(
-        pictures, _measure(model, [p.u8 for _, p in pictures], has_residual(calibration)), strict=True
-    ):
+    needs = needs_of(calibration, model.device)
+    for (entry, picture), measured in zip(pictures, _measure(model, [p.u8 for _, p in pictures], needs), strict=True):
         if isinstance(measured, str):
             results.append((entry, measured))
             continue
@@ -162,17 +162,17 @@ def _read(entry: Entry, model: Model, wanted: Callable[[], bool]) -> Picture | N
         return read_picture(data, size, channels, PICTURES)
 
 
-def _measure(model: Model, pictures: Sequence[Tensor], with_slopes: bool) -> list[Measured | str]:
+def _measure(model: Model, pictures: Sequence[Tensor], needs: Needs) -> list[Measured | str]:
     """Each picture measured, or why it cannot be."""
     if not pictures:
         return []
     try:
         u8 = torch.stack(list(pictures))
-        whole = COMPUTE.submit(measure, model.exact, u8, model.space, model.device, with_slopes).result()
+        whole = COMPUTE.submit(measure, model.exact, u8, model.space, model.device, needs).result()
     except ValueError as error:
         if len(pictures) == 1:
             return [str(error)]
-        return [one for picture in pictures for one in _measure(model, [picture], with_slopes)]
+        return [one for picture in pictures for one in _measure(model, [picture], needs)]
     return [whole.part(i) for i in range(len(pictures))]
 
 

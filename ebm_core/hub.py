@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from huggingface_hub import CommitOperationAdd, HfApi, constants, get_token, hf_hub_download
 from huggingface_hub.errors import (
+    EntryNotFoundError,
     GatedRepoError,
     HfHubHTTPError,
     HFValidationError,
@@ -31,6 +32,7 @@ WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 # What a model's folder has, here and on the Hub. The page knows a codec and a classifier by folders of their own, which
 # several models share; on the Hub each repository is whole (``belongings``).
 MODEL_FILE = "model.safetensors"
+CALIBRATION_FILE = "calibration.safetensors"  # what of its calibration are tensors
 CODEC_FILE = "codec.safetensors"
 DETECTOR_FILE = "detector.safetensors"  # of a person's own pictures; no model of the page's
 CARD_FILE = "README.md"
@@ -106,12 +108,19 @@ def belongings(model: Path) -> dict[str, Path]:
     if info.space.is_latent:
         files[CODEC_FILE] = codec = find_codec(info.space.codec, model)
         beside[CODEC_CARD_FILE] = codec.with_name(CARD_FILE if codec.parent != model.parent else CODEC_CARD_FILE)
+    if info.calibration.get("joint"):
+        beside[CALIBRATION_FILE] = calibration_file(model)
     if model.name == MODEL_FILE:  # it has a folder of its own; what lies beside another file may be anybody's
         own = model.with_name(CLASSIFIER_FILE)
         of_family = model.parent.parent / info.family / CLASSIFIER_FILE
         beside[CLASSIFIER_FILE] = own if own.is_file() or not info.family else of_family
         beside |= {name: model.with_name(name) for name in (CARD_FILE, METRICS_FILE, SAMPLES_FILE)}
     return files | {name: path for name, path in beside.items() if path.is_file()}
+
+
+def calibration_file(model: Path) -> Path:
+    """Where the tensors of a model's calibration are: in its folder, by its own name where others may lie there too."""
+    return model.with_name(CALIBRATION_FILE if model.name == MODEL_FILE else f"{model.stem}.{CALIBRATION_FILE}")
 
 
 def find_codec(name: str, model: Path | None = None) -> Path:
@@ -199,9 +208,12 @@ def upload(files: Mapping[str, Path | bytes], repo: str, revision: str | None, p
 def _fetch(repo: str, revision: str | None) -> Path:
     with _in_a_sentence(repo, revision):
         path = Path(hf_hub_download(repo, MODEL_FILE, revision=revision))
-        if read_info(path).space.is_latent:
-            # Of the same commit, whose folder in the cache it then lies in, beside the model.
-            hf_hub_download(repo, CODEC_FILE, revision=path.parent.name)
+        info, commit = read_info(path), path.parent.name  # in the commit's folder of the cache files lie together
+        if info.space.is_latent:
+            hf_hub_download(repo, CODEC_FILE, revision=commit)
+        if info.calibration.get("joint"):
+            with suppress(EntryNotFoundError):  # a score less, which is said where it is asked for
+                hf_hub_download(repo, CALIBRATION_FILE, revision=commit)
         return path
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from ebm_core.pictures import HEAD, OTHER_SUFFIXES, SUFFIXES, Limits, PictureError, is_picture
 
@@ -83,7 +83,7 @@ def open_folder(path: Path, limits: Limits) -> Files:
 
 
 @contextmanager
-def open_zip(path: Path, limits: Limits) -> Iterator[Files]:
+def open_zip(path: Path | IO[bytes], limits: Limits) -> Iterator[Files]:
     """The members of a zip, of those of one name the last, as when it is unpacked. Raises ValueError when it is no zip
     or has no pictures."""
     left_out: dict[str, list[str]] = defaultdict(list)
@@ -133,7 +133,7 @@ def walk(folder: Path) -> tuple[list[str], dict[str, list[str]]]:
     return sorted(names), left_out
 
 
-def _any(path: Path, files: Files) -> Files:
+def _any(path: Path | IO[bytes], files: Files) -> Files:
     if not files.names:
         said = "".join(f"; {note}" for note in left_out_notes(files.left_out))
         raise ValueError(f"{path}: there are no picture files there ({', '.join(sorted(SUFFIXES))}){said}")

@@ -59,11 +59,13 @@ class Residual:
 
     def __call__(self, measured: Tensor) -> Tensor:
         """Squared Mahalanobis distance ``(B,)`` of the residuals from the held-out ones, for ``slopes (B, 4, 3)``."""
-        reaches, mean, precision = (
-            torch.tensor(values, dtype=torch.float64) for values in (self.reaches, self.mean, self.precision)
-        )
-        apart = _logs(measured.double(), reaches) - mean
+        mean, precision = (torch.tensor(values, dtype=torch.float64) for values in (self.mean, self.precision))
+        apart = self.logs(measured) - mean
         return ((apart @ precision) * apart).sum(dim=1)
+
+    def logs(self, measured: Tensor) -> Tensor:
+        """The logarithm of the residual at each share, float64 ``(B, 4)``, for ``slopes (B, 4, 3)``."""
+        return _logs(measured.double(), torch.tensor(self.reaches, dtype=torch.float64))
 
     def to_plain(self) -> dict[str, Any]:
         """For JSON."""

@@ -40,6 +40,7 @@ COMMANDS = (
     Command("detector", "a detector of what does not belong among your own pictures", "train.detector"),
     Command("calibrate", "put scores of held-out pictures into a model", "train.score.calibrate"),
     Command("score", "score a folder, a zip or a list of picture files", "train.score.command"),
+    Command("score-cluster", "score folders, zips, Parquet and shards by many workers (Ray)", "train.score.cluster"),
     Command("reproduce", "a table or figure of the paper, with a report", "train.reproduce.command"),
 )
 

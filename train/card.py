@@ -126,8 +126,9 @@ def collect(info: ModelInfo, compose: Path | None, frechet: Path | None, ood: Pa
         figures["frechet"] = json.loads(frechet.read_text())
     if ood is not None:
         report = json.loads(ood.read_text())
-        kept = ("scores", "in_distribution", "sets", "objective", "command", "seed", "commit", "machine", "date")
-        figures["ood"] = {name: report[name] for name in kept}
+        of_the_model = ("fingerprint", "scores", "in_distribution", "sets", "objective")
+        of_the_run = ("command", "seed", "commit", "machine", "date")
+        figures["ood"] = {name: report[name] for name in (*of_the_model, *of_the_run)}
     return figures
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from app import scoring
+from app import score_view, scoring
 from app.board import Board
 from app.catalog import Catalog
 from app.chain_buttons import build_buttons, wire
@@ -56,7 +56,7 @@ def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:
             with gr.Row():
                 with gr.Column(min_width=240):
                     judge = gr.Dropdown(_judges(first), value="energy", label="Judged by", elem_id="score-judge")
-                    purpose = gr.Markdown(judge_of(first).purpose, elem_id="score-purpose", elem_classes="aside")
+                    purpose = gr.Markdown(score_view.purpose(first), elem_id="score-purpose", elem_classes="aside")
                 rate = gr.Slider(
                     0.5,
                     50,
@@ -129,14 +129,14 @@ def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:
             comparison: about(current.board),
             meaning: glossary(current.board),
             judge: gr.Dropdown(_judges(current.board), value=judging.name),
-            purpose: judging.purpose,
+            purpose: score_view.purpose(current.board),
             rate: gr.Slider(interactive=calibrated),
         }
 
     def on_judge(current: Session, model: str, name: str, percent: float) -> dict[Component, Any]:
         scoring.choose(current.board, catalog, model)
         item = scoring.judge(current, name, percent)
-        return {purpose: judge_of(current.board).purpose} | updates(item)
+        return {purpose: score_view.purpose(current.board)} | updates(item)
 
     events = [
         # A drop zone stays one: what was dropped shows in the table, and more may come.

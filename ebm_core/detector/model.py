@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from ebm_core.calibration import Calibration
 from ebm_core.checkpoint import CheckpointError, digest, fitting, read_safetensors
 from ebm_core.config import ConfigError, from_dict, to_dict
 from ebm_core.detector.methods import METHODS
@@ -17,7 +18,6 @@ from ebm_core.detector.network import DetectorConfig, DetectorNetwork
 from ebm_core.detector.points import Extractor
 from ebm_core.files import write_atomically
 from ebm_core.hub import DETECTOR_FILE, WEIGHTS
-from ebm_core.ood import Calibration
 
 METADATA_KEY = "ebm_studio_detector"
 FORMAT_VERSION = 1

@@ -10,10 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ebm_core.features import Activations
+from ebm_core.features import BLOCKS, Activations
 from ebm_core.space import Space
 
-BLOCKS = (4, 10)  # of EfficientNet-lite0, of strides 8 and 16: parts and textures, not yet names of things
 LIMIT = 30.0  # of points, in standard deviations
 TINY = 1e-6
 LEAST_SPREAD = 0.05  # of a feature, as a share of the mean of all

@@ -12,10 +12,11 @@ from app.compute import COMPUTE
 from app.session import Session
 from ebm_core import images
 from ebm_core.attribute import Attribute
+from ebm_core.calibration import Calibration
 from ebm_core.checkpoint import ModelInfo, save_model
 from ebm_core.langevin import LangevinConfig
 from ebm_core.nets import EnergyNetwork
-from ebm_core.ood import Calibration, measure
+from ebm_core.ood import measure
 from ebm_core.sampling import SamplePlan
 from ebm_core.transitions import TransitionConfig
 from tests.conftest import PIXELS, TINY

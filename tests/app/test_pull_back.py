@@ -36,7 +36,7 @@ class Bowl(torch.nn.Module):
 def bowl(session):
     """A board with one picture in a landscape with known walks: each step goes a tenth of the way to the middle."""
     plan = replace(PLAN, langevin=LangevinConfig(steps=3, step_size=0.1, noise_std=0.0))
-    session.board.choose(Model("bowl", Bowl(), PIXELS, ModelInfo(TINY, plan), "f"))
+    session.board.choose(Model("bowl", Path("bowl.safetensors"), Bowl(), PIXELS, ModelInfo(TINY, plan), "f"))
     session.board.add([Entry("centre.png", None, Scored(Picture(CENTRE, ()), {"energy": 1.0}, {}, None))])
     return session.board
 

@@ -12,7 +12,8 @@ from app import score_view, scoring
 from app.board import Entry, Scored
 from app.score_plots import COLOURS, Mark, heat_map, histogram, score_plot
 from app.verdicts import judges_of, share_in_words, training_warning
-from ebm_core.ood import Calibration, measure
+from ebm_core.calibration import Calibration
+from ebm_core.ood import measure
 from ebm_core.pictures import Picture
 from tests.app.conftest import CENTRE, png
 from tests.app.test_scoring import csv_of

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from ebm_core import images, ood
+from ebm_core import images
+from ebm_core.calibration import NUM_QUANTILES, Calibration
 from ebm_core.checkpoint import ModelInfo, load_model, read_info, replace_calibration, save_model
-from ebm_core.ood import Calibration, Measured, calibrate, complexity, joined, measure, scores
+from ebm_core.ood import Measured, calibrate, complexity, joined, measure, needs_of, scores
 from ebm_core.residual import Residual
 from ebm_core.sampling import SamplePlan
 from ebm_core.space import pixels
@@ -149,7 +150,7 @@ def test_the_slope_is_that_of_least_squares(rng):
     bits = 10 * torch.rand(50, generator=rng)
     exact = calibrate(measured(2 + 3 * bits, bits), "a line")
     assert exact.bits_slope == pytest.approx(3, rel=1e-5)
-    assert exact.quantiles["complexity"] == pytest.approx([2.0] * ood.NUM_QUANTILES, abs=1e-5)
+    assert exact.quantiles["complexity"] == pytest.approx([2.0] * NUM_QUANTILES, abs=1e-5)
     energy = torch.randn(50, generator=rng)
     slope = np.polyfit(bits.double().numpy(), energy.double().numpy(), 1)[0]
     assert calibrate(measured(energy, bits), "noise").bits_slope == pytest.approx(slope)
@@ -166,9 +167,7 @@ def test_scores_with_and_without_a_calibration():
         "complexity": [0, 6.5],
     }
     held_out = replace(calibration, residual=Residual.fit(found.slopes))
-    assert (
-        {"typicality", "complexity", "residual"} == set(ood.CALIBRATED) == scores(found, held_out).keys() - raw.keys()
-    )
+    assert scores(found, held_out).keys() - raw.keys() == {"typicality", "complexity", "residual"}
 
 
 def test_batches_are_joined_in_order(rng):
@@ -262,10 +261,9 @@ def test_a_damaged_calibration_is_refused_in_a_sentence(to_200, damage, message)
 
 def test_slopes_are_measured_only_for_a_residual(rng, to_200):
     u8 = torch.randint(256, (2, 3, 8, 8), generator=rng, dtype=torch.uint8)
-    without = measure(Quadratic(), u8, PIXELS, "cpu", False)
+    without = measure(Quadratic(), u8, PIXELS, "cpu", needs_of(None, "cpu"))
     assert without.slopes is None
     assert joined([without.part(0), without.part(1)]).slopes is None
     assert torch.equal(without.energy, measure(Quadratic(), u8, PIXELS).energy)
-    assert ood.has_residual(to_200)
-    assert not ood.has_residual(replace(to_200, residual=None))
-    assert not ood.has_residual(None)
+    assert needs_of(to_200, "cpu") == (True, None)
+    assert needs_of(replace(to_200, residual=None), "cpu") == needs_of(None, "cpu") == (False, None)

@@ -11,9 +11,10 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from ebm_core import images
+from ebm_core.calibration import Calibration
 from ebm_core.checkpoint import ModelInfo, load_model, read_info, save_model
 from ebm_core.nets import EnergyNetwork
-from ebm_core.ood import Calibration, scores
+from ebm_core.ood import scores
 from ebm_core.pixel_statistics import PixelStatistics
 from ebm_core.sampling import SamplePlan
 from tests.conftest import CONDITIONAL_TINY, TINY, conditional_tiny
@@ -167,7 +168,7 @@ def _files(path):
 def test_evaluating_tells_every_set_from_the_models_own(model, folder, tmp_path, capsys):
     command = ["evaluate", "ood", str(model), "--data", str(folder), "--device", "cpu"]
     assert main([*command, "--out", str(tmp_path / "raw")]) == 0
-    assert "no calibration, so typicality, complexity and residual are missing" in capsys.readouterr().out
+    assert "no calibration, so typicality, complexity, residual and joint are missing" in capsys.readouterr().out
     calibrate = ["calibrate", str(model), "--data", str(folder / "cifar10-test.zip"), "--first", "6"]
     assert main([*calibrate, "--device", "cpu"]) == 0
     for out in ("a", "b"):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ebm_core.detector.model import shared_extractor
-from ebm_core.detector.points import BLOCKS
+from ebm_core.features import BLOCKS
 
 CORESET = 0.1  # share of all patches, its default
 BATCH = 16

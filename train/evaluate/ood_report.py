@@ -27,8 +27,8 @@ def markdown(report: Mapping[str, Any]) -> str:
     calibrated = (
         f"Calibrated on {calibration['num']} pictures: {calibration['data']}."
         if calibration
-        else "The model has no calibration, so typicality, complexity and residual are missing; `python -m train "
-        "calibrate` makes one."
+        else "The model has no calibration, so typicality, complexity, residual and joint are missing; `python -m "
+        "train calibrate` makes one."
     )
     parts = [
         f"# Out-of-distribution detection: {report['model']}",

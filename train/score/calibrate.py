@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ebm_core import ood
 from ebm_core.arguments import COUNT, add_device, whole
-from ebm_core.checkpoint import replace_calibration
+from ebm_core.calibration import Calibration, save_calibration
 from train.data import DataConfig, load
 from train.data.sources import SOURCES
 from train.score.detector import Detector, load_detector
@@ -40,7 +40,7 @@ def run(a: argparse.Namespace) -> None:
 
 def calibrate(
     detector: Detector, config: DataConfig, *, skip: int, first: int | None, batch: int, name: str | None
-) -> ood.Calibration:
+) -> Calibration:
     """Measure ``first`` pictures after ``skip`` and put their quantiles into the model file, in one piece.
 
     Raises ValueError when the data cannot be used or fewer than two are left, and when the disk refuses.
@@ -50,5 +50,5 @@ def calibrate(
         what = Path(config.path).name if config.source in ("zip", "folder") else f"{config.source} {config.split}"
         name = f"{what}, pictures {skip + 1} to {skip + len(images)}"
     calibration = ood.calibrate(detector.measure_all(images, batch, name), name)
-    replace_calibration(detector.path, calibration.to_plain())
+    save_calibration(detector.path, calibration)
     return calibration

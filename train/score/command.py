@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from ebm_core.arguments import COUNT, add_device
-from ebm_core.ood import RATE
+from ebm_core.calibration import RATE
 from ebm_core.pictures import Limits
 
 UNREADABLE = 3  # exit code
@@ -17,7 +17,6 @@ PATIENCE = timedelta(days=30)  # some machines are slower than others, or have l
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    limits = Limits()
     parser.description = (
         "Scores every picture as the page does: upright, its centre square, resized. A kill loses at most "
         "--save-every files of each process: the same command goes on. torchrun shares the files among processes and "
@@ -34,14 +33,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "or a text file with a file name in each line",
     )
     parser.add_argument(
-        "--model", required=True, help="a model or detector: a name under weights/, a path, or hf:owner/repo[@revision]"
-    )
-    parser.add_argument(
         "--out",
         type=Path,
         required=True,
         metavar="FILE",
         help="a .parquet or .csv file to write, or - for lines of JSON",
+    )
+    parser.add_argument(
+        "--top",
+        type=COUNT,
+        default=0,
+        metavar="N",
+        help="also write the N most unusual pictures as a contact sheet beside the table: an .html file that opens "
+        "anywhere",
+    )
+    add_scoring(parser)
+
+
+def add_scoring(parser: argparse.ArgumentParser) -> None:
+    """What a table's rows depend on, and how often they are saved."""
+    limits = Limits()
+    parser.add_argument(
+        "--model", required=True, help="a model or detector: a name under weights/, a path, or hf:owner/repo[@revision]"
     )
     parser.add_argument(
         "--false-alarm-rate",
@@ -63,21 +76,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-megapixels", type=COUNT, default=megapixels, help="of a picture (default: %(default)s)")
 
 
+def limits_of(a: argparse.Namespace) -> Limits:
+    """Of the files, as they were asked for."""
+    return Limits(a.max_mib * 2**20, a.max_megapixels * 10**6)
+
+
 def run(a: argparse.Namespace) -> int:
     """The command itself; gives its exit code. Raises ValueError as ``train.score.engine.score`` does."""
     try:
         from train.score.engine import Options, Tally, score, score_lines
     except ImportError as error:
         raise ValueError(f"tables need a package that is missing ({error}): pip install 'ebm-studio[train]'") from error
+    from ebm_core.files import check_new
     from ebm_core.picture_files import left_out_notes, open_files
     from train.parallel import Processes
     from train.score.detector import load_scorer
+    from train.score.sheet import write_sheet
 
-    limits = Limits(a.max_mib * 2**20, a.max_megapixels * 10**6)
+    limits = limits_of(a)
     warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, once for each of a million files
     processes = Processes.join(PATIENCE)
     if (is_piped := str(a.out) == "-") and processes.size > 1:
         raise ValueError("lines for a pipe are written by one process; give a file as --out, or leave out torchrun")
+    sheet = a.out.with_suffix(".html")
+    if a.top:
+        if is_piped:
+            raise ValueError("--top writes a contact sheet beside a table: give a .parquet or .csv file as --out")
+        check_new(sheet)
     try:
         detector = load_scorer(a.model, processes.device(a.device))
         if detector.calibration is None and processes.is_first:
@@ -86,14 +111,19 @@ def run(a: argparse.Namespace) -> int:
                 "python -m train calibrate makes one",
                 file=sys.stderr,
             )
+        elif detector.calibration is not None and detector.calibration.note and processes.is_first:
+            print(detector.calibration.note, file=sys.stderr)
         options = Options(a.by or detector.judge, a.false_alarm_rate, a.batch, a.save_every, limits)
         tally: Tally | None
         with open_files(a.path, limits) as files:
             tally = (
                 score_lines(files, detector, options, sys.stdout)
                 if is_piped
-                else score(files, detector, a.out, options, processes)
+                else score(files, detector, a.out, options, processes, a.top)
             )
+            if a.top and tally is not None:
+                title = f"{a.path.name}: the {len(tally.top)} most unusual by {options.by} of {a.model}"
+                write_sheet(sheet, files, tally.top, title, limits)
             notes = left_out_notes(files.left_out)
     except KeyboardInterrupt:
         print("stopped" if is_piped else f"stopped; the same command goes on from {a.out}.parts", file=sys.stderr)
@@ -106,6 +136,8 @@ def run(a: argparse.Namespace) -> int:
         return 0
     said = f"{a.out}: {tally.num - tally.num_unreadable} of {tally.num} files scored"
     print(said, file=sys.stderr if is_piped else sys.stdout)
+    if a.top:
+        print(f"{sheet}: the {len(tally.top)} most unusual")
     for note in notes:
         print(note, file=sys.stderr)
     for name, reason in tally.unreadable:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 from tqdm import tqdm
 
+from ebm_core.calibration import Calibration, open_calibration
 from ebm_core.checkpoint import load_model
 from ebm_core.detector import model as own
 from ebm_core.detector.methods import METHODS
@@ -15,7 +16,7 @@ from ebm_core.energy import EnergyFn
 from ebm_core.hub import find_model, open_space
 from ebm_core.nets import NetConfig
 from ebm_core.nets.folding import folded
-from ebm_core.ood import CALIBRATED, Calibration, Measured, has_residual, joined, measure, scores
+from ebm_core.ood import CALIBRATED, Measured, Needs, all_needs, joined, measure, needs_of, scores
 from ebm_core.recipe import fingerprint
 from ebm_core.space import Space
 
@@ -30,7 +31,7 @@ class Detector(NamedTuple):
     path: Path
     fingerprint: str
     device: str
-    with_slopes: bool  # whether pictures are measured for a residual
+    needs: Needs
     provenance: dict[str, Any]
 
     @property
@@ -62,7 +63,7 @@ class Detector(NamedTuple):
 
     def measure(self, u8: Tensor) -> Measured:
         """``ebm_core.ood.measure`` of one batch, without the heat maps: a million of them fill any memory."""
-        measured = measure(self.energy, u8, self.space, self.device, self.with_slopes)
+        measured = measure(self.energy, u8, self.space, self.device, self.needs)
         return measured._replace(heat=measured.heat[:, :0, :0])
 
     def measure_all(self, u8: Tensor, batch: int, title: str) -> Measured:
@@ -140,8 +141,8 @@ def load_detector(model: str, device: str, *, calibrated: bool = True) -> Detect
             f"'{model}' is a conditional model, whose energy is of a picture and a label; only unconditional models "
             "score pictures"
         )
-    calibration = Calibration.from_plain(info.calibration, info.weights) if calibrated else None
+    calibration = open_calibration(path, info) if calibrated else None
     space = open_space(info.space, info.net, device, path)
-    with_slopes = has_residual(calibration) or not calibrated  # who makes a calibration makes a residual too
+    needs = needs_of(calibration, device) if calibrated else all_needs(device)  # who calibrates wants every score
     key = fingerprint(path)
-    return Detector(folded(net), info.net, space, calibration, path, key, device, with_slopes, info.provenance)
+    return Detector(folded(net), info.net, space, calibration, path, key, device, needs, info.provenance)

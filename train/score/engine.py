@@ -23,7 +23,8 @@ from ebm_core.pictures import Limits, Picture, PictureError, read_picture
 from train.lock import held
 from train.parallel import Processes
 from train.score.detector import Scorer
-from train.score.table import SUFFIXES, assemble, rows, schema, write_part
+from train.score.sheet import Unusual
+from train.score.table import SUFFIXES, assemble, highest, rows, schema, write_part
 
 STATE = "state.json"
 DECODERS = 4  # threads; the decoders of Pillow run beside each other and beside the network
@@ -42,24 +43,27 @@ class Options:
 
 
 class Tally(NamedTuple):
-    """How many files there are, how many of them could not be read, and the first of those with the reason."""
+    """How many files there are, how many of them could not be read, the first of those with the reason."""
 
     num: int
     num_unreadable: int
     unreadable: list[tuple[str, str]]
+    top: list[Unusual]  # the highest scores, as many as were asked for
 
 
-def score(files: Files, detector: Scorer, out: Path, options: Options, processes: Processes) -> Tally | None:
+def score(
+    files: Files, detector: Scorer, out: Path, options: Options, processes: Processes, top: int = 0
+) -> Tally | None:
     """Score every file into the table ``out``; the same call after a kill goes on with the parts that are missing.
 
-    The first process puts the parts together and returns the tally, the others None. Raises ValueError, in a
-    sentence, for a name that is neither .parquet nor .csv, an ``out`` that is there already, parts that were begun
-    with another model, other files or other options, and a disk that refuses.
+    The first process puts the parts together and returns the tally with the ``top`` most unusual, the others None.
+    Raises ValueError, in a sentence, for a name that is neither .parquet nor .csv, an ``out`` that is there already,
+    parts that were begun with another model, other files or other options, and a disk that refuses.
     """
     if out.suffix not in SUFFIXES:
         raise ValueError(f"the output must be the name of a .parquet or .csv file, got {out}")
     check_new(out)
-    threshold = detector.calibration.threshold(options.by, options.false_alarm_rate) if detector.calibration else None
+    threshold = threshold_of(detector, options)
     columns = schema(detector.score_names, detector.calibration is not None)
     folder = out.with_name(out.name + ".parts")
     _agree(folder, files, detector, options, processes)
@@ -78,10 +82,14 @@ def score(files: Files, detector: Scorer, out: Path, options: Options, processes
             for number in missing:
                 names = files.names[starts[number] : starts[number] + options.save_every]
                 write_part(
-                    paths[number], list(_score_part(files, names, detector, threshold, options, pool, bar)), columns
+                    paths[number], list(score_part(files, names, detector, threshold, options, pool, bar)), columns
                 )
         processes.wait()
-        tally = _finish(paths, out, columns, folder) if processes.is_first else None
+        tally = None
+        if processes.is_first:
+            chosen = highest(paths, columns, options.by, top)
+            most = [Unusual(part * options.save_every + row, *values) for part, row, *values in chosen]
+            tally = _finish(paths, out, columns, folder)._replace(top=most)
     processes.wait()  # torchrun ends all when one ends, so none ends before the table is there
     return tally
 
@@ -91,19 +99,28 @@ def score_lines(files: Files, detector: Scorer, options: Options, out: IO[str]) 
 
     The keys are the columns of the table, null where there is nothing. Nothing is kept, so nothing is gone on with.
     """
-    threshold = detector.calibration.threshold(options.by, options.false_alarm_rate) if detector.calibration else None
+    threshold = threshold_of(detector, options)
     columns = schema(detector.score_names, detector.calibration is not None).names
     num_unreadable, unreadable = 0, []
     with ThreadPoolExecutor(DECODERS) as pool, tqdm(total=len(files.names), unit="file") as bar:
         for start in range(0, len(files.names), options.save_every):
             names = files.names[start : start + options.save_every]
-            for row in _score_part(files, names, detector, threshold, options, pool, bar):
+            for row in score_part(files, names, detector, threshold, options, pool, bar):
                 out.write(json.dumps({name: row.get(name) for name in columns}, ensure_ascii=False) + "\n")
                 if row.get("error") is not None:
                     num_unreadable += 1
                     unreadable += [(row["file"], row["error"])] if num_unreadable <= MAX_LISTED else []
             out.flush()
-    return Tally(len(files.names), num_unreadable, unreadable)
+    return Tally(len(files.names), num_unreadable, unreadable, [])
+
+
+def threshold_of(detector: Scorer, options: Options) -> float | None:
+    """What verdicts go by; None without a calibration. Raises ValueError for a score that is not to be had."""
+    if detector.calibration is not None:
+        return detector.calibration.threshold(options.by, options.false_alarm_rate)
+    if options.by not in detector.score_names:
+        raise ValueError(f"there is no score '{options.by}'; there are: {', '.join(detector.score_names)}")
+    return None
 
 
 def _agree(folder: Path, files: Files, detector: Scorer, options: Options, processes: Processes) -> None:
@@ -136,14 +153,14 @@ def _agree(folder: Path, files: Files, detector: Scorer, options: Options, proce
         processes.wait()
 
 
-def _score_part(
+def score_part(
     files: Files,
     names: list[str],
     detector: Scorer,
     threshold: float | None,
     options: Options,
     pool: ThreadPoolExecutor,
-    bar: tqdm,
+    bar: tqdm | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Rows of one part, in the order of the names."""
 
@@ -160,7 +177,8 @@ def _score_part(
         scored = iter(_score_batch(good, detector, threshold, options.by))
         for name, result in batch:
             yield next(scored) if isinstance(result, Picture) else {"file": printable(name), "error": str(result)}
-        bar.update(len(batch))
+        if bar is not None:
+            bar.update(len(batch))
 
 
 def _score_batch(
@@ -183,4 +201,4 @@ def _finish(paths: list[Path], out: Path, columns: pa.Schema, folder: Path) -> T
             num_unreadable += 1
             unreadable += [(name, error)] if num_unreadable <= MAX_LISTED else []
     shutil.rmtree(folder)
-    return Tally(num, num_unreadable, unreadable)
+    return Tally(num, num_unreadable, unreadable, [])

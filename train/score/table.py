@@ -47,10 +47,31 @@ def rows(names: Sequence[str], columns: Mapping[str, Tensor], notes: Sequence[tu
 
 
 def write_part(path: Path, content: Sequence[Mapping[str, Any]], columns: pa.Schema) -> None:
-    """Write rows in one piece; what a row does not have is null."""
+    """Write rows in one piece."""
+    write_atomically(path, part_bytes(content, columns))
+
+
+def part_bytes(content: Sequence[Mapping[str, Any]], columns: pa.Schema) -> bytes:
+    """Rows as a Parquet file; what a row does not have is null."""
     buffer = io.BytesIO()
     pa.parquet.write_table(pa.Table.from_pylist(list(content), schema=columns), buffer)
-    write_atomically(path, buffer.getvalue())
+    return buffer.getvalue()
+
+
+def highest(parts: Sequence[Path], columns: pa.Schema, by: str, num: int) -> list[tuple[int, int, Any, Any, Any]]:
+    """The ``num`` highest of the score ``by`` over all parts: number of the part and of the row, the score, percentile
+    and verdict (None without a calibration), the highest first. Raises ValueError when a part is damaged."""
+    chosen: list[tuple[int, int, Any, Any, Any]] = []
+    for number, part in enumerate(parts if num else ()):
+        table = _read_part(part, columns)
+        rows = enumerate(zip(*(_column(table, name) for name in (by, "percentile", "verdict")), strict=True))
+        chosen += [(number, row, *values) for row, values in rows if values[0] is not None]
+        chosen = sorted(chosen, key=lambda one: -one[2])[:num]
+    return chosen
+
+
+def _column(table: pa.Table, name: str) -> list[Any]:
+    return list(table[name].to_pylist()) if name in table.column_names else [None] * len(table)
 
 
 def assemble(parts: Sequence[Path], out: Path, columns: pa.Schema) -> Iterator[tuple[str, str | None]]:

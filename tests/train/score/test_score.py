@@ -1,13 +1,18 @@
 """Scoring files: right rows, bad files, kills, several processes, and one sentence for what cannot be."""
 
+import base64
 import csv
+import html
+import io
 import json
 import os
+import re
 import zipfile
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from ebm_core import images
 from ebm_core.checkpoint import ModelInfo, load_model, replace_calibration, save_model
@@ -240,3 +245,36 @@ def test_names_are_told_apart_by_their_digest(folder):
         assert files.digest() == files._replace(names=list(files.names)).digest()
         assert files.digest() != files._replace(names=files.names[::-1]).digest()
         assert files._replace(names=["ab", "c"]).digest() != files._replace(names=["a", "bc"]).digest()
+
+
+def test_a_contact_sheet_of_the_most_unusual_opens_anywhere(folder, model, tmp_path, capsys):
+    (folder / '<b>"&x.png').write_bytes(png(40))
+    command = ["score", str(folder), "--model", str(model), "--device", "cpu", "--save-every", "3"]
+    out = tmp_path / "a.parquet"
+    assert main([*command, "--out", str(out), "--top", "6", "--by", "grad_norm"]) == 3
+    assert f"{tmp_path / 'a.html'}: the 6 most unusual\n" in capsys.readouterr().out
+    page = (tmp_path / "a.html").read_text(encoding="utf-8")
+    ranked = sorted((row for row in table(out) if row["error"] is None), key=lambda row: -row["grad_norm"])[:6]
+    places = [page.index(f"{place}. {html.escape(row['file'])}<") for place, row in enumerate(ranked, 1)]
+    assert places == sorted(places)
+    assert all(f"{row['grad_norm']:.5g}" in page for row in ranked)
+    first = re.search(r'src="data:image/jpeg;base64,([^"]+)"', page)[1]
+    assert Image.open(io.BytesIO(base64.b64decode(first))).size == (128, 128)
+    assert page.count("data:image/jpeg") == 6
+    assert not re.search(r"https?://|<script|<b>\"", page)
+    assert "prefers-color-scheme: dark" in page
+    for more, message in [
+        (["--out", "-", "--top", "2"], "beside a table: give a .parquet or .csv file as --out"),
+        (["--out", str(tmp_path / "a.csv"), "--top", "2"], "a.html exists already; delete it or choose another name"),
+        (["--out", str(tmp_path / "b.csv"), "--top", "0"], "argument --top: must be a whole number of 1 or more"),
+    ]:
+        assert main([*command, *more]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_a_score_that_an_uncalibrated_model_lacks_is_named(folder, model, tmp_path, capsys):
+    replace_calibration(model, {})
+    for out in (str(tmp_path / "a.csv"), "-"):
+        command = ["score", str(folder), "--model", str(model), "--device", "cpu", "--by", "residual", "--out", out]
+        assert main(command) == 2
+        assert "there is no score 'residual'; there are: energy, scale_0, " in capsys.readouterr().err
