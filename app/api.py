@@ -38,6 +38,7 @@ class ScoreReply(TypedDict):
     """``ebm_core.api.Score``."""
 
     energy: float
+    judge: str
     unusual: bool | None
     threshold: float | None
     scores: dict[str, float]
@@ -70,6 +71,7 @@ def add_endpoints(catalog: Catalog) -> None:
         s = api.score(_bytes_of(picture), model, false_alarm_rate, weights=weights, device=device, run=_run)
         return ScoreReply(
             energy=s.energy,
+            judge=s.judge,
             unusual=s.unusual,
             threshold=s.threshold,
             scores=s.scores,

@@ -76,6 +76,7 @@ class Board:
                 self.calibration = open_calibration(model.path, model.info)
             except ValueError as error:
                 self.problem = str(error)
+            self.judge = self.calibration.judge if self.calibration else "energy"
             self.entries = [e if e.source is None else Entry(e.name, e.source) for e in self.entries]
 
     def record(self, runner: object, results: Iterable[tuple[Entry, Scored | str]]) -> bool:

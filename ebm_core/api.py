@@ -79,8 +79,9 @@ class Score(NamedTuple):
     """What a model says of a picture. Without a calibration there are no percentiles and no verdict (None)."""
 
     energy: float
+    judge: str  # the score that says whether it is unusual
     unusual: bool | None
-    threshold: float | None  # the energy above which a picture is unusual
+    threshold: float | None  # what that score is compared with
     scores: dict[str, float]  # all of ``ebm_core.ood`` by name; higher = more out-of-distribution
     percentiles: dict[str, float]  # share, 0 to 1, of held-out pictures with a lower score
     notes: list[str]  # what was done to the file
@@ -159,20 +160,21 @@ def score(
 ) -> Score:
     """How unlike the model's training data a picture is, a file (its bytes, its path) or PIL's.
 
-    It is unusual when its energy is above those of all but a ``false_alarm_rate`` of held-out pictures.
+    It is unusual when its ``Calibration.judge`` is above that of all but a ``false_alarm_rate`` of held-out pictures.
     """
     rate = RATE.check(false_alarm_rate, "'false_alarm_rate'")
     net, space, calibration = _model_of(model, weights, device)
     read = _read(picture, space)
     measured = run(measure, net, read.u8[None], space, device, needs_of(calibration, device))
     values = scores(measured, calibration)
-    shares, threshold = {}, None
+    shares, threshold, judge = {}, None, "energy"
     if calibration is not None:
         shares = {name: float(calibration.percentile(name, values[name])) for name in calibration.quantiles}
-        threshold = calibration.threshold("energy", rate)
-    energy = float(values["energy"])
+        judge = calibration.judge
+        threshold = calibration.threshold(judge, rate)
     plain = {name: float(value) for name, value in values.items()}
-    return Score(energy, None if threshold is None else energy > threshold, threshold, plain, shares, list(read.notes))
+    unusual = None if threshold is None else plain[judge] > threshold
+    return Score(plain["energy"], judge, unusual, threshold, plain, shares, list(read.notes))
 
 
 def pull_back(

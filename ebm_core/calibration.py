@@ -35,6 +35,11 @@ class Calibration:
     joint: Joint | None = None
     note: str = ""  # why there is no joint score although it was calibrated with one
 
+    @property
+    def judge(self) -> str:
+        """The score that judges where nobody chooses: all of them together if it can be had, else the energy."""
+        return JOINT if self.joint is not None and JOINT in self.quantiles else "energy"
+
     def percentile(self, name: str, scores: Tensor) -> Tensor:
         """The share, 0 to 1, of held-out pictures that score lower, for ``scores (B,)``; linear between quantiles."""
         grid = torch.tensor(self._of(name), dtype=torch.float64)

@@ -55,7 +55,8 @@ def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:
             plot = gr.Plot(empty.plot, show_label=False, elem_id="score-plot")
             with gr.Row():
                 with gr.Column(min_width=240):
-                    judge = gr.Dropdown(_judges(first), value="energy", label="Judged by", elem_id="score-judge")
+                    judging, judges = judge_of(first).name, _judges(first)
+                    judge = gr.Dropdown(judges, value=judging, label="Judged by", elem_id="score-judge")
                     purpose = gr.Markdown(score_view.purpose(first), elem_id="score-purpose", elem_classes="aside")
                 rate = gr.Slider(
                     0.5,

@@ -1,6 +1,7 @@
 """The joint score against what is worked out by hand, and its file beside a model."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -104,6 +105,12 @@ def test_it_tells_what_one_feature_alone_does(rng, calibration):
     strange = scores(measured(50, rng, shift=2.0), calibration)
     assert (calibration.percentile("joint", strange["joint"]) > 0.95).all()
     assert (calibration.percentile("residual", strange["residual"]) > 0.95).double().mean() < 0.2
+
+
+def test_it_judges_where_it_is(calibration):
+    assert calibration.judge == "joint"
+    assert replace(calibration, joint=None).judge == "energy"
+    assert calibration._without_joint("lost").judge == "energy"
 
 
 def test_too_few_pictures_or_no_features_make_none(rng):

@@ -46,6 +46,14 @@ def test_unequal_compute_shows_nothing(tmp_path):
     assert "did not take equal compute" in margins(dict(map(parse, [new, old])))["new against old"][MEAN]
 
 
+def test_runs_of_as_many_iterations_count_as_their_first(tmp_path):
+    """Beside other work the same iterations take more time."""
+    new, old = (arm(tmp_path, n, [a] * 3, [9] * 3) for n, a in (("new", 0.6), ("old", 0.5)))
+    run(tmp_path / "slow", 0.5, 9, core_hours=0.4)
+    old = f"{old.rpartition(',')[0]},{tmp_path / 'slow'}"
+    assert margins(dict(map(parse, [new, old])))["new against old"][MEAN].startswith("shown (margin +0.1,")
+
+
 def test_the_command_writes_a_page_and_its_figures(tmp_path, monkeypatch):
     arms = [arm(tmp_path, "new", [0.6], [90]), arm(tmp_path, "old", [0.5], [95])]
     assert main(["evaluate", "arms", *arms, "--title", "T", "--out", str(tmp_path / "out"), "--allow-dirty"]) == 0

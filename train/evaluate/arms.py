@@ -14,7 +14,7 @@ from ebm_core.files import write_atomically
 from train.history import HISTORY
 from train.markdown import table
 from train.provenance import add_allow_dirty, command_of, provenance
-from train.reproduce.verdicts import SEEDS, verdict
+from train.reproduce.verdicts import ALIKE, SEEDS, verdict
 
 ENERGY = "energy"
 MEAN = "mean over sets from files"
@@ -88,7 +88,7 @@ def margins(arms: dict[str, list[Run]]) -> dict[str, dict[str, str]]:
     (first, ours), *others = arms.items()
     words: dict[str, dict[str, str]] = {}
     for name, theirs in others:
-        compute = [one.core_hours for one in (*ours, *theirs)]
+        compute = [*_compute(ours), *_compute(theirs)]
         words[f"{first} against {name}"] = {
             figure: verdict(
                 [
@@ -100,6 +100,13 @@ def margins(arms: dict[str, list[Run]]) -> dict[str, dict[str, str]]:
             for figure in (MEAN, FRECHET)
         }
     return words
+
+
+def _compute(runs: list[Run]) -> list[float]:
+    """Core-hours of an arm: of the first run alone where all have about as many iterations, for beside other work the
+    same iterations take more time."""
+    iterations = [one.iterations for one in runs]
+    return [one.core_hours for one in (runs[:1] if max(iterations) <= ALIKE * min(iterations) else runs)]
 
 
 def markdown(title: str, arms: dict[str, list[Run]], words: dict[str, dict[str, str]]) -> str:

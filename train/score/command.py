@@ -66,8 +66,8 @@ def add_scoring(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--by",
         metavar="SCORE",
-        help="the score of percentile and verdict: energy, grad_norm, typicality, ...; of a detector energy, "
-        "mahalanobis or neighbours (default: energy, or what the detector chose)",
+        help="the score of percentile and verdict: joint, energy, typicality, ...; of a detector energy, "
+        "mahalanobis or neighbours (default: joint where the model has it, else energy; or what the detector chose)",
     )
     parser.add_argument("--batch", type=COUNT, default=64, help="pictures scored at once (default: %(default)s)")
     parser.add_argument("--save-every", type=COUNT, default=1024, metavar="N", help="files (default: %(default)s)")

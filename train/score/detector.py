@@ -55,7 +55,7 @@ class Detector(NamedTuple):
     @property
     def judge(self) -> str:
         """The score of percentile and verdict, unless another is asked for."""
-        return "energy"
+        return self.calibration.judge if self.calibration else "energy"
 
     def scores(self, u8: Tensor) -> dict[str, Tensor]:
         """Every score of one batch by name, ``(B,)`` each."""
