@@ -102,6 +102,7 @@ def test_the_command_writes_a_card_from_reports(tmp_path, capsys):
     }
     (tmp_path / "frechet.json").write_text(json.dumps(frechet))
     ood = {
+        "fingerprint": "f",
         "scores": ["energy"],
         "in_distribution": {"title": "Home"},
         "command": "c",

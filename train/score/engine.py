@@ -89,7 +89,7 @@ def score(
         if processes.is_first:
             chosen = highest(paths, columns, options.by, top)
             most = [Unusual(part * options.save_every + row, *values) for part, row, *values in chosen]
-            tally = _finish(paths, out, columns, folder)._replace(top=most)
+            tally = _finish(paths, out, columns, folder, most)
     processes.wait()  # torchrun ends all when one ends, so none ends before the table is there
     return tally
 
@@ -193,7 +193,7 @@ def _score_batch(
     return rows([name for name, _ in batch], columns, [picture.notes for _, picture in batch])
 
 
-def _finish(paths: list[Path], out: Path, columns: pa.Schema, folder: Path) -> Tally:
+def _finish(paths: list[Path], out: Path, columns: pa.Schema, folder: Path, top: list[Unusual]) -> Tally:
     num, num_unreadable, unreadable = 0, 0, []
     for name, error in assemble(paths, out, columns):
         num += 1
@@ -201,4 +201,4 @@ def _finish(paths: list[Path], out: Path, columns: pa.Schema, folder: Path) -> T
             num_unreadable += 1
             unreadable += [(name, error)] if num_unreadable <= MAX_LISTED else []
     shutil.rmtree(folder)
-    return Tally(num, num_unreadable, unreadable, [])
+    return Tally(num, num_unreadable, unreadable, top)

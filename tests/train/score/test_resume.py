@@ -132,7 +132,7 @@ def test_parts_of_another_run_are_not_mixed_in(folder, model, tmp_path, monkeypa
 
 def test_damaged_parts_and_states_are_sentences(folder, model, tmp_path, monkeypatch):
     out, parts = tmp_path / "scores.parquet", tmp_path / "scores.parquet.parts"
-    monkeypatch.setattr("train.score.engine._score_part", lambda *_: pytest.fail("a part was scored twice"))
+    monkeypatch.setattr("train.score.engine.score_part", lambda *_: pytest.fail("a part was scored twice"))
     parts.mkdir()
     (parts / "state.json").write_text("[")
     with pytest.raises(ValueError, match=r"state.json cannot be read .* a damaged one is deleted to begin anew"):
