@@ -48,8 +48,10 @@ class AttributeInputs:
 def _inputs_of(model: str, attribute: Attribute, page: str) -> list[Any]:
     """The inputs of one attribute, off."""
     name = attribute.name
-    with gr.Row(visible=bool(attribute.controls)):
-        value = [_input_of(f"{page}{model}-{control.id}", control) for control in attribute.controls]
+    value: list[Component] = []
+    if controls := attribute.controls:
+        with gr.Row():
+            value = [_input_of(f"{page}{model}-{control.id}", control) for control in controls]
     with gr.Row(equal_height=True):
         if attribute.has_opposites:
             low, label, info = -1, name, "{} ··· off ··· {}".format(*attribute.opposites)

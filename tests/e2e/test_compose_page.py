@@ -28,7 +28,7 @@ def weights(tmp_path):
 def drag(page, selector, share):
     """Drag a slider's handle from where it is to ``share`` of its length."""
     slider = page.locator(f"{selector} input[type=range]")
-    slider.scroll_into_view_if_needed()
+    slider.hover()  # which waits until nothing moves it any more
     box = slider.bounding_box()
     low, high = (float(slider.get_attribute(name)) for name in ("min", "max"))
     now = (float(slider.input_value()) - low) / (high - low)

@@ -54,7 +54,7 @@ def test_a_link_is_opened_run_and_found_again(tmp_path):
         assert page.evaluate("document.documentElement.scrollWidth") == 390
         page.set_viewport_size({"width": 1280, "height": 900})
         names = page.locator("[role=tab]").all_inner_texts()
-        assert list(dict.fromkeys(names)) == ["Sample", "Compose", "Score", "Understand"]
+        assert list(dict.fromkeys(names)) == ["Sample", "Compose", "Edit", "Score", "Understand"]
         page.click("#compose-named .shelf-forget")
         page.wait_for_selector("#compose-named .shelf", state="detached")
 

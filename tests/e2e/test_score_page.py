@@ -136,4 +136,4 @@ def test_the_shipped_model_gives_three_pictures_their_verdicts(tmp_path):
         wait_for_text(page, "#score-status", "3 pictures scored")
         assert verdict(page, "1 · noise.png").startswith("unusual")
         for card in ("2 · like-cifar.png", "3 · face.png"):
-            assert "held-out pictures have a lower energy" in verdict(page, card)
+            assert "held-out pictures are more usual in all of it together" in verdict(page, card)
