@@ -24,11 +24,11 @@ def reported(model: Path, fingerprint: str, score: str) -> str:
         return ""
     mean = sum(shares.values()) / len(shares)
     worst, best = min(shares, key=shares.__getitem__), max(shares, key=shares.__getitem__)
-    told = (
+    sentence = (
         f"By the model's report it is right in **{_tenths(mean)} of 10** comparisons of a held-out picture with one of "
         f"another kind ({_tenths(shares[worst])} for {worst}, {_tenths(shares[best])} for {best}; a coin: 5)."
     )
-    return told if mean >= COIN else f"⚠️ **It hardly tells other kinds apart.** {told}"
+    return sentence if mean >= COIN else f"⚠️ **It hardly tells other kinds apart.** {sentence}"
 
 
 def _tenths(share: float) -> int:

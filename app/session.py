@@ -94,7 +94,7 @@ class Session:
         """Nobody waits for what runs: it ends at its next step, and keeps what there is."""
         if self.walk is not None:
             self.walk.stop()
-        self.matrix = self.board.runner = self.own.runner = None
+        self.matrix = self.asking = self.board.runner = self.own.runner = None
 
     def close(self) -> None:
         """Stop what runs and free its memory and files."""

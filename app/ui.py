@@ -1,5 +1,6 @@
 """Layout of the page."""
 
+from functools import cached_property
 from typing import Any
 
 import gradio as gr
@@ -28,6 +29,11 @@ class Page(gr.Blocks):
         super().__init__(**options)
         self.presence = Presence(self._forget)
 
+    @cached_property
+    def _states(self) -> list[int]:
+        """Where a tab's sessions are kept; read with the first request, when the page is built."""
+        return [number for number, block in self.blocks.items() if isinstance(block, gr.State)]
+
     def _forget(self, visitor: str) -> None:
         """Gradio's own memory of a tab, a copy of the page's configuration; it keeps ten thousand."""
         holder = self.state_holder
@@ -50,7 +56,7 @@ class Page(gr.Blocks):
     async def process_api(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         state, visitor = kwargs.get("state"), kwargs.get("session_hash")
         if state is not None and visitor and kwargs.get("iterator") is None:
-            values = [state[number] for number, block in self.blocks.items() if isinstance(block, gr.State)]
+            values = (state[number] for number in self._states)
             self.presence.ask(visitor, [value for value in values if isinstance(value, Session)])
         try:
             output = await super().process_api(*args, **kwargs)

@@ -14,7 +14,7 @@ from ebm_core.hub import open_space
 from ebm_core.nets import EnergyNetwork
 from ebm_core.nets.blocks import shared_weights
 from ebm_core.nets.folding import folded, refold
-from ebm_core.nets.liveness import attention_shares, dead_scales, scale_spreads
+from ebm_core.nets.liveness import dead_scales, liveness
 from ebm_core.nets.network import Encoder
 from ebm_core.sampling import sample
 from ebm_core.space import Space
@@ -132,11 +132,11 @@ class Trainer:
         """For each scale the spread of its energies over the first data, and its share of the last gradient's norm; how
         much each attention adds to what passes, as a share."""
         x, y = self.data.first(SPREAD_IMAGES)
-        spreads = scale_spreads(self.net, x, y)
+        spreads, attentions = liveness(self.net, x, y)
         norms = torch.stack([_norm([p.grad for p in scale.parameters()]) for scale in self.net.scales])
         shares = norms / norms.norm().clamp(min=1e-30)
         figures = {f"spread_scale{number}": value for number, value in enumerate(spreads)}
-        figures |= {f"attention_share{number}": value for number, value in enumerate(attention_shares(self.net, x, y))}
+        figures |= {f"attention_share{number}": value for number, value in enumerate(attentions)}
         return figures | {f"grad_share_scale{number}": value for number, value in enumerate(shares)}
 
     def dead_scales(self) -> list[int]:

@@ -1,5 +1,6 @@
 """The inputs of a family's attributes, as tabs that compose have them."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -43,6 +44,13 @@ class AttributeInputs:
         for model, part in asked.items():
             values[self.parts[model]] = part
         return dict(zip(self.inputs, values, strict=True))
+
+
+def asks_of(controls: Mapping[str, AttributeInputs], name: str, values: Sequence[Any]) -> list[Ask]:
+    """What is asked of one of several families, by the values of all their inputs in order; nothing of another."""
+    inputs = (component for one in controls.values() for component in one.inputs)
+    of = dict(zip(inputs, values, strict=True))
+    return controls[name].asks([of[component] for component in controls[name].inputs]) if name in controls else []
 
 
 def _inputs_of(model: str, attribute: Attribute, page: str) -> list[Any]:

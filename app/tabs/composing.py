@@ -16,7 +16,7 @@ from app.keeping import Kept, build_keeping
 from app.presets import COMPOSITIONS
 from app.session import Session, View
 from app.tab import Tab
-from app.tabs.attributes import AttributeInputs
+from app.tabs.attributes import AttributeInputs, asks_of
 from ebm_core.family import NOT_SHARE, Ask, Family, compose
 from ebm_core.recipe import Recipe
 
@@ -75,8 +75,7 @@ def build_composing_tab(catalog: Catalog, session: gr.State) -> Kept:
     inputs = [component for one in controls.values() for component in one.inputs]
 
     def asked_of(name: str, values: tuple[Any, ...]) -> list[Ask]:
-        of = dict(zip(inputs, values, strict=True))
-        return controls[name].asks([of[component] for component in controls[name].inputs])
+        return asks_of(controls, name, values)
 
     def describe(name: str, values: tuple[Any, ...]) -> dict[Component, Any]:
         """The recipe in words and as a formula, or the reason why there is none."""

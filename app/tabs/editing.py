@@ -17,7 +17,7 @@ from app.limits import read_upload
 from app.painting import EMPTY, PAINT, sheet
 from app.session import Session, View
 from app.tab import Tab
-from app.tabs.attributes import AttributeInputs
+from app.tabs.attributes import AttributeInputs, asks_of
 
 INTRO = """Paint over a part of a picture and let the energy fill it: the painted part walks from noise down to what
 fits **the rest, which is held**. Where the model has attributes, they are asked of the painted part alone."""
@@ -70,8 +70,7 @@ def build_editing_tab(catalog: Catalog, session: gr.State) -> None:
     def on_start(
         current: Session, name: str, painted: str, where: str, strength: float, num: float, seed: float, *values: Any
     ) -> Iterator[View]:
-        of = dict(zip(inputs, values, strict=True))
-        asks = controls[name].asks([of[component] for component in controls[name].inputs]) if name in controls else []
+        asks = asks_of(controls, name, values)
         yield from editing.start(current, catalog, name, asks, painted, where, strength, num, seed)
 
     wire(buttons, view, session, on_start, [model, painted, where, strength, num, seed, *inputs])

@@ -1,5 +1,7 @@
 """Whether every part of a network says something: each resolution, each attention."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -11,10 +13,12 @@ LEAST_SHARE = 1e-3  # an attention that works has a tenth or more; one that died
 RESOLUTIONS = ("full", "half", "quarter", "eighth")
 
 
-@torch.no_grad()
-def scale_spreads(net: EnergyNetwork, x: Tensor, y: Tensor | None = None) -> Tensor:
-    """Standard deviation of each scale's energies over the pictures ``x (B, C, H, W)``, shape ``(S,)``."""
-    return net.scale_energies(x, y).std(dim=0)
+class Liveness(NamedTuple):
+    """``spreads (S,)``: standard deviation of each scale's energies over some pictures; ``attention_shares (A,)``: how
+    much each attention adds, in order, the norm of that over the norm of what it is added to."""
+
+    spreads: Tensor
+    attention_shares: Tensor
 
 
 def dead_scales(net: EnergyNetwork, x: Tensor, y: Tensor | None = None) -> list[int]:
@@ -23,10 +27,20 @@ def dead_scales(net: EnergyNetwork, x: Tensor, y: Tensor | None = None) -> list[
     return (spreads <= LEAST_SPREAD * net.config.energy_scale).nonzero()[:, 0].tolist()
 
 
-@torch.no_grad()
+def scale_spreads(net: EnergyNetwork, x: Tensor, y: Tensor | None = None) -> Tensor:
+    """``Liveness.spreads``."""
+    return liveness(net, x, y).spreads
+
+
 def attention_shares(net: EnergyNetwork, x: Tensor, y: Tensor | None = None) -> Tensor:
-    """How much each attention adds: the norm of that over the norm of what it is added to, ``(A,)`` in order."""
-    shares = []
+    """``Liveness.attention_shares``."""
+    return liveness(net, x, y).attention_shares
+
+
+@torch.no_grad()
+def liveness(net: EnergyNetwork, x: Tensor, y: Tensor | None = None) -> Liveness:
+    """Of the pictures ``x (B, C, H, W)``, in one pass."""
+    shares: list[Tensor] = []
 
     def measure(_: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
         (before,) = inputs
@@ -35,11 +49,11 @@ def attention_shares(net: EnergyNetwork, x: Tensor, y: Tensor | None = None) -> 
     attentions = [module for module in net.modules() if isinstance(module, SelfAttention)]
     hooks = [attention.register_forward_hook(measure) for attention in attentions]
     try:
-        net.scale_energies(x, y)
+        spreads = net.scale_energies(x, y).std(dim=0)
     finally:
         for hook in hooks:
             hook.remove()
-    return torch.stack(shares) if shares else x.new_zeros(0)
+    return Liveness(spreads, torch.stack(shares) if shares else x.new_zeros(0))
 
 
 def describe_dead_scales(scales: list[int]) -> str:

@@ -125,12 +125,12 @@ def test_resting_keeps_what_there_is(catalog, session):
     walk = SimpleNamespace(stopped=False)
     walk.stop = lambda: setattr(walk, "stopped", True)
     session.walk, session.viewer = walk, "its generator"
-    session.matrix, session.board.runner, session.own.runner = object(), object(), object()
+    session.matrix, session.asking, session.board.runner, session.own.runner = (object() for _ in range(4))
     session.rest()
     assert walk.stopped
     assert session.walk is walk
     assert session.viewer == "its generator"
-    assert session.matrix is session.board.runner is session.own.runner is None
+    assert session.matrix is session.asking is session.board.runner is session.own.runner is None
 
 
 def test_a_program_that_presses_sample_and_goes_away_stops_nothing_but_its_own_walk(tmp_path):

@@ -22,8 +22,8 @@ FRECHET = "Fréchet distance"
 INTRODUCTION = """# {title}
 
 Arms are runs from the same weights that differ in one thing; figures are means over seeds, in brackets those of each.
-Of an arm the AUROC is that of the raw energy (above .5: it is higher on the other pictures), the distance that of {num}
-samples to {file}. An effect is *shown* where the 95 % interval of its margin over three seeds or more is above 0 and
+Of an arm the AUROC is that of the raw energy (above .5: it is higher on the other pictures), the distance that of
+{samples}. An effect is *shown* where the 95 % interval of its margin over three seeds or more is above 0 and
 the arms took equal compute.
 
 """
@@ -36,7 +36,7 @@ class Run(NamedTuple):
     iterations: int
     core_hours: float
     made_by: str
-    frechet: dict[str, Any]
+    samples: str  # how many, and what the distance is to
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +54,7 @@ def run(a: argparse.Namespace) -> None:
         raise ValueError("two arms or more with different names are compared, each with as many runs as the others")
     report = {"title": a.title, "arms": {}, "margins": margins(arms)}
     for name, runs in arms.items():
-        report["arms"][name] = [one._asdict() | {"frechet": None} for one in runs]
+        report["arms"][name] = [one._asdict() for one in runs]
     options = {"title": a.title, "out": a.out}
     report["provenance"] = provenance(command_of(["evaluate", "arms", *a.arms], options, "cpu"))
     write_atomically(a.out / "arms.json", (json.dumps(report, indent=1) + "\n").encode())
@@ -78,7 +78,8 @@ def read(folder: Path) -> Run:
         aurocs = {row["title"]: row["detection"][ENERGY]["auroc"] for row in ood["sets"] if "detection" in row}
         figures = {**aurocs, MEAN: ood["mean_auroc"]["sets from files"][ENERGY], FRECHET: frechet["distance"]}
         made_by = f"{part['commit']}, {part['machine']}, {part['date']}"
-        return Run(figures, part["iterations"], part["core_hours"], made_by, frechet)
+        samples = f"{frechet['num_samples']} samples to `{frechet['read_on']['file']}`"
+        return Run(figures, part["iterations"], part["core_hours"], made_by, samples)
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise ValueError(f"{folder} is no run with reports in its folders ood and frechet ({error})") from error
 
@@ -111,8 +112,8 @@ def _compute(runs: list[Run]) -> list[float]:
 
 def markdown(title: str, arms: dict[str, list[Run]], words: dict[str, dict[str, str]]) -> str:
     """The report as a page."""
-    (first, *_), frechet = next(iter(arms.values())), next(iter(arms.values()))[0].frechet
-    page = INTRODUCTION.format(title=title, num=frechet["num_samples"], file=f"`{frechet['read_on']['file']}`")
+    first, *_ = next(iter(arms.values()))
+    page = INTRODUCTION.format(title=title, samples=first.samples)
     rows = [
         (figure, *(_cell([one.figures[figure] for one in runs], figure) for runs in arms.values()))
         for figure in first.figures

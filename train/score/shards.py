@@ -44,15 +44,18 @@ class Address(NamedTuple):
         return self.fs.open(f"{self.root}/{name}", "rb")
 
 
-def open_address(address: str) -> Address:
-    """Raises ValueError, in a sentence, for an address that no file system knows or where nothing is."""
+def open_address(address: str, listed: bool = True) -> Address:
+    """Raises ValueError, in a sentence, for an address that no file system knows or where nothing is.
+
+    A folder that is not ``listed`` has no names: of a million files that takes a while, and a worker knows its own.
+    """
     try:
         fs, path = fsspec.core.url_to_fs(address)
         path = path.rstrip("/")
         if fs.isfile(path):
             root, _, name = path.rpartition("/")
             return Address(fs, root, [name])
-        names = sorted(str(name)[len(path) + 1 :] for name in fs.find(path))
+        names = sorted(str(name)[len(path) + 1 :] for name in fs.find(path)) if listed else []
     except (ValueError, ImportError, OSError) as error:
         raise ValueError(
             f"{address} cannot be read ({error}); give a folder, a zip, a tar or a Parquet file"
@@ -87,7 +90,7 @@ def units_of(address: str, size: int, limits: Limits) -> list[Unit]:
 @contextmanager
 def open_unit(address: str, unit: Unit, limits: Limits) -> Iterator[Files]:
     """The pictures of a unit, by names that no other of the address has. Raises ValueError for a damaged shard."""
-    place = open_address(address)
+    place = open_address(address, listed=False)
     if not unit.path:
         yield Files([*unit.names], lambda name: _read_loose(place, name, limits), {})
         return
