@@ -139,8 +139,13 @@ def scores(measured: Measured, calibration: Calibration | None) -> dict[str, Ten
 def _numbers(measured: Measured, residual: Residual) -> Tensor:
     """What the joint score takes of a model: the residuals' logarithms, the energy, the logarithm of its slope."""
     assert measured.slopes is not None
+    return torch.cat([residual.logs(measured.slopes), energy_numbers(measured)], dim=1)
+
+
+def energy_numbers(measured: Measured) -> Tensor:
+    """The energy and the logarithm of its slope, float64 ``(B, 2)``."""
     slope = measured.grad_norm.double().clamp(min=1e-12).log()
-    return torch.cat([residual.logs(measured.slopes), measured.energy.double()[:, None], slope[:, None]], dim=1)
+    return torch.stack([measured.energy.double(), slope], dim=1)
 
 
 def calibrate(measured: Measured, data: str) -> Calibration:
