@@ -134,8 +134,8 @@ def judges_of(model: Model, calibration: Calibration | None) -> dict[str, Judge]
         Judge(
             "joint",
             "All together",
-            "How unlike those of held-out pictures the energy, its slope, the ways back from noise and what a "
-            "classifier of photographs sees in the picture are together.",
+            "How unlike those of held-out pictures the ways back from noise and what a classifier of photographs "
+            "sees in the picture are together.",
             "are more usual in all of it together",
             low_is_odd=False,
         ),

@@ -1,9 +1,10 @@
 """The joint score: how unlike held-out pictures a picture is in all that is measured of it together.
 
-Alone each measurement is a weak witness. An energy likes plain pictures, whose ways back from noise are odd; a face
-among animals passes both, and a classifier's features tell it at once. What counts is how usual they are beside each
+Alone each measurement is a weak witness. A face among animals may have the usual ways back from noise, and a
+classifier's features tell it at once; of speckles these see little. What counts is how usual they are beside each
 other: the Mahalanobis distance of a few numbers of a picture from those of held-out ones (after the typicality of
-several statistics: Morningstar et al., 2021, arXiv:2006.09273, there by densities).
+several statistics: Morningstar et al., 2021, arXiv:2006.09273, there by densities). The energy and its slope are not
+among them: with them it tells less (``train/evaluate/joint.py``).
 """
 
 import json
@@ -26,7 +27,7 @@ FITTED, COMPARED = slice(0, None, 2), slice(1, None, 2)
 RIDGE = 1e-6  # of each variance: numbers that always move together still have an inverse
 TINY = 1e-6
 METADATA_KEY = "ebm_studio_calibration"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1 had the energy and its slope
 MOST = 4096  # features that a file may claim
 
 
@@ -130,7 +131,8 @@ def load_joint(path: Path) -> Joint:
         content = json.loads(file.text)
         if (version := content["format_version"]) != FORMAT_VERSION:
             raise CheckpointError(
-                f"{path} has format version {version}, this program reads {FORMAT_VERSION}; update ebm-studio"
+                f"{path} has format version {version}, this program reads {FORMAT_VERSION}; "
+                f"{'calibrate the model again' if version == 1 else 'update ebm-studio'}"
             )
         sizes, num = [int(size) for size in content["depths"]], int(content["numbers"])
         if min([num, *sizes]) < 1 or num + sum(sizes) > MOST:

@@ -17,8 +17,8 @@ complexity     ``E(x) - slope * bits``: the energy less what the picture's compl
                of a PNG (after Serrà et al., 2020). Their slope is 1, since a likelihood is in bits; an energy has no
                unit, so the slope is that of the held-out pictures.
 residual       how unlike those of held-out pictures the ways back from noise are (``ebm_core.residual``)
-joint          how unlike those of held-out pictures energy, slope, residuals and what a classifier of photographs sees
-               are together (``ebm_core.joint``)
+joint          how unlike those of held-out pictures residuals and what a classifier of photographs sees are together
+               (``ebm_core.joint``)
 ============== ========================================================================================================
 """
 
@@ -132,20 +132,8 @@ def scores(measured: Measured, calibration: Calibration | None) -> dict[str, Ten
         if calibration.residual is not None and measured.slopes is not None:
             by_name["residual"] = calibration.residual(measured.slopes)
             if calibration.joint is not None and measured.features is not None:
-                by_name[JOINT] = calibration.joint(measured.features, _numbers(measured, calibration.residual))
+                by_name[JOINT] = calibration.joint(measured.features, calibration.residual.logs(measured.slopes))
     return by_name
-
-
-def _numbers(measured: Measured, residual: Residual) -> Tensor:
-    """What the joint score takes of a model: the residuals' logarithms, the energy, the logarithm of its slope."""
-    assert measured.slopes is not None
-    return torch.cat([residual.logs(measured.slopes), energy_numbers(measured)], dim=1)
-
-
-def energy_numbers(measured: Measured) -> Tensor:
-    """The energy and the logarithm of its slope, float64 ``(B, 2)``."""
-    slope = measured.grad_norm.double().clamp(min=1e-12).log()
-    return torch.stack([measured.energy.double(), slope], dim=1)
 
 
 def calibrate(measured: Measured, data: str) -> Calibration:
@@ -163,8 +151,8 @@ def calibrate(measured: Measured, data: str) -> Calibration:
     median = energy.quantile(0.5)  # Tensor.median would be the lower of the two in the middle
     residual = None if measured.slopes is None else Residual.fit(measured.slopes)
     joint = None
-    if residual is not None and measured.features is not None and num >= LEAST:
-        joint = Joint.fit(measured.features, _numbers(measured, residual), DEPTHS)
+    if residual is not None and measured.slopes is not None and measured.features is not None and num >= LEAST:
+        joint = Joint.fit(measured.features, residual.logs(measured.slopes), DEPTHS)
     draft = Calibration(data, num, float(median), float(slope), {}, residual, joint.digest if joint else "", joint)
     grid = torch.linspace(0, 1, NUM_QUANTILES, dtype=torch.float64)
     values = scores(measured, draft)

@@ -20,7 +20,7 @@ from ebm_core.arguments import add_device, whole
 from ebm_core.features import DEPTHS
 from ebm_core.files import write_atomically
 from ebm_core.joint import LEAST, Joint
-from ebm_core.ood import Measured, energy_numbers
+from ebm_core.ood import Measured
 from ebm_core.recipe import SEED
 from ebm_core.residual import Residual
 from train.markdown import table
@@ -92,7 +92,7 @@ def fit(
 
     def numbers(m: Measured) -> Tensor:
         assert m.slopes is not None
-        parts = ([energy_numbers(m)] if energy else []) + ([ways.logs(m.slopes)] if residual else [])
+        parts = ([_energy_numbers(m)] if energy else []) + ([ways.logs(m.slopes)] if residual else [])
         return torch.cat([torch.zeros(len(m.energy), 0, dtype=torch.float64), *parts], dim=1)
 
     def features(m: Measured) -> Tensor:
@@ -104,6 +104,11 @@ def fit(
         return None
     joint = Joint.fit(features(fitted), numbers(fitted), [DEPTHS[depth] for depth in depths])
     return lambda m: joint(features(m), numbers(m))
+
+
+def _energy_numbers(m: Measured) -> Tensor:
+    slope = m.grad_norm.double().clamp(min=1e-12).log()
+    return torch.stack([m.energy.double(), slope], dim=1)
 
 
 def quarters(u8: Tensor, rng: torch.Generator) -> Tensor:
