@@ -56,6 +56,17 @@ def test_the_style_sheet_takes_its_colours_from_the_theme():
         assert f"  {name}: " in theme, name
 
 
+def test_no_rule_of_the_style_sheet_turns_round_when_gradio_puts_prefixes_into_it():
+    """It puts one after every comma: in what is matched that matches less, but what is excluded is then excluded less."""
+    css = re.sub(r"/\*.*?\*/", "", LOOK["css"], flags=re.S)
+    for start in (match.end() for match in re.finditer(r":not\(", css)):
+        depth, end = 1, start
+        while depth:
+            depth += {"(": 1, ")": -1}.get(css[end], 0)
+            end += 1
+        assert "," not in css[start:end], css[start:end]
+
+
 def test_nothing_of_the_look_is_fetched_from_elsewhere():
     # A picture of the page itself is handed to another tab; the guard's policy keeps even that to this server.
     head = LOOK["head"].replace("await fetch(picture.src)", "")
