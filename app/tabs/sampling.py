@@ -26,6 +26,7 @@ from app.settings import (
     controls_of_recipe,
     make_recipe,
 )
+from app.shelf import PICTURE_TARGETS, TARGETS
 from app.tab import Tab
 from ebm_core.recipe import Recipe
 
@@ -63,7 +64,7 @@ def build_sampling_tab(catalog: Catalog, session: gr.State) -> Kept:
                 )
                 gr.Markdown(CODE, elem_classes="aside")
         with gr.Column(elem_classes="stage-right"):
-            view = build_chain_view(session)
+            view = build_chain_view(session, sends=[*TARGETS] if catalog.families() else PICTURE_TARGETS)
 
     def on_sample(current: Session, name: str, num: float, seed: float, *values: float) -> Iterator[View]:
         yield from start(current, catalog, name, Controls(*values), num, seed)

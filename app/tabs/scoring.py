@@ -86,7 +86,9 @@ def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:
         gr.Markdown(f"## Pull it back\n{PULLING}", elem_id="score-pulling")
         with gr.Row(elem_classes="stage", elem_id="pulling"):
             with gr.Column(elem_classes="stage-left stage-ask"):
-                picture = gr.Dropdown([], label="Picture", elem_id="score-picture")
+                with gr.Row(elem_classes=["picking", "pulling-opening"]):
+                    picture = gr.Dropdown([], label="Picture", elem_id="score-picture")
+                    opened = gr.UploadButton("Open", elem_id="score-open")
                 steps = gr.Slider(
                     10, 1000, 200, step=10, label="Langevin steps", info="down the slope", elem_id="score-steps"
                 )
@@ -158,8 +160,16 @@ def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:
     def on_card(event: gr.EventData) -> int:
         return int(event.number)
 
+    def on_opened(current: Session, path: str) -> int:
+        return scoring.number_of(current.board, path)
+
     pulling = wire(buttons, view, session, on_pull, [picture, steps])
     pulling.on(cards.click(on_card, None, picture, **EACH).then)
+    taken_one = opened.upload(
+        taking(lambda board, path: scoring.take_files(board, [path])), [session, model, opened], None, **EACH
+    )
+    scored = taken_one.then(on_score, session, outputs, **EACH)
+    pulling.on(scored.success(on_opened, [session, opened], picture, **EACH).success)
 
 
 def _judges(board: Board) -> list[tuple[str, str]]:

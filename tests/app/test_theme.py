@@ -57,7 +57,7 @@ def test_the_style_sheet_takes_its_colours_from_the_theme():
 
 
 def test_no_rule_of_the_style_sheet_turns_round_when_gradio_puts_prefixes_into_it():
-    """It puts one after every comma: in what is matched that matches less, but what is excluded is then excluded less."""
+    """It puts one after every comma: what a rule leaves out is then no longer left out."""
     css = re.sub(r"/\*.*?\*/", "", LOOK["css"], flags=re.S)
     for start in (match.end() for match in re.finditer(r":not\(", css)):
         depth, end = 1, start
