@@ -106,7 +106,7 @@ def build_chain_view(
         )
         with gr.Row(elem_classes="sending"):  # by page.js: the picture goes there as a file does that is opened
             for target in sends:
-                gr.Button(TARGETS[target], min_width=110, elem_classes=f"send-to-{target}")
+                gr.Button(TARGETS[target], min_width=140, elem_classes=f"send-to-{target}")
         with gr.Row(equal_height=True):
             every = gr.DownloadButton("All as ZIP", interactive=False, elem_id=f"{page}download-zip")
             png = gr.DownloadButton("Grid as PNG", interactive=False, elem_id=f"{page}download-png")

@@ -12,7 +12,7 @@ import csv
 import difflib
 import io
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
@@ -126,7 +126,11 @@ def _read_edit(catalog: Catalog, fields: Mapping[str, str]) -> Edit:
     return editing.make_edit(catalog, name, asks, where, strength, *_chains(fields, editing.FEW_CHAINS))
 
 
-READERS = {"sample": _read_sample, "compose": _read_composition, "edit": _read_edit}
+READERS: dict[str, Callable[[Catalog, Mapping[str, str]], Asked]] = {
+    "sample": _read_sample,
+    "compose": _read_composition,
+    "edit": _read_edit,
+}
 
 
 def _unconditional(catalog: Catalog, fields: Mapping[str, str]) -> Model:
@@ -241,7 +245,7 @@ def _read_values(attribute: Attribute, text: str) -> list[Any]:
     return [*(_number(part, f"'{attribute.name}'") for part in parts), weight, operator]
 
 
-def _number(value: str | int, name: str) -> float:
+def _number(value: str | float, name: str) -> float:
     try:
         return float(value)
     except ValueError as error:

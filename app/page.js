@@ -76,6 +76,8 @@
       const button = event.target.closest?.(`.send-to-${target}`);
       if (button) send(button.closest('.stage-record, .shelf li'), target);
     }
+    for (const menu of document.querySelectorAll('.shelf-send[open]'))
+      if (!menu.contains(event.target) || event.target.matches('button')) menu.open = false;
   });
 
   const REGIONS = {ask: 'What to make', picture: 'The picture', more: 'More settings', record: 'The finished walk'};

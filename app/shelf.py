@@ -102,7 +102,9 @@ def _item(entry: Entry, targets: Sequence[str]) -> str:
     source = f'src="data:image/png;base64,{html.escape(entry.picture)}" data-file="{words}.png"'
     picture = f'<img class="{look}" alt="" {source}>' if entry.picture else ""
     buttons = "".join(f'<button class="send-to-{target}">{TARGETS[target]}</button>' for target in targets)
-    sending = f'<details class="shelf-send"><summary>Send to …</summary>{buttons}</details>' if buttons else ""
+    sending = (
+        f'<details class="shelf-send"><summary>Send to …</summary><div>{buttons}</div></details>' if buttons else ""
+    )
     return (
         f'<li><button class="shelf-open" title="{words}" {data}>{picture}<span>{name or words}</span></button>'
         f'<button class="shelf-forget" aria-label="Forget {name or words}" {data}>×</button>{sending}</li>'

@@ -13,7 +13,7 @@ from app.chain_buttons import build_buttons, wire
 from app.chain_view import build_chain_view
 from app.editing import FEW_CHAINS, PAINTED, STRENGTHS, WHOLE, Edit
 from app.events import EACH, NEWEST
-from app.inputs import build_chains, build_seed
+from app.inputs import build_chains, build_model, build_seed
 from app.keeping import Kept, build_keeping
 from app.limits import read_upload
 from app.painting import EMPTY, PAINT, sheet
@@ -40,7 +40,7 @@ def build_editing_tab(catalog: Catalog, session: gr.State) -> Kept:
     with gr.Row(elem_classes="stage", elem_id="editing"):
         with gr.Column(elem_classes="stage-left"):
             with gr.Column(elem_classes="stage-ask"):
-                model = gr.Dropdown(names, value=first, label="Model", elem_id="edit-model")
+                model = build_model(names, first, "edit-model")
                 with gr.Row(elem_classes="painter-opening"):
                     dropped = gr.UploadButton("Open", min_width=80, elem_id="edit-open")
                     example = gr.Button("Example", min_width=80, elem_id="edit-example")
