@@ -19,6 +19,11 @@ def chosen(page, selector, value):
     page.wait_for_function("([at, value]) => document.querySelector(at)?.value === value", arg=[selector, value])
 
 
+def send_run(page, target):
+    page.locator("#history summary").click()
+    press(page, f"#history .send-to-{target}")
+
+
 def test_pictures_go_from_tab_to_tab_and_no_plot_is_needed(tmp_path):
     save_calibrated(tmp_path, "another")  # first in every list
     save_tiny_family(tmp_path)
@@ -48,13 +53,12 @@ def test_pictures_go_from_tab_to_tab_and_no_plot_is_needed(tmp_path):
 
         page.reload()
         chosen(page, "#model input", "tiny")
-        page.locator("#history summary").click()
-        press(page, "#history .send-to-pull")
+        send_run(page, "pull")
         page.wait_for_selector("#score-chain-status >> text=Finished")
-        press(page, "#history .send-to-edit")
+        send_run(page, "edit")
         shows(page, "edit")
         page.wait_for_selector("#edit-painter canvas")
         chosen(page, "#edit-model input", "tiny")
-        press(page, "#history .send-to-compose")
+        send_run(page, "compose")
         shows(page, "compose")
         chosen(page, "#compose-seed input", "3")
