@@ -67,6 +67,14 @@ def test_no_rule_of_the_style_sheet_turns_round_when_gradio_puts_prefixes_into_i
         assert "," not in css[start:end], css[start:end]
 
 
+def test_no_rule_of_the_style_sheet_changes_a_part_of_what_a_variable_sets():
+    """Gradio writes the rules anew as the browser reads them, which drops such a whole: a card then has no border."""
+    css = re.sub(r"/\*.*?\*/", "", LOOK["css"], flags=re.S)
+    for rule in re.findall(r"\{([^{}]*)\}", css):
+        for whole in re.findall(r"(?:^|;)\s*(border|background|margin|padding|outline|font):[^;]*var\(", rule):
+            assert not re.search(rf"(?:^|;)\s*{whole}-(?!radius|offset)", rule), rule
+
+
 def test_nothing_of_the_look_is_fetched_from_elsewhere():
     # A picture of the page itself is handed to another tab; the guard's policy keeps even that to this server.
     head = LOOK["head"].replace("await fetch(picture.src)", "")
