@@ -34,6 +34,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _run(a: argparse.Namespace) -> None:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    from app import cards
     from app.catalog import Catalog
     from app.compute import give_cores_to_compute
     from app.limits import ZIP_MIB
@@ -42,12 +43,14 @@ def _run(a: argparse.Namespace) -> None:
     from app.ui import build_ui
 
     give_cores_to_compute()
-    page = build_ui(Catalog(a.weights, a.device))
+    catalog = Catalog(a.weights, a.device)
+    page = build_ui(catalog)
+    look = LOOK | {"css": LOOK["css"] + cards.style_sheet(catalog)}
     page.queue(max_size=32)
     # A service manager's SIGTERM leaves as Ctrl-C does, so that the sessions' temporary folders are removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     limit = ZIP_MIB * 2**20
-    serve(page, a.host, a.port, names=a.allow_host, framed=a.allow_frames, max_file_size=limit, **LOOK)
+    serve(page, a.host, a.port, names=a.allow_host, framed=a.allow_frames, max_file_size=limit, **look)
 
 
 if __name__ == "__main__":

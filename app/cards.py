@@ -13,6 +13,7 @@ from ebm_core.hub import CARD_FILE, SAMPLES_FILE
 
 COLUMNS, GAP = 8, 2  # of the sheet of samples beside a model's card (``train card``)
 SHOWN, SIDE = 4, 80  # samples, and pixels of each
+LISTED = ".model-list [role=option]"
 CHOOSE = """
 element.addEventListener('click', event => {
   const button = event.target.closest('.model-card');
@@ -26,12 +27,21 @@ def to_html(catalog: Catalog) -> str:
     return f'<div class="model-cards">{"".join(_card(catalog.weights / name) for name in catalog.names())}</div>'
 
 
+def style_sheet(catalog: Catalog) -> str:
+    """CSS that shows each model's samples beside its name in the lists of models, which take words alone."""
+    rules = []
+    for name in catalog.names():
+        if source := _source(catalog.weights / name / SAMPLES_FILE):
+            quoted = name.replace("\\", "\\\\").replace('"', '\\"')
+            rules.append(f'{LISTED}[aria-label="{quoted}"] {{ background-image: url("{source}"); }}')
+    return "\n".join(rules)
+
+
 def _card(folder: Path) -> str:
     name, words = html.escape(folder.name), html.escape(_words(folder / CARD_FILE))
-    return (
-        f'<button class="model-card" data-name="{name}">{_picture(folder / SAMPLES_FILE)}<b>{name}</b> '
-        f"<span>{words}</span></button>"
-    )
+    source = _source(folder / SAMPLES_FILE)
+    picture = f'<img alt="" src="{source}">' if source else ""
+    return f'<button class="model-card" data-name="{name}">{picture}<b>{name}</b> <span>{words}</span></button>'
 
 
 def _words(path: Path) -> str:
@@ -46,8 +56,8 @@ def _words(path: Path) -> str:
     return re.sub(r"\[(.*?)\]\(.*?\)", r"\1", plain).replace("`", "").replace("**", "")
 
 
-def _picture(path: Path) -> str:
-    """The first samples of a sheet, "" where there is none."""
+def _source(path: Path) -> str:
+    """The first samples of a sheet as a data URL, "" where there is none."""
     try:
         sheet = images.read_png(path.read_bytes()).convert("RGB")
     except (OSError, ValueError):
@@ -61,4 +71,4 @@ def _picture(path: Path) -> str:
         cell = sheet.crop((left, GAP, left + side, GAP + side))
         row.paste(cell.resize((SIDE, SIDE), Image.Resampling.LANCZOS), (number * SIDE, 0))
     data = base64.b64encode(images.encode(row, "WEBP", quality=80)).decode()
-    return f'<img alt="" src="data:image/webp;base64,{data}">'
+    return f"data:image/webp;base64,{data}"

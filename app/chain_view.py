@@ -1,5 +1,6 @@
 """The live view of chains, as one group of components that every tab with a chain can place."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from gradio.components import Component
 from app import present
 from app.events import NEWEST
 from app.session import Session, View, scrub
+from app.shelf import PICTURE_TARGETS, TARGETS
 
 EMPTY = '<div class="chain-empty"><p>{words}</p></div>'
 ALT = "grid of Langevin chains"
@@ -72,11 +74,12 @@ def build_chain_view(
     button: str = "Sample",
     what: str = "noise walk downhill to pictures",
     idle: str = "Nothing sampled yet.",
+    sends: Sequence[str] = PICTURE_TARGETS,
 ) -> ChainView:
     """Place the components here; the slider shows the session's recorded walk by itself.
 
     ``page`` begins the components' ids, ``button`` is the name of the one that starts a walk, ``what`` it then shows,
-    and ``idle`` the status before.
+    and ``idle`` the status before; a picture can go where ``sends`` says.
     """
     with gr.Column(elem_classes="stage-picture"):
         picture = gr.HTML(
@@ -102,8 +105,8 @@ def build_chain_view(
             interactive=False,
         )
         with gr.Row(elem_classes="sending"):  # by page.js: the picture goes there as a file does that is opened
-            gr.Button("Edit the chosen picture", min_width=140, elem_classes="send-to-edit")
-            gr.Button("Score the chosen picture", min_width=140, elem_classes="send-to-score")
+            for target in sends:
+                gr.Button(TARGETS[target], min_width=140, elem_classes=f"send-to-{target}")
         with gr.Row(equal_height=True):
             every = gr.DownloadButton("All as ZIP", interactive=False, elem_id=f"{page}download-zip")
             png = gr.DownloadButton("Grid as PNG", interactive=False, elem_id=f"{page}download-png")

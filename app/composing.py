@@ -18,6 +18,7 @@ from ebm_core.family import Ask, Family, compose
 from ebm_core.recipe import CHAINS, SEED, Recipe
 from ebm_core.restore import recipe_of
 
+ALONE = "This picture was made by '{model}' alone: now ask for attributes. Same seed, same noise to begin with."
 MATRIX_CHAINS = 2  # in each cell of the matrix
 MATRIX_WEIGHT = 0.6  # of its two attributes; at 1 the shipped models overdo it
 
@@ -162,9 +163,15 @@ def read_composition(session: Session, catalog: Catalog, path: str) -> tuple[Rec
     Raises ValueError, in a sentence, when it cannot be used here.
     """
     recipe, notes = read_recipe(catalog, path)
-    if recipe.composition is None:
-        raise ValueError(f"This picture was made by one model, '{recipe.model}': drop it on the Sample page.")
     families = catalog.families()
+    if recipe.composition is None:
+        family = next((one for one in families.values() if one.base == recipe.model), None)
+        if family is None:
+            raise ValueError(
+                f"'{recipe.model}', which made this picture, has no attributes to compose, as {', '.join(families)} "
+                "have: drop it on the Sample page."
+            )
+        return make_recipe(catalog, family, [], recipe.num, recipe.seed), ALONE.format(model=recipe.model)
     if recipe.model not in families:
         known = ", ".join(families)
         raise ValueError(f"This picture was composed of '{recipe.model}', which are not here; there are: {known}.")

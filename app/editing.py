@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 
@@ -15,24 +16,74 @@ from app.session import Session, View, resume
 from app.walk import Landscape, Walk
 from ebm_core import images
 from ebm_core.arguments import Bounds
-from ebm_core.family import Ask
+from ebm_core.family import Ask, Family, compose
 from ebm_core.inpainting import repainting
 from ebm_core.pictures import Picture, read_picture
-from ebm_core.recipe import CHAINS, SEED, Recipe
+from ebm_core.recipe import CHAINS, SEED, Recipe, from_png
 
 STRENGTH = Bounds(0, 1)
 # What walks, and how far back towards noise it begins unless somebody says otherwise.
 PAINTED, WHOLE = "What I paint", "The whole picture"
 STRENGTHS = {PAINTED: 0.8, WHOLE: 0.3}
+FEW_CHAINS = 4  # proposals, unless somebody says otherwise
 NO_PICTURE = "There is no picture yet: open, drop or paste one, or take an example."
 NO_PAINT = f"Nothing is painted: paint over what is to change, or choose '{WHOLE}'."
 ALL_PAINT = f"All of the picture is painted, and nothing would be held: leave a part of it, or choose '{WHOLE}'."
 
 
-def take(session: Session, data: bytes) -> None:
-    """Another picture, an image file. Raises PictureError, in a sentence, for one that cannot be read."""
+class Edit(NamedTuple):
+    """What the page's controls say: all but the picture, and what is painted on it."""
+
+    model: str
+    asks: tuple[Ask, ...]  # of the attributes of the model's family
+    where: str
+    strength: float
+    num: int
+    seed: int
+
+
+def families(catalog: Catalog) -> dict[str, Family]:
+    """By the name of a model that repaints the family whose attributes it can be asked for."""
+    return {family.base: family for family in catalog.families().values() if family.base}
+
+
+def make_edit(
+    catalog: Catalog, name: str, asks: Sequence[Ask], where: str, strength: float, num: float, seed: float
+) -> Edit:
+    """What the controls ask for. Raises ValueError, in a sentence, for values that make no chain."""
+    if where not in STRENGTHS:
+        raise ValueError(f"What walks is one of {', '.join(STRENGTHS)}, got {where!r}.")
+    catalog.get(name)
+    if asks:
+        compose(families(catalog)[name], asks)
+    return Edit(
+        name,
+        tuple(asks),
+        where,
+        STRENGTH.check(strength, "'Strength'"),
+        CHAINS.check(num, "'Chains'"),
+        SEED.check(seed, "'Seed'"),
+    )
+
+
+def model_of(catalog: Catalog, recipe: Recipe) -> str | None:
+    """The model that repaints what a recipe made; None where there is none."""
+    if recipe.composition is None:
+        return recipe.model if recipe.model in catalog.names() else None
+    return next((name for name, family in families(catalog).items() if family.name == recipe.model), None)
+
+
+def take(session: Session, catalog: Catalog, data: bytes) -> str | None:
+    """Another picture, an image file, and the model that made it if one of the catalog did.
+
+    Raises PictureError, in a sentence, for a file that cannot be read.
+    """
     read_picture(data, 8, limits=PICTURES)
     session.picture = data
+    try:
+        return model_of(catalog, from_png(data))
+    except ValueError:  # a picture like any other
+        return None
 
 
 def take_example(session: Session, model: Model) -> None:
@@ -58,45 +109,34 @@ def picture_for(session: Session, model: Model) -> Picture | None:
     return None if session.picture is None else read_picture(session.picture, size, channels, PICTURES)
 
 
-def start(
-    session: Session,
-    catalog: Catalog,
-    name: str,
-    asks: Sequence[Ask],
-    painted: str,
-    where: str,
-    strength: float,
-    num: float,
-    seed: float,
-) -> Iterator[View]:
+def start(session: Session, catalog: Catalog, edit: Edit, painted: str) -> Iterator[View]:
     """Repaint, with what is asked of the attributes of the model's family, if anything is.
 
     ``painted`` is what the browser's canvas sends. Raises ValueError, in a sentence, for no picture, nothing painted,
-    everything painted, and settings of no chain.
+    and everything painted.
     """
-    if where not in STRENGTHS:
-        raise ValueError(f"What walks is one of {', '.join(STRENGTHS)}, got {where!r}.")
-    strength = STRENGTH.check(strength, "'Strength'")
-    model = catalog.get(name)
-    landscape, recipe = _chains(catalog, model, asks, CHAINS.check(num, "'Chains'"), SEED.check(seed, "'Seed'"))
+    model = catalog.get(edit.model)
+    landscape, recipe = _chains(catalog, model, edit)
     picture = picture_for(session, model)
     if picture is None:
         raise ValueError(NO_PICTURE)
     size = picture.u8.shape[1]
-    mask = mask_of(painted, size) if where == PAINTED else torch.ones(size, size, dtype=torch.bool)
+    mask = mask_of(painted, size) if edit.where == PAINTED else torch.ones(size, size, dtype=torch.bool)
     if not mask.any():
         raise ValueError(NO_PAINT)
-    if where == PAINTED and mask.all():
+    if edit.where == PAINTED and mask.all():
         raise ValueError(ALL_PAINT)
+    space, plan, device = landscape.space, recipe.plan, landscape.device
     walk, plan, space = COMPUTE.submit(
-        repainting, landscape.space, picture.u8, mask, strength, recipe.plan, recipe.seed, recipe.num, landscape.device
+        repainting, space, picture.u8, mask, edit.strength, plan, edit.seed, edit.num, device
     ).result()
     landscape = replace(landscape, space=space, sampler=walk.sample)
     session.begin(Walk(landscape, replace(recipe, plan=plan), walk.mixture(0)))
+    session.edit = edit
     yield from resume(session)
 
 
-def _chains(catalog: Catalog, model: Model, asks: Sequence[Ask], num: int, seed: int) -> tuple[Landscape, Recipe]:
-    if not asks:
-        return model.landscape, Recipe(model.name, model.fingerprint, model.info.plan, seed, num)
-    return composing.prepare(catalog, catalog.families()[model.info.family], asks, num, seed)
+def _chains(catalog: Catalog, model: Model, edit: Edit) -> tuple[Landscape, Recipe]:
+    if not edit.asks:
+        return model.landscape, Recipe(model.name, model.fingerprint, model.info.plan, edit.seed, edit.num)
+    return composing.prepare(catalog, families(catalog)[model.name], edit.asks, edit.num, edit.seed)

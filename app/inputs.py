@@ -1,5 +1,6 @@
-"""Inputs that several tabs have: how many chains, and their seed."""
+"""Inputs that several tabs have: the model, how many chains, and their seed."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -9,6 +10,11 @@ from app.session import Session, new_seed
 from ebm_core.recipe import MAX_CHAINS
 
 NO_LAST = "There is no last seed yet: it is that of the walk before, and none has begun here."
+
+
+def build_model(names: Sequence[str], value: str, elem_id: str, info: str | None = None) -> gr.Dropdown:
+    """Place the list of models; ``app/cards.py`` has a style sheet that shows samples in it."""
+    return gr.Dropdown([*names], value=value, label="Model", info=info, elem_id=elem_id, elem_classes="model-list")
 
 
 def build_chains(elem_id: str, num: int = WARM_CHAINS) -> gr.Slider:

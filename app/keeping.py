@@ -15,16 +15,16 @@ from app import links, shelf
 from app.catalog import Catalog
 from app.chain_buttons import Wiring
 from app.events import EACH, warn
+from app.links import Asked
 from app.session import Session
-from app.shelf import MAX_NAME, MAX_RUNS, Entry
+from app.shelf import MAX_NAME, MAX_RUNS, PICTURE_TARGETS, TARGETS, Entry
 from ebm_core.arguments import brief
-from ebm_core.recipe import Recipe
 
 COPIED = (
     "The address of this page now says these settings: hand it out. It is also copied, where the browser lets a page."
 )
 HISTORY = f"""<h2>Your last runs</h2><p class="aside">This browser keeps {MAX_RUNS} of them, and nobody else. Choose one
-and its settings come back.</p>"""
+and its settings come back; its best picture can go to another tab.</p>"""
 # A page that is not served over https has no clipboard but that of the selection.
 COPY = """address => {
   history.replaceState(null, '', address);
@@ -64,9 +64,9 @@ class Kept:
 
     keeping: Keeping
     inputs: Sequence[Component]
-    recipe_of: Callable[..., Recipe]  # of the inputs' values; raises ValueError, in a sentence, where they make none
+    asked_of: Callable[..., Asked]  # of the inputs' values; raises ValueError, in a sentence, where they make none
     outputs: Sequence[Component]
-    show: Callable[[Recipe], dict[Component, Any]]
+    show: Callable[[Any], dict[Component, Any]]  # of what ``asked_of`` gives
     session: gr.State
     walks: Wiring
 
@@ -92,8 +92,11 @@ def wire_keeping(page: gr.Blocks, catalog: Catalog, tabs: gr.Tabs, every: Mappin
     shelves: list[Component] = [history, *(tab.keeping.named for tab in kept.values())]
     outputs = [tabs, *(component for tab in kept.values() for component in tab.outputs)]
 
+    def targets_of(run: Entry) -> Sequence[str]:
+        return [*TARGETS] if links.composes(catalog, run.address) else PICTURE_TARGETS
+
     def shown(entries: Sequence[Entry]) -> dict[Any, Any]:
-        runs = shelf.to_html([entry for entry in entries if not entry.name], "last runs")
+        runs = shelf.to_html([entry for entry in entries if not entry.name], "last runs", targets_of)
         named = {
             tab.keeping.named: shelf.to_html(
                 [e for e in entries if e.name and e.address.startswith(f"?tab={name}&")], "settings that you named"
@@ -112,7 +115,7 @@ def wire_keeping(page: gr.Blocks, catalog: Catalog, tabs: gr.Tabs, every: Mappin
             return {}
         if link.tab not in every:
             raise links.LinkError(f"there is no tab {brief(link.tab)} here; there are: {', '.join(every)}")
-        settings = kept[link.tab].show(link.recipe) if link.recipe is not None else {}
+        settings = kept[link.tab].show(link.asked) if link.asked is not None else {}
         return {tabs: gr.Tabs(selected=link.tab)} | settings
 
     def on_load(request: gr.Request) -> Any:
@@ -129,7 +132,7 @@ def wire_keeping(page: gr.Blocks, catalog: Catalog, tabs: gr.Tabs, every: Mappin
         return stored(shelf.without(shelf.from_plain(plain), event.name, event.address))
 
     def on_end(current: Session, plain: Any) -> Any:
-        run = shelf.run_of(catalog, current.walk)
+        run = shelf.run_of(catalog, current)
         return gr.skip() if run is None else stored(shelf.with_run(shelf.from_plain(plain), run))
 
     page.load(on_load, None, outputs, **EACH)
@@ -146,7 +149,7 @@ def wire_keeping(page: gr.Blocks, catalog: Catalog, tabs: gr.Tabs, every: Mappin
 
 def _wire_link(catalog: Catalog, tab: Kept) -> None:
     def on_link(*values: Any) -> str:
-        address = links.write(catalog, tab.recipe_of(*values))
+        address = links.write(catalog, tab.asked_of(*values))
         gr.Info(COPIED)
         return address
 
@@ -164,8 +167,8 @@ def _wire_name(
     keeping = tab.keeping
 
     def on_keep(plain: Any, name: str, *values: Any) -> dict[Any, Any]:
-        recipe = tab.recipe_of(*values)
-        address, words = links.write(catalog, recipe), links.words(catalog, recipe)
+        asked = tab.asked_of(*values)
+        address, words = links.write(catalog, asked), links.words(catalog, asked)
         return stored(shelf.with_name(shelf.from_plain(plain), name, address, words)) | {keeping.name: ""}
 
     inputs = [store, keeping.name, *tab.inputs]

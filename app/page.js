@@ -38,31 +38,46 @@
     if (event.key === 'Escape' && !busy) press('stop', event.target);
   }, true);
 
-  // A finished picture goes to another tab as a file does that is opened there; a tab is built when it is first seen.
-  const OPENS = {edit: '.painter-opening input[type=file]', score: '#score-files input[type=file]'};
-  async function send(record, tab) {
-    const picture = record.querySelector('[data-testid=detailed-image]') ?? record.querySelector('.thumbnail-item img');
+  // A finished picture, or one of the history, goes to another tab as a file does that is opened there, with the settings
+  // that are in it; a tab is built when it is first seen.
+  const TARGETS = {
+    edit: ['edit', '.painter-opening'],
+    score: ['score', '#score-files'],
+    pull: ['score', '.pulling-opening'],
+    compose: ['compose', '#compose-restore'],
+  };
+  async function bytesOf(picture) {
+    const [data, base64] = picture.src.split(';base64,');  // the guard's policy lets nobody fetch what is in the page
+    return data.startsWith('data:') ? Uint8Array.from(atob(base64), character => character.charCodeAt(0))
+      : await (await fetch(picture.src)).blob();
+  }
+  async function send(from, target) {
+    const picture = from.querySelector('[data-testid=detailed-image]')
+      ?? from.querySelector('.thumbnail-item img') ?? from.querySelector('.shelf-picture');
     if (!picture) return;
-    const name = decodeURIComponent(picture.src.split('/').pop()), file = await (await fetch(picture.src)).blob();
-    const files = new DataTransfer();
-    files.items.add(new File([file], name, {type: 'image/png'}));
-    tabs().find(one => one.getAttribute('aria-controls') === `tab-${tab}`)?.click();
+    const name = picture.dataset.file ?? decodeURIComponent(picture.src.split('/').pop()), files = new DataTransfer();
+    files.items.add(new File([await bytesOf(picture)], name, {type: 'image/png'}));
+    const [id, place] = TARGETS[target], tab = tabs().find(one => one.getAttribute('aria-controls') === `tab-${id}`);
+    tab?.click();
     for (let looks = 0; looks < 100; looks++) {
-      const input = document.querySelector(OPENS[tab]);
+      const input = document.querySelector(`${place} input[type=file]`);
       if (input) {
         input.files = files.files;
         input.dispatchEvent(new Event('change', {bubbles: true}));
-        window.scrollTo({top: 0, behavior: 'smooth'});
+        tab?.focus({preventScroll: true});
+        input.closest('.stage').scrollIntoView({behavior: 'smooth'});
         return;
       }
       await new Promise(resolve => setTimeout(resolve, 100));
     }
   }
   document.addEventListener('click', event => {
-    for (const tab of Object.keys(OPENS)) {
-      const button = event.target.closest?.(`.send-to-${tab}`);
-      if (button) send(button.closest('.stage-record'), tab);
+    for (const target of Object.keys(TARGETS)) {
+      const button = event.target.closest?.(`.send-to-${target}`);
+      if (button) send(button.closest('.stage-record, .shelf li'), target);
     }
+    for (const menu of document.querySelectorAll('.shelf-send[open]'))
+      if (!menu.contains(event.target) || event.target.matches('button')) menu.open = false;
   });
 
   const REGIONS = {ask: 'What to make', picture: 'The picture', more: 'More settings', record: 'The finished walk'};

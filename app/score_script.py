@@ -45,6 +45,7 @@ UPLOADED = """(session, model, files) => {
   const {begun, cleared} = document.querySelector('#score-files').dataset;
   return [session, model, Number(cleared ?? 0) > Number(begun ?? 0) ? null : files];
 }"""
+TO_PULLING = "() => document.querySelector('#score-pulling').scrollIntoView({behavior: 'smooth'})"
 PULL = """
 element.addEventListener('click', event => {
   const button = event.target.closest('.score-pull');

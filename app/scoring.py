@@ -40,6 +40,16 @@ def take_files(board: Board, paths: Sequence[str] | None) -> None:
     board.add(Entry(path.name, path) for path in new)
 
 
+def number_of(board: Board, path: str) -> int:
+    """The number of a file's picture, counted from 1. Raises ValueError, in a sentence, where it has no scores."""
+    for number, entry in enumerate(board.entries, 1):
+        if entry.source == Path(path):
+            if entry.scored is None:
+                raise ValueError(f"This picture cannot be pulled back: {entry.problem or 'it has no scores yet'}.")
+            return number
+    raise ValueError(f"{MAX_PICTURES} pictures are the most at once: press Clear, then send it again.")
+
+
 def take_examples(board: Board) -> None:
     """The examples, those that are not there yet."""
     have = {entry.source for entry in board.entries}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zipfile import ZipFile
 
 import plotly.graph_objects as go
@@ -22,6 +23,9 @@ from app.walk import Walk
 from ebm_core import images
 from ebm_core.recipe import MAX_SEED, Recipe, to_png
 from ebm_core.restore import Restored, restore
+
+if TYPE_CHECKING:
+    from app.editing import Edit
 
 FRAME_INTERVAL = 0.1  # seconds: at most ten frames a second ...
 DRAWING_SHARE = 0.05  # ... and drawing them takes no more than this share of one core from the chain
@@ -79,6 +83,7 @@ class Session:
         self.own = Own()  # its detector of the visitor's own
         self.picture: bytes | None = None  # the editing page's, as a file
         self.asking: object = None  # the one call that may put an example there
+        self.edit: Edit | None = None  # what its last walk was asked for
 
     def __deepcopy__(self, memo: dict[int, object]) -> "Session":
         """A new one: a walk is nobody else's."""
@@ -225,7 +230,7 @@ def _save(session: Session, walk: Walk) -> Iterator[Result]:
     if session.folder is None:
         return
     folder = Path(session.folder.name)
-    recipe = replace(walk.recipe, stopped_at=-1 if walk.finished else walk.state.step)
+    recipe = walk.outcome
     stem = f"{recipe.model}-{recipe.seed}" + ("" if walk.finished else f"-step{recipe.stopped_at}")
     x, energies = walk.pictures(), walk.state.energy.tolist()
     seen = walk.landscape.captions(x) if walk.landscape.captions else []

@@ -2,22 +2,23 @@
 
 import base64
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
-
-from PIL import Image
 
 from app import links
 from app.catalog import Catalog
-from app.walk import Walk
+from app.session import Session
 from ebm_core import images
 from ebm_core.config import ConfigError, from_dict, to_dict
+from ebm_core.recipe import to_png
 
 MAX_RUNS, MAX_NAMED = 20, 50
 MAX_NAME = 60  # characters
-SIDE = 96  # pixels of a thumbnail
+# Where ``page.js`` sends a finished picture to, and the button's words; all but the last want the picture alone.
+TARGETS = {"edit": "Edit it", "score": "Score it", "pull": "Pull it back", "compose": "Compose from it"}
+PICTURE_TARGETS = [*TARGETS][:-1]
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,9 @@ class Entry:
 
     address: str
     words: str
-    picture: str = ""  # a JPEG in base64
+    picture: str = ""  # a PNG in base64, with its settings in it
     name: str = ""  # "" = a run, which the twentieth after it pushes out
+    smooth: bool = True  # how the picture is to be enlarged
 
 
 def from_plain(plain: Any) -> list[Entry]:
@@ -44,16 +46,16 @@ def to_plain(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     return [to_dict(entry) for entry in entries]
 
 
-def run_of(catalog: Catalog, walk: Walk | None) -> Entry | None:
+def run_of(catalog: Catalog, session: Session) -> Entry | None:
     """A walk that has ended or rests, with its picture of the lowest energy; None for none and for one that is on."""
+    walk = session.walk
     if walk is None or walk.state is None or walk.wait(0):
         return None
-    image = images.to_pil(walk.pictures()[int(walk.state.energy.argmin())])
-    zoom = SIDE // image.width  # few pixels are to be seen as such
-    image = image.resize((zoom * image.width,) * 2, Image.Resampling.NEAREST) if zoom > 1 else image
-    image.thumbnail((SIDE, SIDE))
-    picture = base64.b64encode(images.encode(image, "JPEG", quality=85)).decode()
-    return Entry(links.write(catalog, walk.recipe), links.words(catalog, walk.recipe), picture)
+    best = int(walk.state.energy.argmin())
+    png = to_png(images.to_pil(walk.pictures()[best]), replace(walk.outcome, index=best))
+    picture = base64.b64encode(png).decode()
+    asked = session.edit or walk.recipe
+    return Entry(links.write(catalog, asked), links.words(catalog, asked), picture, smooth=walk.is_coded)
 
 
 def with_run(entries: Sequence[Entry], run: Entry) -> list[Entry]:
@@ -73,8 +75,8 @@ def with_name(entries: Sequence[Entry], name: str, address: str, words: str) -> 
     others = [entry for entry in entries if entry.name != name]
     if sum(bool(entry.name) for entry in others) >= MAX_NAMED:
         raise ValueError(f"{MAX_NAMED} names are the most: forget one of them first.")
-    picture = next((entry.picture for entry in entries if entry.address == address), "")
-    return [Entry(address, words, picture, name), *others]
+    run = next((entry for entry in entries if entry.address == address), Entry(address, words))
+    return [replace(run, words=words, name=name), *others]
 
 
 def without(entries: Sequence[Entry], name: str, address: str) -> list[Entry]:
@@ -82,19 +84,28 @@ def without(entries: Sequence[Entry], name: str, address: str) -> list[Entry]:
     return [entry for entry in entries if (entry.name, entry.address) != (name, address)]
 
 
-def to_html(entries: Sequence[Entry], label: str) -> str:
-    """Buttons that open each entry, and smaller ones that forget it; nothing for none."""
+def to_html(entries: Sequence[Entry], label: str, targets: Callable[[Entry], Sequence[str]] = lambda entry: ()) -> str:
+    """Buttons that open each entry, smaller ones that forget it, and those that send its picture to ``targets``.
+
+    Nothing for no entries.
+    """
     if not entries:
         return ""
-    return f'<ul class="shelf" aria-label="{label}">{"".join(map(_item, entries))}</ul>'
+    items = "".join(_item(entry, targets(entry)) for entry in entries)
+    return f'<ul class="shelf" aria-label="{label}">{items}</ul>'
 
 
-def _item(entry: Entry) -> str:
+def _item(entry: Entry, targets: Sequence[str]) -> str:
     name, address, words = (html.escape(text) for text in (entry.name, entry.address, entry.words))
     data = f'data-name="{name}" data-address="{address}"'
-    source = f"data:image/jpeg;base64,{html.escape(entry.picture)}"
-    picture = f'<img class="shelf-picture" alt="" src="{source}">' if entry.picture else ""
+    look = "shelf-picture" if entry.smooth else "shelf-picture pixelated"
+    source = f'src="data:image/png;base64,{html.escape(entry.picture)}" data-file="{words}.png"'
+    picture = f'<img class="{look}" alt="" {source}>' if entry.picture else ""
+    buttons = "".join(f'<button class="send-to-{target}">{TARGETS[target]}</button>' for target in targets)
+    sending = (
+        f'<details class="shelf-send"><summary>Send to …</summary><div>{buttons}</div></details>' if buttons else ""
+    )
     return (
         f'<li><button class="shelf-open" title="{words}" {data}>{picture}<span>{name or words}</span></button>'
-        f'<button class="shelf-forget" aria-label="Forget {name or words}" {data}>×</button></li>'
+        f'<button class="shelf-forget" aria-label="Forget {name or words}" {data}>×</button>{sending}</li>'
     )

@@ -6,6 +6,7 @@ no other. Text has a contrast of 4.5 or more on each ground that it stands on, e
 """
 
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
@@ -128,4 +129,8 @@ def _text_of(file: str) -> str:
 
 
 # What Gradio's ``launch`` takes: one look for the page, however it is served.
-LOOK = {"theme": build_theme(), "css": _text_of("page.css"), "head": f"<script>{_text_of('page.js')}</script>"}
+LOOK: dict[str, Any] = {
+    "theme": build_theme(),
+    "css": _text_of("page.css"),
+    "head": f"<script>{_text_of('page.js')}</script>",
+}

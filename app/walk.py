@@ -79,6 +79,12 @@ class Walk:
         return self.state is not None and self.state.step == self.recipe.plan.num_steps
 
     @property
+    def outcome(self) -> Recipe:
+        """The recipe of its present pictures: where a person stopped it, that is in it. It must have begun."""
+        assert self.state is not None
+        return replace(self.recipe, stopped_at=-1 if self.finished else self.state.step)
+
+    @property
     def place(self) -> int:
         """Its place among those who wait in line, from 1; 0 for one that walks, or rests."""
         with self._starting:

@@ -7,12 +7,14 @@ import gradio as gr
 from gradio.components import Component
 
 from app import editing
+from app.asks import write_ask
 from app.catalog import Catalog
 from app.chain_buttons import build_buttons, wire
 from app.chain_view import build_chain_view
-from app.editing import PAINTED, STRENGTHS, WHOLE
+from app.editing import FEW_CHAINS, PAINTED, STRENGTHS, WHOLE, Edit
 from app.events import EACH, NEWEST
-from app.inputs import build_chains, build_seed
+from app.inputs import build_chains, build_model, build_seed
+from app.keeping import Kept, build_keeping
 from app.limits import read_upload
 from app.painting import EMPTY, PAINT, sheet
 from app.session import Session, View
@@ -24,21 +26,21 @@ fits **the rest, which is held**. Where the model has attributes, they are asked
 EXAMPLE = "**The model walks from noise to an example** for you to paint on."
 STRENGTH = "how far back towards noise it begins; at 1 nothing is left of what was there"
 MEANING = f"""*{WHOLE}* cleans up: it begins a little back towards noise and walks down again, nothing is held. Grain
-fades a little and edges become firmer, but all becomes more like what the model knows. A saved result has its settings
-within it, but neither your picture nor what you painted: with them the same seed makes it again."""
+fades a little and edges become firmer, but all becomes more like what the model knows. A saved result, a link and the
+history have the settings, but neither your picture nor what you painted: with them the same seed makes it again."""
 SHOWN_FIRST = "faces128"
 
 
-def build_editing_tab(catalog: Catalog, session: gr.State) -> None:
+def build_editing_tab(catalog: Catalog, session: gr.State) -> Kept:
     """Place the tab's components and wire them."""
     names = catalog.names()
     first = SHOWN_FIRST if SHOWN_FIRST in names else names[0]
-    families = {family.base: family for family in catalog.families().values() if family.base}
+    families = editing.families(catalog)
     gr.Markdown(INTRO)
     with gr.Row(elem_classes="stage", elem_id="editing"):
         with gr.Column(elem_classes="stage-left"):
             with gr.Column(elem_classes="stage-ask"):
-                model = gr.Dropdown(names, value=first, label="Model", elem_id="edit-model")
+                model = build_model(names, first, "edit-model")
                 with gr.Row(elem_classes="painter-opening"):
                     dropped = gr.UploadButton("Open", min_width=80, elem_id="edit-open")
                     example = gr.Button("Example", min_width=80, elem_id="edit-example")
@@ -53,8 +55,9 @@ def build_editing_tab(catalog: Catalog, session: gr.State) -> None:
                     0, 1, STRENGTHS[PAINTED], step=0.05, label="Strength", info=STRENGTH, elem_id="edit-strength"
                 )
                 controls = {base: AttributeInputs(families[base], base == first, "edit-") for base in families}
-                num = build_chains("edit-num", 4)
+                num = build_chains("edit-num", FEW_CHAINS)
                 seed = build_seed(session, "edit-")
+                keeping = build_keeping("edit-")
                 gr.Markdown(MEANING, elem_classes="aside")
         with gr.Column(elem_classes="stage-right"):
             view = build_chain_view(
@@ -66,14 +69,25 @@ def build_editing_tab(catalog: Catalog, session: gr.State) -> None:
             )
 
     inputs = [component for one in controls.values() for component in one.inputs]
+    groups = [one.group for one in controls.values()]
+    settings: list[Component] = [model, where, strength, num, seed, *inputs]
 
-    def on_start(
-        current: Session, name: str, painted: str, where: str, strength: float, num: float, seed: float, *values: Any
-    ) -> Iterator[View]:
-        asks = asks_of(controls, name, values)
-        yield from editing.start(current, catalog, name, asks, painted, where, strength, num, seed)
+    def asked_of(name: str, where: str, strength: float, num: float, seed: float, *values: Any) -> Edit:
+        return editing.make_edit(catalog, name, asks_of(controls, name, values), where, strength, num, seed)
 
-    wire(buttons, view, session, on_start, [model, painted, where, strength, num, seed, *inputs])
+    def on_start(current: Session, painted: str, *values: Any) -> Iterator[View]:
+        yield from editing.start(current, catalog, asked_of(*values), painted)
+
+    walks = wire(buttons, view, session, on_start, [painted, *settings])
+
+    def of_model(name: str) -> dict[Component, Any]:
+        return {one.group: gr.Column(visible=base == name) for base, one in controls.items()}
+
+    def show_edit(edit: Edit) -> dict[Component, Any]:
+        asked = {ask.model: write_ask(ask.attribute, ask.terms, ask.weight, ask.operator) for ask in edit.asks}
+        values = controls[edit.model].values(asked) if edit.model in controls else {}
+        chosen = {model: edit.model, where: edit.where, strength: edit.strength, num: edit.num, seed: edit.seed}
+        return of_model(edit.model) | values | chosen
 
     def show(current: Session, name: str, keep: bool = False) -> dict[Component, Any]:
         """The picture to paint on, if there is one."""
@@ -85,14 +99,13 @@ def build_editing_tab(catalog: Catalog, session: gr.State) -> None:
         return {painter: sheet(picture.u8, smooth=chosen.space.is_coded, keep=keep), status: f"{words}."}
 
     def on_model(current: Session, name: str) -> dict[Component, Any]:
-        groups = {one.group: gr.Column(visible=base == name) for base, one in controls.items()}
-        return groups | show(current, name, keep=True)
+        return of_model(name) | show(current, name, keep=True)
 
     def on_drop(current: Session, path: str | None, name: str) -> dict[Component, Any]:
         if path is None:
             return {}
-        editing.take(current, read_upload(path))
-        return show(current, name)
+        own = editing.take(current, catalog, read_upload(path)) or name
+        return {model: own} | of_model(own) | show(current, own)
 
     def on_example(current: Session, name: str) -> Iterator[dict[Component, Any]]:
         yield {status: EXAMPLE}
@@ -103,12 +116,12 @@ def build_editing_tab(catalog: Catalog, session: gr.State) -> None:
         editing.take_result(current)
         return show(current, name)
 
-    groups = [one.group for one in controls.values()]
     model.change(on_model, [session, model], [*groups, painter, status], **NEWEST)
-    dropped.upload(on_drop, [session, dropped, model], [painter, status], **NEWEST)
+    dropped.upload(on_drop, [session, dropped, model], [model, *groups, painter, status], **NEWEST)
     example.click(on_example, [session, model], [painter, status], **EACH)
     result.click(on_result, [session, model], [painter, status], **EACH)
     where.input(STRENGTHS.__getitem__, where, strength, **NEWEST)
+    return Kept(keeping, settings, asked_of, [*settings, *groups], show_edit, session, walks)
 
 
 TAB = Tab("Edit", build_editing_tab)

@@ -12,7 +12,7 @@ from app.catalog import Catalog
 from app.chain_buttons import build_buttons, wire
 from app.chain_view import build_chain_view
 from app.events import EACH, NEWEST, warn
-from app.inputs import build_chains, build_seed
+from app.inputs import build_chains, build_model, build_seed
 from app.keeping import Kept, build_keeping
 from app.sampling import RESTORED, read_settings, start
 from app.session import Session, View
@@ -26,6 +26,7 @@ from app.settings import (
     controls_of_recipe,
     make_recipe,
 )
+from app.shelf import PICTURE_TARGETS, TARGETS
 from app.tab import Tab
 from ebm_core.recipe import Recipe
 
@@ -46,7 +47,7 @@ def build_sampling_tab(catalog: Catalog, session: gr.State) -> Kept:
     with gr.Row(elem_classes="stage", elem_id="sampling"):
         with gr.Column(elem_classes="stage-left"):
             with gr.Column(elem_classes="stage-ask"):
-                model = gr.Dropdown(names, value=first, label="Model", elem_id="model")
+                model = build_model(names, first, "model")
                 buttons = build_buttons("Sample", "sample")
             with gr.Column(elem_classes="stage-more"):
                 with gr.Accordion("The models and their cards", open=False, elem_id="models"):
@@ -63,7 +64,7 @@ def build_sampling_tab(catalog: Catalog, session: gr.State) -> Kept:
                 )
                 gr.Markdown(CODE, elem_classes="aside")
         with gr.Column(elem_classes="stage-right"):
-            view = build_chain_view(session)
+            view = build_chain_view(session, sends=[*TARGETS] if catalog.families() else PICTURE_TARGETS)
 
     def on_sample(current: Session, name: str, num: float, seed: float, *values: float) -> Iterator[View]:
         yield from start(current, catalog, name, Controls(*values), num, seed)

@@ -12,8 +12,9 @@ from app.catalog import Catalog
 from app.chain_buttons import build_buttons, wire
 from app.chain_view import build_chain_view
 from app.events import EACH, NEWEST
+from app.inputs import build_model
 from app.limits import SCORE_LIMITS
-from app.score_script import PULL, TAKE, UPLOADED
+from app.score_script import PULL, TAKE, TO_PULLING, UPLOADED
 from app.score_view import Shown, about, glossary, show
 from app.session import Session, View
 from app.tab import Tab
@@ -38,7 +39,7 @@ def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:
     gr.Markdown(INTRO)
     with gr.Row(elem_classes="stage", elem_id="scoring"):
         with gr.Column(elem_classes="stage-left stage-ask"):
-            model = gr.Dropdown(names, value=chosen, label="Model", elem_id="score-model")
+            model = build_model(names, chosen, "score-model")
             comparison = gr.Markdown(about(first), elem_id="score-about", elem_classes="aside")
             files = gr.File(
                 label="Drop or paste pictures",
@@ -86,7 +87,9 @@ def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:
         gr.Markdown(f"## Pull it back\n{PULLING}", elem_id="score-pulling")
         with gr.Row(elem_classes="stage", elem_id="pulling"):
             with gr.Column(elem_classes="stage-left stage-ask"):
-                picture = gr.Dropdown([], label="Picture", elem_id="score-picture")
+                with gr.Row(elem_classes=["picking", "pulling-opening"]):
+                    picture = gr.Dropdown([], label="Picture", elem_id="score-picture")
+                    opened = gr.UploadButton("Open", elem_id="score-open")
                 steps = gr.Slider(
                     10, 1000, 200, step=10, label="Langevin steps", info="down the slope", elem_id="score-steps"
                 )
@@ -158,8 +161,18 @@ def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:
     def on_card(event: gr.EventData) -> int:
         return int(event.number)
 
+    def on_opened(current: Session, path: str) -> int:
+        return scoring.number_of(current.board, path)
+
     pulling = wire(buttons, view, session, on_pull, [picture, steps])
     pulling.on(cards.click(on_card, None, picture, **EACH).then)
+    taken_one = opened.upload(
+        taking(lambda board, path: scoring.take_files(board, [path])), [session, model, opened], None, **EACH
+    )
+    scored = taken_one.then(on_score, session, outputs, **EACH)
+    chosen_one = scored.success(on_opened, [session, opened], picture, **EACH)
+    chosen_one.success(None, None, None, js=TO_PULLING)
+    pulling.on(chosen_one.success)
 
 
 def _judges(board: Board) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from app import understanding
 from app.catalog import Catalog
 from app.chain_buttons import build_buttons, wire, wire_parts
 from app.chain_view import build_chain_view
-from app.inputs import build_seed
+from app.inputs import build_model, build_seed
 from app.session import Session, View
 from app.tab import Tab
 from app.understanding import CHAINS, NOISE, Comparison
@@ -37,9 +37,7 @@ def build_understanding_tab(catalog: Catalog, jolted: gr.State, bare: gr.State, 
     gr.Markdown(INTRO)
     with gr.Row():
         with gr.Column(min_width=220):
-            model = gr.Dropdown(
-                names, value=first, label="Model", info="of both experiments", elem_id="understand-model"
-            )
+            model = build_model(names, first, "understand-model", "of both experiments")
         with gr.Column(min_width=320):
             seed = build_seed(jolted, "understand-")
     gr.Markdown(MIXING)

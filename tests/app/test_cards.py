@@ -27,6 +27,9 @@ def test_cards_have_the_first_samples_and_words(catalog):
     with Image.open(io.BytesIO(base64.b64decode(data))) as image:
         assert image.size == (cards.SHOWN * cards.SIDE, cards.SIDE)
         seen = [image.getpixel((cards.SIDE * i + 40, 40))[0] for i in range(cards.SHOWN)]
+    (listed,) = cards.style_sheet(catalog).splitlines()  # beta has no samples
+    assert listed.startswith('.model-list [role=option][aria-label="alpha"] { background-image: url("data:image/webp;')
+    assert data in listed
     torch.testing.assert_close(torch.tensor(seen).float() / 256, shades[:4, 0, 0, 0], rtol=0, atol=0.03)
 
 

@@ -20,6 +20,7 @@ from ebm_core.recipe import from_png
 from ebm_core.sampling import sample
 from tests.app.asking import BRIGHT, DARK, RING, ask
 from tests.app.conftest import ATTRIBUTES, PLAN, save_attribute, save_tiny
+from tests.app.test_sampling import begin
 from tests.conftest import PIXELS
 from train.config import TrainConfig
 
@@ -176,12 +177,18 @@ def test_a_picture_gives_its_recipe_back(family_catalog, family, session, catalo
 
 
 def test_a_picture_of_one_model_belongs_to_the_sampling_page(catalog, family_catalog, session):
-    from tests.app.test_sampling import begin
-
     save_tiny(family_catalog.weights, "alpha")
     *_, last = begin(session, catalog)
-    with pytest.raises(ValueError, match="drop it on the Sample page"):
+    with pytest.raises(ValueError, match="has no attributes to compose, as tiny have: drop it on the Sample page"):
         composing.read_composition(session, family_catalog, last.result.grid)
+
+
+def test_a_picture_of_the_family_s_own_model_opens_the_family_with_its_seed(family_catalog, session):
+    *_, last = begin(session, family_catalog, 3, 8, model="tiny")
+    recipe, sentence = composing.read_composition(session, family_catalog, last.result.gallery[0][0])
+    family = family_catalog.families()["tiny"]
+    assert recipe == composing.make_recipe(family_catalog, family, [], 3, 8)
+    assert sentence.startswith("This picture was made by 'tiny' alone: now ask for attributes.")
 
 
 def test_presets_ask_for_what_the_configs_train():

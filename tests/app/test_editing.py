@@ -2,6 +2,7 @@
 
 import base64
 import io
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +10,18 @@ import pytest
 import torch
 from PIL import Image
 
-from app import editing, painting
+from app import composing, editing, painting
 from app.asks import read_ask
+from app.catalog import Catalog
 from app.editing import PAINTED, WHOLE
 from app.painting import SIDE, mask_of
+from app.ui import build_ui
 from ebm_core import images
 from ebm_core.pictures import read_picture
 from ebm_core.recipe import from_png
-from tests.app.conftest import CENTRE, png
+from tests.app.asking import BRIGHT, ask
+from tests.app.conftest import CENTRE, png, save_tiny
+from tests.app.test_sampling import begin
 
 LEFT = np.zeros((SIDE, SIDE, 4), np.uint8)
 LEFT[:, : SIDE // 2] = 255
@@ -27,8 +32,8 @@ def painted(array=LEFT):
 
 
 def repaint(session, catalog, asks=(), *, mask=None, where=PAINTED, strength=0.8, num=2, seed=3, name="tiny"):
-    mask = painted() if mask is None else mask
-    return list(editing.start(session, catalog, name, asks, mask, where, strength, num, seed))
+    edit = editing.make_edit(catalog, name, asks, where, strength, num, seed)
+    return list(editing.start(session, catalog, edit, painted() if mask is None else mask))
 
 
 def pictures(view):
@@ -37,7 +42,7 @@ def pictures(view):
 
 @pytest.fixture
 def editor(session, family_catalog):
-    editing.take(session, png())
+    assert editing.take(session, family_catalog, png()) is None
     return session, family_catalog
 
 
@@ -92,6 +97,8 @@ def test_the_whole_picture_needs_no_paint_and_stays_near_at_little_strength(edit
         ({"strength": float("nan")}, "'Strength' must be"),
         ({"num": 0}, "'Chains' must be"),
         ({"seed": -1}, "'Seed' must be"),
+        ({"asks": [ask("bright", 1.0, "or")]}, "'bright' or what"),
+        ({"name": "gone"}, "no model 'gone' here"),
     ],
 )
 def test_what_cannot_be_repainted_is_a_sentence(editor, changes, message):
@@ -103,9 +110,9 @@ def test_a_picture_must_be_there_and_readable(session, family_catalog):
     with pytest.raises(ValueError, match="There is no picture yet: open, drop or paste one, or take an example"):
         repaint(session, family_catalog)
     with pytest.raises(ValueError, match="the file is empty"):
-        editing.take(session, b"")
+        editing.take(session, family_catalog, b"")
     with pytest.raises(ValueError, match="not an image that can be read"):
-        editing.take(session, b"no picture at all, only words")
+        editing.take(session, family_catalog, b"no picture at all, only words")
     with pytest.raises(ValueError, match="There is no result yet"):
         editing.take_result(session)
     assert session.picture is None
@@ -113,7 +120,7 @@ def test_a_picture_must_be_there_and_readable(session, family_catalog):
 
 def test_any_size_and_alpha_are_read_as_everywhere_on_the_page(session, family_catalog):
     image = Image.new("RGBA", (300, 20), (0, 0, 0, 0))
-    editing.take(session, images.encode(image, "PNG"))
+    editing.take(session, family_catalog, images.encode(image, "PNG"))
     picture = editing.picture_for(session, family_catalog.get("tiny"))
     assert torch.equal(picture.u8, torch.full((3, 8, 8), 255, dtype=torch.uint8))
     assert any("only the centre square" in note for note in picture.notes)
@@ -129,6 +136,35 @@ def test_examples_and_results_become_the_picture(editor):
     assert torch.equal(editing.picture_for(session, catalog.get("tiny")).u8, pictures(last)[0])
     session.close()
     assert session.picture is None
+
+
+def test_the_model_of_a_picture_is_the_one_that_made_it(session, family_catalog, family):
+    save_tiny(family_catalog.weights, "alpha")
+    for model in ("alpha", "tiny"):
+        *_, last = begin(session, family_catalog, 2, model=model)
+        assert editing.take(session, family_catalog, Path(last.result.gallery[0][0]).read_bytes()) == model
+    *_, last = composing.start(session, family_catalog, family, [BRIGHT], 2, 5)
+    composed = Path(last.result.gallery[0][0]).read_bytes()
+    assert editing.take(session, family_catalog, composed) == "tiny"
+    *_, last = repaint(session, family_catalog, [BRIGHT])
+    assert editing.take(session, family_catalog, Path(last.result.grid).read_bytes()) == "tiny"
+    shutil.rmtree(family_catalog.weights / "tiny")  # composed of models that are here, but nothing here repaints it
+    assert editing.take(session, Catalog(family_catalog.weights), composed) is None
+
+
+def test_the_tab_follows_a_picture_that_is_opened(session, family_catalog, tmp_path):
+    save_tiny(family_catalog.weights, "alpha")
+    *_, last = begin(session, family_catalog, 2, model="tiny")
+    (tmp_path / "own.png").write_bytes(png())
+    page = build_ui(family_catalog)
+    drop = next(f.fn for f in page.fns.values() if f.name == "on_drop" and f.inputs[-1].elem_id == "edit-model")
+    for path, model in ((last.result.gallery[0][0], "tiny"), (tmp_path / "own.png", "alpha")):
+        changes = {
+            getattr(component, "elem_id", None): value for component, value in drop(session, path, "alpha").items()
+        }
+        assert changes["edit-model"] == model
+        assert changes[None].visible == (model == "tiny")  # the family's attributes
+        assert "data:image/png" in changes["edit-painter"]
 
 
 def test_half_of_a_pixel_decides_whether_it_is_painted():

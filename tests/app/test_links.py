@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from app import composing, links
+from app import composing, editing, links
+from app.editing import PAINTED, WHOLE
 from app.settings import controls_of, make_recipe
 from app.ui import build_ui
 from tests.app.asking import BRIGHT, DARK, RING, ask
@@ -23,7 +24,7 @@ def test_a_link_of_the_sample_tab_says_what_differs_from_the_model(catalog):
     address = links.write(catalog, recipe)
     assert address == ("?tab=sample&model=alpha&seed=7&num=3&rounds=0&step_size=0.333333333333&transition_strength=0.5")
     assert links.words(catalog, recipe) == "alpha, seed 7, Rounds N 0, Step size 0.333333, Strength of the jolts 0.5"
-    again = links.read(catalog, address).recipe
+    again = links.read(catalog, address).asked
     assert links.write(catalog, again) == address
     assert again.plan.langevin.step_size == pytest.approx(1 / 3, rel=1e-11)
     assert replace(again, plan=recipe.plan) == recipe
@@ -46,35 +47,86 @@ def test_links_of_compositions_come_back_as_the_same_recipe(family_catalog, fami
     recipe = composing.make_recipe(family_catalog, family, asks, 2, 5)
     address = links.write(family_catalog, recipe)
     assert address == f"?tab=compose&model=tiny&seed=5&num=2{fields}"
-    again = links.read(family_catalog, address).recipe
+    again = links.read(family_catalog, address).asked
     assert links.write(family_catalog, again) == address
     assert again == recipe
+
+
+@pytest.mark.parametrize(
+    ("asks", "where", "strength", "fields", "said"),
+    [
+        ([], PAINTED, 0.8, "", "edit with tiny, seed 5"),
+        ([], WHOLE, 0.3, "&where=whole", "edit with tiny, seed 5, the whole picture"),
+        (
+            [DARK, replace(RING, operator="not")],
+            PAINTED,
+            1 / 3,
+            "&strength=0.333333333333&bright=-0.5&kind=ring,0.8,not",
+            "edit with tiny: dark (0.5), but not ring (0.8), seed 5, strength 0.333333",
+        ),
+    ],
+)
+def test_links_of_edits_come_back_as_the_same_edit(family_catalog, asks, where, strength, fields, said):
+    edit = editing.make_edit(family_catalog, "tiny", asks, where, strength, 2, 5)
+    address = links.write(family_catalog, edit)
+    assert address == f"?tab=edit&model=tiny&seed=5&num=2{fields}"
+    assert links.words(family_catalog, edit) == said
+    again = links.read(family_catalog, address).asked
+    assert links.write(family_catalog, again) == address
+    assert again == edit._replace(strength=pytest.approx(strength, rel=1e-11))
+
+
+def test_an_attribute_may_have_the_name_of_an_edit_s_setting(family_weights, family_catalog):
+    save_attribute(family_weights, "tiny-power", replace(ATTRIBUTES["bright"], name="strength"))
+    for address in (
+        "?tab=compose&model=tiny&seed=5&num=2&strength=1",
+        "?tab=edit&model=tiny&seed=5&num=2&strength=0.5&tiny-power=1",
+    ):
+        assert links.write(family_catalog, links.read(family_catalog, address).asked) == address
+
+
+def test_what_other_sites_append_is_ignored(family_catalog):
+    foreign = "&fbclid=IwAR0&utm_source=news&utm_medium=mail&gclid=1&ref=x&gad_source=1&_hsmi=2"
+    for address in (
+        "?tab=sample&model=tiny&seed=1&num=3",
+        "?tab=compose&model=tiny&seed=1&num=3&bright=0.5",
+        "?tab=edit&model=tiny&seed=1&num=3",
+        "?tab=score",
+        "?tab=sample",
+        "?tab=edit",
+    ):
+        assert links.read(family_catalog, address + foreign) == links.read(family_catalog, address)
+
+
+def test_what_can_be_composed_is_told_by_the_address(family_catalog):
+    for address, can in (("?tab=sample&model=tiny", True), ("?tab=sample&model=alpha", False), ("?tab=score", False)):
+        assert links.composes(family_catalog, address) == can
 
 
 def test_an_attribute_whose_name_is_taken_goes_by_its_model(family_weights, family_catalog):
     save_attribute(family_weights, "tiny-other", replace(ATTRIBUTES["bright"]))
     save_attribute(family_weights, "tiny-seed", replace(ATTRIBUTES["turn"], name="seed"))
     address = "?tab=compose&model=tiny&seed=5&num=2&tiny-bright=1&tiny-other=-1&tiny-seed=45,0.5"
-    assert links.write(family_catalog, links.read(family_catalog, address).recipe) == address
+    assert links.write(family_catalog, links.read(family_catalog, address).asked) == address
 
 
 def test_values_may_have_commas(family_weights, family_catalog):
     save_attribute(
         family_weights, "tiny-mood", replace(ATTRIBUTES["kind"], name="mood", values=("so, so", "=1+1", "c"))
     )
-    composed = links.read(family_catalog, '?tab=compose&model=tiny&mood="so, so",%3D1%2B1,0.5').recipe
+    composed = links.read(family_catalog, '?tab=compose&model=tiny&mood="so, so",%3D1%2B1,0.5').asked
     assert "so, so or =1+1" in links.words(family_catalog, composed)
-    assert links.read(family_catalog, links.write(family_catalog, composed)).recipe == composed
+    assert links.read(family_catalog, links.write(family_catalog, composed)).asked == composed
 
 
 def test_what_a_link_leaves_out_is_as_the_page_opens(catalog, family_catalog):
-    recipe = links.read(catalog, "?__theme=dark&tab=sample&model=alpha").recipe
+    recipe = links.read(catalog, "?__theme=dark&tab=sample&model=alpha").asked
     assert recipe == make_recipe(catalog.get("alpha"), controls_of(catalog.get("alpha")), 12, 0)
     assert links.read(catalog, "?tab=score") == ("score", None)
     assert links.read(catalog, "?tab=sample") == ("sample", None)
     assert links.read(catalog, "?__theme=dark") is None
     assert links.read(catalog, "?fbclid=1") is None
-    assert links.words(family_catalog, links.read(family_catalog, "?tab=compose&model=tiny&bright=-0.6").recipe) == (
+    assert links.words(family_catalog, links.read(family_catalog, "?tab=compose&model=tiny&bright=-0.6").asked) == (
         "tiny: dark (0.6), seed 0"
     )
 
@@ -87,7 +139,19 @@ def test_what_a_link_leaves_out_is_as_the_page_opens(catalog, family_catalog):
         ("tab=sample&model=tiny-bright", "'tiny-bright' is for tab=compose; there are: tiny"),
         ("tab=sample&seed=1", "it names no model"),
         ("tab=sample&model=tiny&sede=1", "unknown setting 'sede'; did you mean 'seed'?"),
-        ("tab=score&model=tiny", "unknown setting 'model'"),
+        ("tab=score&model=tiny", "unknown setting 'model'; there are: tab"),
+        ("tab=sample&model=tiny&bright=1", "unknown setting 'bright'; there are: tab, model, seed, num, rounds"),
+        ("tab=compose&model=tiny&rounds=1", "unknown setting 'rounds'"),
+        ("tab=sample&seed=1&fbclid=1", "it names no model"),
+        ("tab=edit&seed=1", "it names no model"),
+        ("tab=edit&model=gamma", "no model 'gamma' here"),
+        ("tab=edit&model=tiny-bright", "'tiny-bright' is for tab=compose"),
+        ("tab=edit&model=tiny&where=here", "where must be one of painted, whole; got 'here'"),
+        ("tab=edit&model=tiny&strength=2", "'Strength' must be a number from 0 to 1, got 2"),
+        ("tab=edit&model=tiny&strength=", "strength must be a number, got ''"),
+        ("tab=edit&model=tiny&bright=3", "'bright' goes from -1 to 1, got 3"),
+        ("tab=edit&model=tiny&bright=1,or", "'bright' or what?"),
+        ("tab=edit&model=tiny&num=0", "'Chains' must be a whole number from 1 to 64, got 0"),
         ("tab=sample&model=tiny&num=65", "'Chains' must be a whole number from 1 to 64, got 65"),
         ("tab=sample&model=tiny&seed=1.5", "'Seed' must be a whole number"),
         ("tab=sample&model=tiny&seed=one", "seed must be a number, got 'one'"),
@@ -135,6 +199,10 @@ def test_the_page_opens_with_what_its_address_says(family_catalog, monkeypatch):
     assert (composed["tiny-kind-value"], composed["tiny-kind-strength"]) == (["ring", "dot"], 0.5)
     assert composed["tiny-turn-strength"] == 0
     assert composed["words"] == "**tiny: dark (0.6), but not ring nor dot (0.5)**"
+    edit = open_page(page, tab="edit", model="tiny", where="whole", bright="-0.6", seed="3", fbclid="1")
+    assert (edit["tabs"].selected, edit["edit-model"], edit["edit-seed"], edit["edit-num"]) == ("edit", "tiny", 3, 4)
+    assert (edit["edit-where"], edit["edit-strength"]) == (WHOLE, 0.3)
+    assert (edit["edit-tiny-bright-strength"], edit["edit-tiny-turn-strength"]) == (-0.6, 0)
     warnings = []
     monkeypatch.setattr("gradio.Warning", lambda sentence, **_: warnings.append(sentence))
     assert open_page(page, tab="sample", model="<b>") == {None: "update"}
@@ -150,6 +218,8 @@ def test_copy_link_says_what_the_controls_ask_for(family_catalog, monkeypatch):
     monkeypatch.setattr("gradio.Info", lambda sentence: None)
     page = build_ui(family_catalog)
     copies = {function.inputs[0].elem_id: function for function in page.fns.values() if function.name == "on_link"}
+    values = {component.elem_id: component.value for component in copies["edit-model"].inputs} | {"edit-num": 2}
+    assert copies["edit-model"].fn(*values.values()) == "?tab=edit&model=tiny&seed=0&num=2"
     values = {component.elem_id: component.value for component in copies["family"].inputs}
     values |= {"tiny-bright-strength": 0.6, "compose-seed": 5}
     assert copies["family"].fn(*values.values()) == "?tab=compose&model=tiny&seed=5&num=12&bright=0.6"

@@ -56,6 +56,15 @@ def test_pulling_back_starts_from_the_very_image_and_the_energy_falls(session, b
     assert session.board.entries, "pulling back must not clear the board"
 
 
+def test_a_file_is_found_by_what_was_opened(session, drop, tmp_path):
+    drop({"one.png": png(), "two.png": png(), "bad.png": b"words"})
+    assert scoring.number_of(session.board, str(tmp_path / "two.png")) == 2
+    with pytest.raises(ValueError, match="cannot be pulled back: this is not an image that can be read"):
+        scoring.number_of(session.board, str(tmp_path / "bad.png"))
+    with pytest.raises(ValueError, match="pictures are the most at once: press Clear"):
+        scoring.number_of(session.board, str(tmp_path / "left out.png"))
+
+
 def test_the_first_energy_of_pulling_back_is_the_score_and_the_plot_has_the_held_out_ones(session, drop):
     drop({"centre.png": png()})
     for _ in scoring.pull_back(session, 1, 10):

@@ -22,9 +22,9 @@ def view_of(views, step):
     return next(view for view in views if f"step {step} of" in view.status)
 
 
-def begin(session, catalog, num=3, seed=7, **changes):
-    controls = Controls(**(controls_of(catalog.get("alpha")).__dict__ | changes))
-    return start(session, catalog, "alpha", controls, num, seed)
+def begin(session, catalog, num=3, seed=7, *, model="alpha", **changes):
+    controls = Controls(**(controls_of(catalog.get(model)).__dict__ | changes))
+    return start(session, catalog, model, controls, num, seed)
 
 
 def pixels(path):

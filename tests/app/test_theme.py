@@ -56,6 +56,25 @@ def test_the_style_sheet_takes_its_colours_from_the_theme():
         assert f"  {name}: " in theme, name
 
 
+def test_no_rule_of_the_style_sheet_turns_round_when_gradio_puts_prefixes_into_it():
+    """It puts one after every comma: what a rule leaves out is then no longer left out."""
+    css = re.sub(r"/\*.*?\*/", "", LOOK["css"], flags=re.S)
+    for start in (match.end() for match in re.finditer(r":not\(", css)):
+        depth, end = 1, start
+        while depth:
+            depth += {"(": 1, ")": -1}.get(css[end], 0)
+            end += 1
+        assert "," not in css[start:end], css[start:end]
+
+
+def test_no_rule_of_the_style_sheet_changes_a_part_of_what_a_variable_sets():
+    """Gradio writes the rules anew as the browser reads them, which drops such a whole: a card then has no border."""
+    css = re.sub(r"/\*.*?\*/", "", LOOK["css"], flags=re.S)
+    for rule in re.findall(r"\{([^{}]*)\}", css):
+        for whole in re.findall(r"(?:^|;)\s*(border|background|margin|padding|outline|font):[^;]*var\(", rule):
+            assert not re.search(rf"(?:^|;)\s*{whole}-(?!radius|offset)", rule), rule
+
+
 def test_nothing_of_the_look_is_fetched_from_elsewhere():
     # A picture of the page itself is handed to another tab; the guard's policy keeps even that to this server.
     head = LOOK["head"].replace("await fetch(picture.src)", "")

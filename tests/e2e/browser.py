@@ -5,6 +5,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -56,7 +57,11 @@ def running_app(weights: Path, temporary: Path | None = None) -> Iterator[str]:
 
 @contextmanager
 def chromium_page(address: str, width: int = 1280, height: int = 900, in_browser=None, ready: str = "#sample"):
-    """A loaded page of a fresh headless Chromium, or a new person's tab in a given one; ``ready`` is shown on it."""
+    """A loaded page of a fresh headless Chromium, or a new person's tab in a given one; ``ready`` is shown on it.
+
+    Whatever fails while it is open has a note: where a picture of the page and what its console said are kept, in the
+    folder of the variable ``EBM_STUDIO_SHOTS`` or in one of its own.
+    """
     from playwright.sync_api import sync_playwright
 
     with ExitStack() as stack:
@@ -67,10 +72,37 @@ def chromium_page(address: str, width: int = 1280, height: int = 900, in_browser
             stack.callback(browser.close)
         page = browser.new_context(viewport={"width": width, "height": height}).new_page()
         page.set_default_timeout(PATIENCE_MS)
-        page.goto(address)
-        page.wait_for_selector(ready)
-        yield page
+        log = _log_of(page)
+        try:
+            page.goto(address)
+            page.wait_for_selector(ready)
+            yield page
+        except Exception as error:
+            error.add_note(_keep_what_was_seen(page, log))
+            raise
         page.context.close()
+
+
+def _log_of(page) -> list[str]:
+    """What the page's console says, its errors and the requests that fail, growing as they come."""
+    log: list[str] = []
+    page.on("console", lambda message: log.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: log.append(f"page error: {error}"))
+    page.on("requestfailed", lambda request: log.append(f"request failed: {request.url} {request.failure}"))
+    return log
+
+
+def _keep_what_was_seen(page, log: list[str]) -> str:
+    """A picture and the log of a page on which something failed, as files; says where they are."""
+    if shots := os.environ.get("EBM_STUDIO_SHOTS"):
+        Path(shots).mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="page-", dir=shots or None))
+    (folder / "console.txt").write_text("\n".join(log))
+    try:
+        page.screenshot(path=folder / "page.png", full_page=True, timeout=10_000)
+    except Exception as error:  # a page that has crashed has no picture, and what failed first is to be told
+        return f"The page's console is in {folder}; it gave no picture ({error})."
+    return f"The page as it was then, and its console: {folder}"
 
 
 def press(page, selector):

@@ -1,8 +1,8 @@
 """``python -m tests.e2e.screenshots OUT [--weights weights]``: the pictures of the README, taken from the page itself.
 
 Seed 0, the model's own plan, twelve chains: nothing is chosen. Also prints how long a person waits.
-``--compose`` takes those of the Compose tab instead, ``--score FILE ...`` those of the Score tab, with the page's
-examples and these files.
+``--compose`` takes those of the Compose tab instead, ``--edit`` that of the Edit tab with a sample of the model's own,
+``--score FILE ...`` those of the Score tab, with the page's examples and these files.
 """
 
 import argparse
@@ -12,6 +12,8 @@ from typing import Any
 
 from tests.e2e.browser import chromium_page, running_app
 
+MOUTH = (0.4, 0.6, 0.74)  # of that face: from, to, and how far down
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -19,6 +21,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=Path("weights"))
     parser.add_argument("--score", type=Path, nargs="+", metavar="FILE")
     parser.add_argument("--compose", action="store_true")
+    parser.add_argument("--edit", action="store_true")
     a = parser.parse_args()
     a.out.mkdir(parents=True, exist_ok=True)
     with running_app(a.weights) as address:
@@ -26,6 +29,8 @@ def main() -> None:
             score(address, a.out, a.score)
         elif a.compose:
             compose(address, a.out)
+        elif a.edit:
+            edit(address, a.out)
         else:
             sample(address, a.out)
 
@@ -76,6 +81,34 @@ def score(address: str, out: Path, files: list[Path]) -> None:
             page.wait_for_selector("#score-chain-status >> text=Finished")
             page.wait_for_timeout(1500)
             page.screenshot(path=out / f"{name}.png", full_page=True)
+
+
+def edit(address: str, out: Path) -> None:
+    """The sample of faces128 that has the lowest energy, with its mouth painted over and asked to smile."""
+    with chromium_page(f"{address}/?tab=sample&model=faces128", 1280, 1000) as page:
+        page.set_default_timeout(600_000)
+        page.wait_for_function("() => document.querySelector('#model input').value === 'faces128'")
+        page.click("#sample")
+        page.wait_for_selector("#download-zip:not([disabled])")
+        page.click("#tab-sample .send-to-edit")
+        page.wait_for_selector("#edit-painter canvas")
+        smiling = page.locator("#edit-faces128-smiling-strength input[type=number]")
+        smiling.fill("0.6")
+        smiling.press("Tab")
+        page.evaluate("window.scrollTo(0, 0)")
+        page.wait_for_timeout(1500)
+        page.locator(".painter-size").fill("110")
+        box = page.locator("#edit-painter canvas").bounding_box()
+        x, y, side = box["x"], box["y"], box["width"]
+        page.mouse.move(x + MOUTH[0] * side, y + MOUTH[2] * side)
+        page.mouse.down()
+        page.mouse.move(x + MOUTH[1] * side, y + MOUTH[2] * side, steps=8)
+        page.mouse.up()
+        page.click("#edit")
+        page.wait_for_selector("#edit-chain-status >> text=Finished")
+        page.wait_for_selector("#edit-gallery img")
+        page.wait_for_timeout(1500)
+        page.screenshot(path=out / "edit.png")
 
 
 def compose(address: str, out: Path) -> None:

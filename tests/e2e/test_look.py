@@ -45,6 +45,7 @@ def barriers(page):
     problems = []
     for tab in TABS:
         open_tab(page, tab)
+        page.evaluate("for (const menu of document.querySelectorAll('.shelf-send')) menu.open = true")
         for width, height in (PHONE, DESK):
             page.set_viewport_size({"width": width, "height": height})
             page.wait_for_timeout(300)
