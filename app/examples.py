@@ -12,6 +12,7 @@ from ebm_core.recipe import Recipe
 
 LOOK_EVERY = 0.1  # seconds between two looks at whether a sample is still wanted
 SAMPLE = "a sample of the model"
+SEED = 1  # of that sample: of the first seeds the one whose cat and face are both whole
 
 
 def noise(size: int) -> Tensor:
@@ -43,7 +44,7 @@ def draw(name: str, model: Model, wanted: Callable[[], bool]) -> Tensor | None:
     if name in DRAWN:
         channels, size, _ = model.space.picture_shape
         return DRAWN[name](size)[:channels]
-    walk = Walk(model.landscape, Recipe(model.name, model.fingerprint, model.info.plan, seed=0, num=1))
+    walk = Walk(model.landscape, Recipe(model.name, model.fingerprint, model.info.plan, seed=SEED, num=1))
     walk.go_on()
     while walk.wait(LOOK_EVERY):
         if not wanted():
