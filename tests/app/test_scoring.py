@@ -14,7 +14,7 @@ from PIL import Image
 
 from app import score_view, scoring
 from app.catalog import Catalog
-from app.examples import EXAMPLES, SAMPLE
+from app.examples import EXAMPLES, SAMPLE, SEED
 from app.limits import PICTURES
 from app.sampling import start
 from app.session import Session
@@ -205,7 +205,7 @@ def test_the_examples_are_scored_once_and_the_sample_is_the_models_own(session, 
     assert [row["picture"] for row in rows_of(views[-1])] == [f"example: {name}" for name in EXAMPLES]
     assert all(entry.scored for entry in session.board.entries)
     walked = Session()
-    for _ in start(walked, calibrated, "tiny", controls_of(calibrated.get("tiny")), 1, 0):
+    for _ in start(walked, calibrated, "tiny", controls_of(calibrated.get("tiny")), 1, SEED):
         pass
     sample = next(entry for entry in session.board.entries if entry.source == SAMPLE)
     assert torch.equal(sample.scored.picture.u8, images.quantise(walked.walk.state.x[0]))
