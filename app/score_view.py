@@ -16,6 +16,7 @@ from app.report import reported
 from app.score_plots import Mark, score_plot
 from app.verdicts import Verdict, judge_of, judges_of, threshold_of, training_warning, verdict_of
 from ebm_core.files import spreadsheet_text
+from ebm_core.joint import JOINT
 
 TERMS = ("energy", "scale_", "reconstruction", "typicality")  # beginnings of the scores that every card has
 MAX_NAME = 60  # characters of a file's name that are shown
@@ -62,7 +63,8 @@ def about(board: Board) -> str:
     if board.calibration is not None:
         compared = f"Compared with {board.calibration.num:,} held-out pictures ({board.calibration.data}). {warning}"
         note = f"⚠️ {board.calibration.note}." if board.calibration.note else ""
-        return "\n\n".join(filter(None, [compared, training_warning(board.model.info.provenance), note]))
+        trained = training_warning(board.model.info.provenance, joint=JOINT in board.calibration.quantiles)
+        return "\n\n".join(filter(None, [compared, trained, note]))
     reason = f" ({board.problem})" if board.problem else ""
     return f"⚠️ **This model has no calibration**{reason}: its energies are shown raw, without verdicts. {warning}"
 

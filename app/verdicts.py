@@ -55,16 +55,23 @@ MATCHED = (
     "alone gives an energy's level a meaning. Noise, or pictures of another kind, may look usual to it. For a verdict "
     "that counts teach a detector under *My own pictures*."
 )
+WITH_JOINT = (
+    "⚠️ **Do not judge by its energy alone**: {done} of its {total:,} training iterations were contrastive divergence, "
+    "which alone gives an energy's level a meaning. *All together* does without that level."
+)
 MOSTLY = 0.5  # share of contrastive divergence below which the page warns
 
 
-def training_warning(provenance: Mapping[str, Any]) -> str:
-    """Markdown that warns of a model trained by matching for the most part; "" where its file does not say."""
+def training_warning(provenance: Mapping[str, Any], *, joint: bool) -> str:
+    """Markdown that warns of a model trained by matching for the most part; "" where its file does not say.
+
+    With the ``joint`` score, which judges where it is, only of the energy.
+    """
     iterations = iterations_of(provenance)
     if iterations is None or iterations.contrastive >= MOSTLY * iterations.total:
         return ""
     done = f"{iterations.contrastive:,}" if iterations.contrastive else "none"
-    return MATCHED.format(done=done, total=iterations.total)
+    return (WITH_JOINT if joint else MATCHED).format(done=done, total=iterations.total)
 
 
 RECONSTRUCTION = Judge(

@@ -128,7 +128,11 @@ def test_shares_are_never_rounded_to_all_or_none(share, words):
     ],
 )
 def test_a_model_of_matching_is_warned_of(provenance, words):
-    assert words in training_warning(provenance)
+    alone, joined = (training_warning(provenance, joint=joint) for joint in (False, True))
+    assert words in alone
+    assert words in joined
+    assert "Do not rely on its verdicts" in alone
+    assert "All together" in joined
 
 
 @pytest.mark.parametrize(
@@ -142,4 +146,4 @@ def test_a_model_of_matching_is_warned_of(provenance, words):
     ],
 )
 def test_what_a_file_does_not_say_is_no_warning(provenance):
-    assert training_warning(provenance) == ""
+    assert training_warning(provenance, joint=False) == ""
