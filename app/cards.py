@@ -3,6 +3,7 @@
 import base64
 import html
 import re
+from functools import lru_cache
 from pathlib import Path
 
 from PIL import Image
@@ -59,9 +60,15 @@ def _words(path: Path) -> str:
 def _source(path: Path) -> str:
     """The first samples of a sheet as a data URL, "" where there is none."""
     try:
-        sheet = images.read_png(path.read_bytes()).convert("RGB")
+        return _first_samples(path, path.stat().st_mtime_ns)
     except (OSError, ValueError):
         return ""
+
+
+@lru_cache(maxsize=64)
+def _first_samples(path: Path, modified: int) -> str:
+    """Both the cards and the lists have them."""
+    sheet = images.read_png(path.read_bytes()).convert("RGB")
     side = (sheet.width - GAP) // COLUMNS - GAP
     if side < 1 or sheet.height < side + 2 * GAP:
         return ""

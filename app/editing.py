@@ -70,7 +70,8 @@ def model_of(catalog: Catalog, recipe: Recipe) -> str | None:
     """The model that repaints what a recipe made; None where there is none."""
     if recipe.composition is None:
         return recipe.model if recipe.model in catalog.names() else None
-    return next((name for name, family in families(catalog).items() if family.name == recipe.model), None)
+    family = catalog.families().get(recipe.model)
+    return family.base if family else None
 
 
 def take(session: Session, catalog: Catalog, data: bytes) -> str | None:

@@ -63,7 +63,7 @@ def about(board: Board) -> str:
     if board.calibration is not None:
         compared = f"Compared with {board.calibration.num:,} held-out pictures ({board.calibration.data}). {warning}"
         note = f"⚠️ {board.calibration.note}." if board.calibration.note else ""
-        trained = training_warning(board.model.info.provenance, joint=JOINT in board.calibration.quantiles)
+        trained = training_warning(board.model.info.provenance, joint=board.calibration.judge == JOINT)
         return "\n\n".join(filter(None, [compared, trained, note]))
     reason = f" ({board.problem})" if board.problem else ""
     return f"⚠️ **This model has no calibration**{reason}: its energies are shown raw, without verdicts. {warning}"

@@ -1,6 +1,7 @@
 """The tab that composes: what is asked of each attribute on the left, the live chains on the right."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -17,7 +18,7 @@ from app.presets import COMPOSITIONS
 from app.session import Session, View
 from app.tab import Tab
 from app.tabs.attributes import AttributeInputs, asks_of
-from ebm_core.family import NOT_SHARE, Ask, Family, compose
+from ebm_core.family import NOT_SHARE, Family, compose
 from ebm_core.recipe import Recipe
 
 INTRO = """Each slider is a model of its own, trained apart from the others. Their **energies are added**, and the walk
@@ -74,8 +75,7 @@ def build_composing_tab(catalog: Catalog, session: gr.State) -> Kept:
 
     inputs = [component for one in controls.values() for component in one.inputs]
 
-    def asked_of(name: str, values: tuple[Any, ...]) -> list[Ask]:
-        return asks_of(controls, name, values)
+    asked_of = partial(asks_of, controls)
 
     def describe(name: str, values: tuple[Any, ...]) -> dict[Component, Any]:
         """The recipe in words and as a formula, or the reason why there is none."""

@@ -71,11 +71,12 @@ def compare(fitted: Measured, sets: dict[str, Measured]) -> list[dict[str, Any]]
     """The AUROC of every choice of numbers for every set beside ``kept``, best mean first."""
     from train.evaluate.detection import detect
 
-    rows = []
-    for (energy, residual), (name, depths) in product(product((True, False), repeat=2), FEATURES.items()):
-        score = fit(fitted, depths, energy=energy, residual=residual)
-        if score is None:
+    assert fitted.slopes is not None
+    rows, ways = [], Residual.fit(fitted.slopes)
+    for energy, residual, (name, depths) in product((True, False), (ways, None), FEATURES.items()):
+        if not (energy or residual or depths):
             continue
+        score = fit(fitted, depths, residual, energy=energy)
         inside = score(sets["kept"])
         aurocs = {other: detect(inside, score(m)).auroc for other, m in sets.items() if other != "kept"}
         own = [text for text, used in (("energy and slope", energy), ("ways back", residual)) if used]
@@ -84,15 +85,13 @@ def compare(fitted: Measured, sets: dict[str, Measured]) -> list[dict[str, Any]]
 
 
 def fit(
-    fitted: Measured, depths: tuple[int, ...], *, energy: bool, residual: bool
-) -> Callable[[Measured], Tensor] | None:
-    """A joint score of some of the numbers; None where there would be none."""
-    assert fitted.slopes is not None
-    ways = Residual.fit(fitted.slopes)
+    fitted: Measured, depths: tuple[int, ...], residual: Residual | None, *, energy: bool
+) -> Callable[[Measured], Tensor]:
+    """A joint score of some of the numbers: of features, of the ways back, of the energy and its slope."""
 
     def numbers(m: Measured) -> Tensor:
         assert m.slopes is not None
-        parts = ([_energy_numbers(m)] if energy else []) + ([ways.logs(m.slopes)] if residual else [])
+        parts = ([_energy_numbers(m)] if energy else []) + ([residual.logs(m.slopes)] if residual else [])
         return torch.cat([torch.zeros(len(m.energy), 0, dtype=torch.float64), *parts], dim=1)
 
     def features(m: Measured) -> Tensor:
@@ -100,8 +99,6 @@ def fit(
         parts = m.features.split(list(DEPTHS), dim=1)
         return torch.cat([m.features[:, :0], *(parts[depth] for depth in depths)], dim=1)
 
-    if not (energy or residual or depths):
-        return None
     joint = Joint.fit(features(fitted), numbers(fitted), [DEPTHS[depth] for depth in depths])
     return lambda m: joint(features(m), numbers(m))
 
