@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.session import Session
 
 LEAVE, FORGET = 30.0, 3600.0  # seconds without a stream after which work ends, and all that there is goes
+REMEMBERED = 64  # of those who left: each costs a megabyte, its copy of Gradio's page, and what it made
 SWEEP = 5.0  # seconds between two looks
 STREAM = re.compile(r"/(?:gradio_api/)?heartbeat/([^/]+)/?$")
 RESULTS = re.compile(r"/(?:gradio_api/)?queue/data/?$")
@@ -68,15 +69,17 @@ class Presence:
             session.close()
 
     def sweep(self) -> None:
-        """End the work of those who listen no longer, and forget those who are long gone."""
+        """End the work of those who listen no longer, forget who is long gone, or left before many others."""
         with self._lock:
             now = self.clock()
-            alone = {name: one for name, one in self._visitors.items() if name not in self._streams}
-            gone = [name for name, one in alone.items() if now - one.last > FORGET]
+            alone = [name for name in self._visitors if name not in self._streams]
+            left = {name: one for name in alone if now - (one := self._visitors[name]).last > LEAVE}
+            latest = sorted(left, key=lambda name: left[name].last)[-REMEMBERED:]
+            gone = [name for name, one in left.items() if now - one.last > FORGET or name not in latest]
             for name in gone:
                 del self._visitors[name]
-        for name, one in alone.items():
-            for session in one.sessions if now - one.last > LEAVE else ():
+        for name, one in left.items():
+            for session in one.sessions:
                 session.close() if name in gone else session.rest()
         for name in gone:
             self.forget(name)

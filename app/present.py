@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
-from torchvision.utils import make_grid
 
 from ebm_core import images
 from ebm_core.langevin import ChainState
@@ -88,7 +87,7 @@ def encode_frame(x: Tensor) -> bytes:
     mat that does not glare in either mode.
     """
     gap = max(1, x.shape[3] // 16)
-    frame = make_grid(x, nrow=columns_for(len(x)), padding=gap, pad_value=MAT)
+    frame = images.tile(x, columns_for(len(x)), gap, MAT)
     return images.encode(images.to_pil(frame), "JPEG", quality=95, subsampling=0)
 
 

@@ -180,7 +180,8 @@ def filled(path: Path, build: Callable[[], M], tensors: Mapping[str, Tensor]) ->
     with torch.device("meta"):
         module = build()
     state = fitting(path, tensors, module.state_dict())
-    module.to_empty(device="cpu").load_state_dict(state)  # copied: where memory is aligned changes the last bits
+    # Copied: where memory is aligned changes the last bits. Not by ``to_empty``, which imports sympy: time and memory.
+    module.load_state_dict({name: tensor.clone() for name, tensor in state.items()}, assign=True)
     return module
 
 

@@ -12,7 +12,6 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock
 
 from ebm_core.arguments import whole
 from ebm_core.attribute import Attribute
@@ -40,8 +39,28 @@ class ClassifierConfig:
             raise ValueError("a classifier needs an attribute")
 
 
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions beside a way past them (He et al., 2016), its weights named as those of torchvision's."""
+
+    def __init__(self, width_in: int, width_out: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(width_in, width_out, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width_out)
+        self.conv2 = nn.Conv2d(width_out, width_out, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width_out)
+        self.downsample: nn.Module = nn.Identity()
+        if stride != 1 or width_in != width_out:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(width_in, width_out, 1, stride, bias=False), nn.BatchNorm2d(width_out)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)), inplace=True)))
+        return F.relu(h + self.downsample(x), inplace=True)
+
+
 class Classifier(nn.Module):
-    """ResNet-18 (He et al., 2016) of torchvision's blocks, with a 3x3 stem that keeps the size, as for CIFAR.
+    """ResNet-18 (He et al., 2016) with a 3x3 stem that keeps the size, as for CIFAR.
 
     ``(B, 3, H, W)`` in [0, 1] to ``(B, sum of label_dim)``: for each attribute in turn its label vector, as logits
     where it is a choice. BatchNorm is no harm here: this is no energy.
@@ -56,12 +75,7 @@ class Classifier(nn.Module):
         for stage in range(4):
             for block in range(2):
                 width_out, stride = w * 2**stage, 2 if stage and not block else 1
-                skip = None
-                if stride != 1 or channels != width_out:
-                    skip = nn.Sequential(
-                        nn.Conv2d(channels, width_out, 1, stride, bias=False), nn.BatchNorm2d(width_out)
-                    )
-                layers.append(BasicBlock(channels, width_out, stride, skip))
+                layers.append(BasicBlock(channels, width_out, stride))
                 channels = width_out
         self.body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
         self.head = nn.Linear(channels, sum(a.label_dim for a in config.attributes))

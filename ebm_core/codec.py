@@ -179,7 +179,8 @@ class Block(nn.Module):
 def _initialise(module: nn.Module) -> None:
     """Every convolution keeps the variance, and every block begins as the identity: depth costs nothing at first."""
     if isinstance(module, nn.Conv2d):
-        nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
+        if not module.weight.is_meta:  # of which torch draws normal numbers with its compiler: 200 MiB and seconds
+            nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
         nn.init.zeros_(cast(Tensor, module.bias))
     elif isinstance(module, Block):  # called after its convolutions
         nn.init.zeros_(module.second.weight)

@@ -7,7 +7,6 @@ import numpy as np
 from PIL import Image, ImageCms
 
 SPACES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}  # of profiles, and the mode of their pixels
-BAND = 2**21  # pixels that are converted at once
 UNUSABLE = "its colour profile cannot be used: colours taken as sRGB"
 
 
@@ -18,25 +17,8 @@ class PixelError(ValueError):
 def to_srgb(image: Image.Image) -> tuple[Image.Image, list[str]]:
     """A decoded picture as RGB or L with eight bits, and sentences about what was done to it.
 
-    Band by band, so that a large picture never lies in memory in several forms. Raises PixelError for numbers that are
-    no colours.
+    Raises PixelError for numbers that are no colours.
     """
-    rows = max(1, BAND // image.width)
-    as_it_is = image.mode in ("L", "RGB") and not image.has_transparency_data and "icc_profile" not in image.info
-    if image.height <= rows or as_it_is:
-        return _to_srgb(image)
-    whole: Image.Image | None = None
-    notes: dict[str, None] = {}
-    for top in range(0, image.height, rows):
-        band, more = _to_srgb(image.crop((0, top, image.width, min(top + rows, image.height))))
-        whole = whole or Image.new(band.mode, image.size)
-        whole.paste(band, (0, top))
-        notes |= dict.fromkeys(more)
-    assert whole is not None
-    return whole, list(notes)
-
-
-def _to_srgb(image: Image.Image) -> tuple[Image.Image, list[str]]:
     profile = image.info.get("icc_profile")
     plain, notes = _eight_bits(image)
     if plain.has_transparency_data:

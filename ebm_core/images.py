@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
-from torchvision.utils import make_grid
 
 from ebm_core.files import HEAD, kind_of, one_line
 
@@ -37,26 +37,48 @@ def to_pil(x: Tensor) -> Image.Image:
     return Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
 
 
+def centre_square(shape: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of it in a picture of ``shape`` (width, height)."""
+    side = min(shape)
+    left, top = (shape[0] - side) // 2, (shape[1] - side) // 2
+    return left, top, left + side, top + side
+
+
+def resampling(side: int, size: int) -> Image.Resampling:
+    """How ``side`` pixels become ``size``."""
+    return Image.Resampling.BOX if side % size == 0 else Image.Resampling.LANCZOS
+
+
 def from_pil(image: Image.Image, size: int, channels: int = 3) -> Tensor:
     """A PIL image as uint8 ``(C, size, size)``: the centre square, resized with antialiasing."""
     image = image.convert("RGB" if channels == 3 else "L")
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
     if image.size != (size, size):
-        image = image.resize(
-            (size, size),
-            Image.Resampling.BOX if side % size == 0 else Image.Resampling.LANCZOS,
-            box=(left, top, left + side, top + side),
-        )
+        box = centre_square(image.size)
+        image = image.resize((size, size), resampling(box[2] - box[0], size), box=box)
     array = np.array(image).reshape(size, size, channels)
     return torch.from_numpy(array).permute(2, 0, 1).contiguous()
+
+
+def tile(x: Tensor, columns: int, padding: int, value: float) -> Tensor:
+    """Images ``(B, C, H, W)`` beside and below each other as one ``(3, H', W')``, ``value`` around each; one alone as
+    it is. What ``torchvision.utils.make_grid`` gives, whose import would cost every process seconds and 160 MiB."""
+    num, channels, height, width = x.shape
+    x = x.expand(num, max(3, channels), height, width)
+    if num == 1:
+        return x[0]
+    columns = min(columns, num)
+    rows = math.ceil(num / columns)
+    cells = F.pad(x, (padding, 0, padding, 0), value=value)
+    cells = torch.cat([cells, cells.new_full((rows * columns - num, *cells.shape[1:]), value)])
+    lines = cells.unflatten(0, (rows, columns)).permute(2, 0, 3, 1, 4).flatten(3).flatten(1, 2)
+    return F.pad(lines, (0, padding, 0, padding), value=value)
 
 
 def grid(x: Tensor, columns: int | None = None, *, zoom: int = 1, padding: int = 2) -> Image.Image:
     """Images ``(B, C, H, W)`` in [0, 1] as one picture, pixels enlarged ``zoom`` times without smoothing."""
     columns = columns or math.ceil(math.sqrt(len(x)))
     x = x.repeat_interleave(zoom, dim=2).repeat_interleave(zoom, dim=3)
-    return to_pil(make_grid(x, nrow=columns, padding=padding, pad_value=1.0))
+    return to_pil(tile(x, columns, padding, 1.0))
 
 
 def sheet(x: Tensor, columns: int = 8) -> Image.Image:

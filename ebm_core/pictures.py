@@ -4,6 +4,7 @@ The only decoder: training, calibrating, evaluating, scoring and the page read a
 """
 
 import io
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from ebm_core.colours import PixelError, to_srgb
 from ebm_core.files import one_line
-from ebm_core.images import from_pil
+from ebm_core.images import centre_square, from_pil, resampling
 from ebm_core.metadata import without_metadata
 
 try:  # not a dependency: its wheels bring a large decoder that few people need
@@ -59,6 +60,8 @@ OTHER_SUFFIXES = {
 }
 HEAD = 16  # bytes that tell a format
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+BAND = 2**21  # pixels that are converted at once
+LOBES = 3  # of Lanczos' kernel to each side, each as wide as a pixel of the result
 OBLONG = 1.25  # longer over shorter side, above which the cut to the centre square is worth a note
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -69,6 +72,9 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# What a turn does to the stored picture, whose rows are then columns, or whose first column or row is then the last.
+SIDEWAYS = tuple(TURNS[number] for number in (5, 6, 7, 8))
+FROM_THE_RIGHT, FROM_BELOW = (tuple(TURNS[number] for number in numbers) for numbers in ((2, 3, 7, 8), (3, 4, 6, 7)))
 
 
 class PictureError(ValueError):
@@ -130,7 +136,7 @@ class Budget:
                 self._changed.notify_all()
 
 
-BUDGET = Budget(50_000_000)  # at up to 13 bytes each
+BUDGET = Budget(50_000_000)  # of mostly 4 bytes each
 
 
 class Picture(NamedTuple):
@@ -195,17 +201,56 @@ def _decode_open(image: ImageFile.ImageFile, size: int, channels: int) -> Pictur
     if getattr(image, "is_animated", False) and image.format != "MPO":
         notes.append("only the first frame of several")
     if image.format == "TIFF":  # which turns itself as it is decoded, and then knows no more of it
-        turn, more = _turn(image)
+        (_, more), turn = _turn(image), None
         image.load()
-        upright: Image.Image = image
     else:
         image.load()
         turn, more = _turn(image)
-        upright = image if turn is None else image.transpose(turn)
     notes += more
-    plain, more = to_srgb(upright)
-    notes += more + _shape_notes(plain.size, size)
-    return Picture(from_pil(plain, size, channels), tuple(notes))
+    shape = image.size if turn not in SIDEWAYS else image.size[::-1]
+    u8, more = _square(image, turn, shape, size, channels)
+    return Picture(u8, tuple(notes + more + _shape_notes(shape, size)))
+
+
+def _square(
+    image: Image.Image, turn: Image.Transpose | None, shape: tuple[int, int], size: int, channels: int
+) -> tuple[Tensor, list[str]]:
+    """The centre square of the upright picture, whose ``shape`` it is, and what was done to its colours.
+
+    Band by band, each of which is made as narrow as it is wanted: a large picture lies in memory once, as it was
+    decoded. Pillow too resizes a whole picture first in width and then in height, so every bit is the same.
+    """
+    left, top, right, bottom = centre_square(shape)
+    side, mode = right - left, "RGB" if channels == 3 else "L"
+    method, margin = resampling(side, size), math.ceil(LOBES * max(1.0, side / size)) + 1  # that is looked at beyond it
+    west, north = max(0, left - margin), max(0, top - margin)
+    east, south = min(right + margin, shape[0]), min(bottom + margin, shape[1])
+    narrow = Image.new(mode, (size, south - north))
+    notes: dict[str, None] = {}
+    rows = max(1, BAND // (east - west))
+    for start in range(north, south, rows):
+        end = min(start + rows, south)
+        part = image.crop(_stored((west, start, east, end), turn, image.size))
+        band, more = to_srgb(part if turn is None else part.transpose(turn))
+        box = (left - west, 0, right - west, end - start)
+        narrow.paste(band.convert(mode).resize((size, end - start), method, box), (0, start - north))
+        notes |= dict.fromkeys(more)
+    square = narrow.resize((size, size), method, (0, top - north, size, bottom - north))
+    return from_pil(square, size, channels), list(notes)
+
+
+def _stored(
+    box: tuple[int, int, int, int], turn: Image.Transpose | None, shape: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """Where a box of the upright picture lies in the stored one, whose ``shape`` it is."""
+    left, top, right, bottom = box
+    if turn in SIDEWAYS:
+        left, top, right, bottom = top, left, bottom, right
+    if turn in FROM_THE_RIGHT:
+        left, right = shape[0] - right, shape[0] - left
+    if turn in FROM_BELOW:
+        top, bottom = shape[1] - bottom, shape[1] - top
+    return left, top, right, bottom
 
 
 def _turn(image: Image.Image) -> tuple[Image.Transpose | None, list[str]]:

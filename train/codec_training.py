@@ -25,11 +25,12 @@ from ebm_core.recipe import SEED
 from train.config import OptimConfig
 from train.data import DataConfig
 from train.ema import MovingAverage, constant
+from train.lock import RunError
 from train.log import RunLog
 from train.optim import Optimiser
 from train.perceptual import FeatureLoss
 from train.provenance import commit, machine
-from train.run import SHEETS, RunError, load_state, save_config, save_state
+from train.run import SHEETS, load_state, save_config, save_state
 from train.teacher import CHANNELS
 from train.trainer import DivergedError, schedule
 

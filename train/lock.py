@@ -6,9 +6,11 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from train.run import RunError
-
 LOCK = ".lock"
+
+
+class RunError(ValueError):
+    """A run folder that cannot be used; the message says what to do."""
 
 
 @contextmanager

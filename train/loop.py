@@ -15,9 +15,10 @@ from ebm_core.nets.liveness import describe_dead_scales
 from ebm_core.space import Space
 from train.config import TrainConfig
 from train.history import RunHistory
+from train.lock import RunError
 from train.log import RunLog
 from train.parallel import Processes
-from train.run import RunError, check_run, load_config, load_state, save_config, save_state
+from train.run import check_run, load_config, load_state, save_config, save_state
 from train.trainer import ALONE, DivergedError, Trainer
 
 ENDLESS = 10**9  # iterations

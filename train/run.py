@@ -18,15 +18,12 @@ from ebm_core.config import from_dict, to_dict
 from ebm_core.files import check_new_folder, write_atomically
 from ebm_core.sampling import without_clamp
 from train.config import TrainConfig
+from train.lock import RunError
 
 STATE, CONFIG, LOG, SHEETS = "state.pt", "config.json", "log.jsonl", "sheets"
 
 
 PARTS = frozenset({"net", "averages", "optimiser", "iteration", "shards"})  # of a trainer's state
-
-
-class RunError(ValueError):
-    """A run folder that cannot be used; the message says what to do."""
 
 
 def check_run(run: Path, resume: bool) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from app import server
 from app.catalog import Catalog
-from app.presence import FORGET, LEAVE, Presence, _listener
+from app.presence import FORGET, LEAVE, REMEMBERED, Presence, _listener
 from app.session import Session
 from app.ui import build_ui
 from tests.app.conftest import save_tiny
@@ -88,6 +88,18 @@ def test_those_who_listen_are_left_alone_however_long(presence, clock, forgotten
     clock.now += 1
     presence.sweep()
     assert session.rests == 1
+
+
+def test_of_many_who_left_the_first_are_forgotten(presence, clock, forgotten):
+    sessions = [Counted() for _ in range(REMEMBERED + 3)]
+    for clock.now, session in enumerate(sessions):
+        presence.ask(f"visitor {clock.now}", [session])
+    presence.open_stream("visitor 0")  # it listens
+    clock.now += LEAVE + 1
+    presence.sweep()
+    assert forgotten == ["visitor 1", "visitor 2"]
+    assert [session.closings for session in sessions[:4]] == [0, 1, 1, 0]
+    assert sum(session.closings for session in sessions) == 2
 
 
 def test_who_asks_again_is_there_again(presence, clock):

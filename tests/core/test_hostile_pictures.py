@@ -1,5 +1,6 @@
 """Bombs, limits and damaged files: each gives a picture or one sentence."""
 
+import io
 import random
 import struct
 import threading
@@ -12,7 +13,9 @@ from PIL import ExifTags, Image, ImageOps
 
 from ebm_core import images
 from ebm_core.colours import to_srgb
+from ebm_core.images import from_pil
 from ebm_core.pictures import (
+    TURNS,
     Budget,
     Limits,
     PictureError,
@@ -134,18 +137,26 @@ def test_thousands_of_damaged_files_each_give_a_picture_or_a_sentence():
     assert min(seen, refused) > 1000
 
 
-@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "LA", "CMYK", "I;16", "1"])
-def test_a_large_picture_converted_in_bands_is_the_same(mode, monkeypatch):
-    values = np.random.default_rng(0).integers(0, 256, (23, 17, 4), dtype=np.uint8)
+@pytest.mark.parametrize("turn", range(1, 9))
+@pytest.mark.parametrize(
+    ("mode", "size"), [("RGB", 6), ("RGBA", 17), ("P", 5), ("LA", 4), ("L", 40), ("I;16", 6), ("1", 3)]
+)
+def test_a_large_picture_read_in_bands_is_the_same(mode, size, turn, monkeypatch):
+    values = np.random.default_rng(0).integers(0, 256, (23, 18, 4), dtype=np.uint8)
     picture = Image.fromarray(values).convert({"I;16": "L"}.get(mode, mode))
     if mode == "I;16":
         picture = Image.fromarray(values[..., 0].astype(np.uint16) * 257)
-    whole, notes = to_srgb(picture)
-    monkeypatch.setattr("ebm_core.colours.BAND", 5 * picture.width)
-    banded, more = to_srgb(picture)
-    assert banded.mode == whole.mode
-    assert np.array_equal(np.asarray(banded), np.asarray(whole))
-    assert more == notes
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = turn
+    file = io.BytesIO()
+    picture.save(file, "PNG", exif=exif)
+    upright = picture if turn == 1 else picture.transpose(TURNS[turn])
+    monkeypatch.setattr("ebm_core.pictures.BAND", 5 * 18)
+    for channels in (1, 3):
+        whole, notes = to_srgb(upright)
+        read = read_picture(file.getvalue(), size, channels)
+        assert torch.equal(read.u8, from_pil(whole, size, channels))
+        assert set(notes) <= set(read.notes)
 
 
 def test_pictures_wait_while_too_many_pixels_are_in_memory():

@@ -9,8 +9,8 @@ from ebm_core.checkpoint import load_model
 from tests.train.conftest import CONFIG
 from train.ema import MovingAverage, power
 from train.export import export_run
+from train.lock import RunError
 from train.loop import fit
-from train.run import RunError
 
 WIDTHS = replace(CONFIG, ema_widths=(0.1, 0.2))
 

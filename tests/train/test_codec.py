@@ -22,8 +22,8 @@ from train.config import OptimConfig
 from train.data import DataConfig
 from train.evaluate import codec_figures, features
 from train.evaluate.latents import latent_statistics
+from train.lock import RunError
 from train.perceptual import TAPS, FeatureLoss
-from train.run import RunError
 from train.teacher import load_teacher, teacher_latents
 
 RUN = CodecRun(

@@ -23,8 +23,9 @@ from train.__main__ import main
 from train.batch import TrainingData
 from train.evaluate.held_out import held_out_loss
 from train.export import export_run
+from train.lock import RunError
 from train.loop import fit
-from train.run import RunError, load_config
+from train.run import load_config
 from train.trainer import Trainer
 
 SMALL = replace(CONFIG, net=NET, plan=PLAN, log=replace(CONFIG.log, samples_every=4))

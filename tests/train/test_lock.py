@@ -3,8 +3,7 @@
 import pytest
 
 from train.__main__ import main
-from train.lock import held
-from train.run import RunError
+from train.lock import RunError, held
 
 
 def test_a_folder_is_held_until_its_run_ends(tmp_path):

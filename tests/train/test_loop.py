@@ -15,8 +15,9 @@ from train import loop
 from train import trainer as trainer_module
 from train.config import OptimConfig
 from train.ema import MovingAverage, constant
+from train.lock import RunError
 from train.loop import fit
-from train.run import LOG, RunError, cut_back, load_config, load_state
+from train.run import LOG, cut_back, load_config, load_state
 from train.trainer import DivergedError, Trainer, schedule
 
 

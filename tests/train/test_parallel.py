@@ -11,9 +11,10 @@ import torch.multiprocessing
 
 from tests.train.conftest import CONFIG
 from tests.train.test_loop import same
+from train.lock import RunError
 from train.loop import fit
 from train.parallel import Processes
-from train.run import RunError, load_state
+from train.run import load_state
 from train.step import matching_step
 from train.trainer import Trainer
 
