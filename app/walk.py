@@ -3,6 +3,8 @@
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping
+from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -71,6 +73,7 @@ class Walk:
         self._stop_requested, self._resting = threading.Event(), threading.Event()
         self._resting.set()
         self._starting = threading.Lock()
+        self._next_step: Future[bool] | None = None
         self._line = LINE
         self._ticket: object = None  # its place in the page's line, while it walks or waits to
 
@@ -124,8 +127,10 @@ class Walk:
         )
 
     def stop(self) -> None:
-        """End after the present step."""
+        """End after the present step; one that waits for its turn of the thread is not taken."""
         self._stop_requested.set()
+        if (step := self._next_step) is not None:
+            step.cancel()
 
     def wait(self, seconds: float | None = None) -> bool:
         """Whether it still walks after so many seconds; comes back at once when it ends."""
@@ -161,7 +166,8 @@ class Walk:
         return self._decode(self.points(packed))
 
     def _decode(self, x: Tensor) -> Tensor:
-        return (COMPUTE.submit(self.landscape.space.decode, x).result() if self.is_coded else x).cpu()
+        decode, waited_for = self.landscape.space.decode, self._resting.is_set()
+        return (COMPUTE.submit(decode, x, urgent=waited_for).result() if self.is_coded else x).cpu()
 
     def _run(self) -> None:
         while not self._line.wait(self._ticket, LOOK_EVERY):
@@ -170,8 +176,10 @@ class Walk:
         started, before = time.monotonic(), self.seconds
         try:
             while not self._rest_if_stopped():
-                if not COMPUTE.submit(self._step).result():
-                    break
+                self._next_step = COMPUTE.submit(self._step, urgent=self.state is None)
+                with suppress(CancelledError):  # by a stop, which the next look sees
+                    if not self._next_step.result():
+                        break
                 self.seconds = before + time.monotonic() - started
             else:
                 return

@@ -104,10 +104,10 @@ class Gate:
     def __init__(self):
         self.permits = threading.Semaphore(0)
 
-    def submit(self, function, *arguments):
+    def submit(self, function, *arguments, urgent=False):
         if function.__name__ == "_step":  # who moves a slider or looks at pictures needs no permit
             self.permits.acquire()
-        return COMPUTE.submit(function, *arguments)
+        return COMPUTE.submit(function, *arguments, urgent=urgent)
 
     def let(self, num):
         for _ in range(num):

@@ -28,6 +28,27 @@ def test_who_asks_again_goes_to_the_end_of_the_line():
     assert "".join(order) == "abc" * 4
 
 
+def test_what_is_urgent_goes_before_what_waits_already():
+    order, doors = [], threading.Event()
+    COMPUTE.submit(doors.wait)
+    calls = [COMPUTE.submit(order.append, name, urgent=name.isupper()) for name in "abAcB"]
+    doors.set()
+    for call in calls:
+        call.result(60)
+    assert "".join(order) == "ABabc"
+
+
+def test_what_is_cancelled_before_its_turn_is_not_done():
+    order, doors = [], threading.Event()
+    COMPUTE.submit(doors.wait)
+    first, second = (COMPUTE.submit(order.append, name) for name in "ab")
+    assert first.cancel()
+    doors.set()
+    second.result(60)
+    assert order == ["b"]
+    assert not second.cancel()
+
+
 def test_an_error_reaches_who_asked_and_stops_nobody_else():
     with pytest.raises(ZeroDivisionError):
         COMPUTE.submit(lambda: 1 / 0).result()
