@@ -81,6 +81,10 @@ class Catalog:
         """The families with at least one attribute, by name."""
         return families(self.infos())
 
+    def families_by_base(self) -> dict[str, Family]:
+        """By the name of an unconditional model the family whose attributes it can be asked for."""
+        return {family.base: family for family in self.families().values() if family.base}
+
     def infos(self) -> dict[str, ModelInfo]:
         """What the models say of themselves that can be loaded."""
         return {name: info for name, info in self._checked().items() if isinstance(info, ModelInfo)}

@@ -165,7 +165,7 @@ def read_composition(session: Session, catalog: Catalog, path: str) -> tuple[Rec
     recipe, notes = read_recipe(catalog, path)
     families = catalog.families()
     if recipe.composition is None:
-        family = next((one for one in families.values() if one.base == recipe.model), None)
+        family = catalog.families_by_base().get(recipe.model)
         if family is None:
             raise ValueError(
                 f"'{recipe.model}', which made this picture, has no attributes to compose, as {', '.join(families)} "

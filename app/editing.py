@@ -16,7 +16,7 @@ from app.session import Session, View, resume
 from app.walk import Landscape, Walk
 from ebm_core import images
 from ebm_core.arguments import Bounds
-from ebm_core.family import Ask, Family, compose
+from ebm_core.family import Ask, compose
 from ebm_core.inpainting import repainting
 from ebm_core.pictures import Picture, read_picture
 from ebm_core.recipe import CHAINS, SEED, Recipe, from_png
@@ -42,11 +42,6 @@ class Edit(NamedTuple):
     seed: int
 
 
-def families(catalog: Catalog) -> dict[str, Family]:
-    """By the name of a model that repaints the family whose attributes it can be asked for."""
-    return {family.base: family for family in catalog.families().values() if family.base}
-
-
 def make_edit(
     catalog: Catalog, name: str, asks: Sequence[Ask], where: str, strength: float, num: float, seed: float
 ) -> Edit:
@@ -55,7 +50,7 @@ def make_edit(
         raise ValueError(f"What walks is one of {', '.join(STRENGTHS)}, got {where!r}.")
     catalog.get(name)
     if asks:
-        compose(families(catalog)[name], asks)
+        compose(catalog.families_by_base()[name], asks)
     return Edit(
         name,
         tuple(asks),
@@ -140,4 +135,4 @@ def start(session: Session, catalog: Catalog, edit: Edit, painted: str) -> Itera
 def _chains(catalog: Catalog, model: Model, edit: Edit) -> tuple[Landscape, Recipe]:
     if not edit.asks:
         return model.landscape, Recipe(model.name, model.fingerprint, model.info.plan, edit.seed, edit.num)
-    return composing.prepare(catalog, families(catalog)[model.name], edit.asks, edit.num, edit.seed)
+    return composing.prepare(catalog, catalog.families_by_base()[model.name], edit.asks, edit.num, edit.seed)

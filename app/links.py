@@ -66,7 +66,7 @@ def _write_edit(catalog: Catalog, edit: Edit) -> str:
 
 
 def _edit_keys(catalog: Catalog, model: str) -> dict[str, str]:
-    family = editing.families(catalog).get(model)
+    family = catalog.families_by_base().get(model)
     return {} if family is None else _keys(family, EDITING)
 
 
@@ -122,7 +122,7 @@ def _read_edit(catalog: Catalog, fields: Mapping[str, str]) -> Edit:
     if where is None:
         raise LinkError(f"where must be one of {', '.join(places)}; got {brief(fields['where'])}")
     strength = _number(fields.get("strength", STRENGTHS[where]), "strength")
-    asks = _read_asks(editing.families(catalog)[name], keys, fields) if keys else []
+    asks = _read_asks(catalog.families_by_base()[name], keys, fields) if keys else []
     return editing.make_edit(catalog, name, asks, where, strength, *_chains(fields, editing.FEW_CHAINS))
 
 
@@ -156,7 +156,7 @@ def _read_asks(family: Family, keys: Mapping[str, str], fields: Mapping[str, str
 def composes(catalog: Catalog, address: str) -> bool:
     """Whether what an address asks for is of models that can be composed."""
     name = dict(parse_qsl(address.removeprefix("?"))).get("model")
-    return any(name in (family.name, family.base) for family in catalog.families().values())
+    return name in catalog.families() or name in catalog.families_by_base()
 
 
 def words(catalog: Catalog, asked: Asked) -> str:
@@ -165,7 +165,7 @@ def words(catalog: Catalog, asked: Asked) -> str:
 
 
 def _edit_words(catalog: Catalog, edit: Edit) -> str:
-    model = in_words(editing.families(catalog)[edit.model], edit.asks) if edit.asks else edit.model
+    model = in_words(catalog.families_by_base()[edit.model], edit.asks) if edit.asks else edit.model
     where = [] if edit.where == PAINTED else [edit.where.lower()]
     strength = [] if edit.strength == STRENGTHS[edit.where] else [f"strength {edit.strength:g}"]
     return ", ".join([f"edit with {model}", f"seed {edit.seed}", *where, *strength])

@@ -35,7 +35,7 @@ def build_editing_tab(catalog: Catalog, session: gr.State) -> Kept:
     """Place the tab's components and wire them."""
     names = catalog.names()
     first = SHOWN_FIRST if SHOWN_FIRST in names else names[0]
-    families = editing.families(catalog)
+    families = catalog.families_by_base()
     gr.Markdown(INTRO)
     with gr.Row(elem_classes="stage", elem_id="editing"):
         with gr.Column(elem_classes="stage-left"):
