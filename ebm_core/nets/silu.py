@@ -23,7 +23,8 @@ def silu(x: Tensor) -> Tensor:
     Where the gradient of an energy is differentiated once more, torch makes SiLU's own gradient of a dozen recorded
     operations, each of which reads and writes whole activations: half of the memory traffic of a training step.
     """
-    if torch.compiler.is_compiling() or not x.requires_grad:
+    # The transforms of torch.func, which a compiled gradient is made of, take no function like ours; torch asks so too.
+    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active() or not x.requires_grad:
         return F.silu(x)
     result: Tensor = _SiLU.apply(x)
     return result

@@ -30,3 +30,9 @@ def test_a_chain_gets_the_same_bits_as_from_torchs(rng):
     grads = [torch.autograd.grad(energy, x)[0] for energy in energies]
     assert torch.equal(*energies)
     assert torch.equal(*grads)
+
+
+def test_the_transforms_of_torch_func_pass_through_it():
+    x = torch.linspace(-3, 3, 7, requires_grad=True)
+    (wanted,) = torch.autograd.grad(F.silu(x).sum(), x)
+    assert torch.allclose(torch.func.grad(lambda x: silu(x).sum())(x), wanted)
