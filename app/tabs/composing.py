@@ -126,7 +126,8 @@ def build_composing_tab(catalog: Catalog, session: gr.State) -> Kept:
         return of_family(name) | describe(name, values)
 
     described = [*(one.group for one in controls.values()), preset, rows, columns, words, formula]
-    family.change(on_family, [family, *inputs], described, **NEWEST)
+    # Not ``change``: what sets the family together with the controls would be told of before these have their values.
+    family.input(on_family, [family, *inputs], described, **NEWEST)
 
     def on_preset(name: str, chosen: str | None) -> dict[Component, Any]:
         # Gradio tells of an input also when a dropdown is merely left: it is empty then, and what was moved stays.

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from ebm_core.composition import And
+from ebm_core.hub import WEIGHTS
 from ebm_core.recipe import from_png
 from tests.app.conftest import ATTRIBUTES, PLAN, save_attribute
 from tests.e2e.browser import CHROMIUM, chromium_page, press, running_app
@@ -129,3 +130,13 @@ def test_the_matrix_fills(tmp_path):
         page.wait_for_selector("#matrix-status >> text=9 cells, seed 0")
         assert page.locator("#matrix img.matrix-cell").count() == 9
         assert page.locator("#matrix th").all_inner_texts()[:3] == ["dot", "bar", "ring"]
+
+
+def test_a_link_to_another_family_is_in_words_what_it_asks_for():
+    link = "/?tab=compose&model=objects&num=4&size=0.5,1"
+    with running_app(WEIGHTS) as address, chromium_page(address + link, ready="#compose") as page:
+        wait_for_words(page, "objects: size 0.50")
+        page.wait_for_timeout(1000)  # in which what would be told too early comes
+        assert page.inner_text("#words") == "objects: size 0.50"
+        page.click("#family label:has-text('cifar10')")
+        wait_for_words(page, "cifar10: any (nothing is asked for)")
