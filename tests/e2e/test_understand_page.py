@@ -43,7 +43,7 @@ def fill(page, selector, value):
 
 def test_chains_part_stop_go_on_and_fall(tmp_path):
     torch.manual_seed(0)
-    info = ModelInfo(TINY, replace(PLAN, refinement_steps=1500))
+    info = ModelInfo(TINY, replace(PLAN, refinement_steps=4000))  # longer than a slow browser takes
     save_model(tmp_path / "weights" / "tiny" / "model.safetensors", EnergyNetwork(TINY).state_dict(), info)
     with running_app(tmp_path / "weights") as address, chromium_page(address, height=1700) as page:
         problems = []
