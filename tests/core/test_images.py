@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision.utils import make_grid
 
 from ebm_core import images
 
@@ -67,3 +68,9 @@ def test_recipe_round_trip_and_damage():
             images.read_recipe(bad)
     with pytest.raises(ValueError, match="not of EBM Studio's form"):
         images.read_recipe(images.encode_png(picture, [1]))
+
+
+@pytest.mark.parametrize(("num", "channels", "columns"), [(1, 3, 4), (2, 1, 4), (5, 3, 2), (6, 3, 3)])
+def test_tiles_lie_as_torchvision_lays_them(num, channels, columns, rng):
+    x = torch.rand(num, channels, 5, 4, generator=rng)
+    assert torch.equal(images.tile(x, columns, 2, 0.5), make_grid(x, nrow=columns, padding=2, pad_value=0.5))
