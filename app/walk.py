@@ -148,7 +148,7 @@ class Walk:
     def pictures(self) -> Tensor:
         """The present state as pictures ``(B, C, H, W)`` in [0, 1]. It must have begun."""
         assert self.state is not None
-        return self._decode(self.state.x)
+        return self._decode(self.state.x, urgent=True)
 
     def frames(self) -> list[tuple[int, Tensor]]:
         """Recorded ``(step, packed points (B, ...))``, evenly thinned, the present state last."""
@@ -165,9 +165,8 @@ class Walk:
         """A recorded frame as pictures ``(B, C, H, W)`` in [0, 1]."""
         return self._decode(self.points(packed))
 
-    def _decode(self, x: Tensor) -> Tensor:
-        decode, waited_for = self.landscape.space.decode, self._resting.is_set()
-        return (COMPUTE.submit(decode, x, urgent=waited_for).result() if self.is_coded else x).cpu()
+    def _decode(self, x: Tensor, *, urgent: bool = False) -> Tensor:
+        return (COMPUTE.submit(self.landscape.space.decode, x, urgent=urgent).result() if self.is_coded else x).cpu()
 
     def _run(self) -> None:
         while not self._line.wait(self._ticket, LOOK_EVERY):
