@@ -9,6 +9,7 @@ from torch import Tensor
 from ebm_core.attribute import Attribute
 from ebm_core.space import Space
 from train.data.labels import FORM
+from train.views import ViewsConfig, views
 
 
 class Batch(NamedTuple):
@@ -42,20 +43,31 @@ def label_vectors(labels: Sequence[Any], attribute: Attribute, names: Sequence[s
 class TrainingData:
     """Pictures uint8 ``(N, C, H, W)``, kept as ``space`` packs them; ``labels (N, label_dim)`` if conditional.
 
-    With ``mirror`` the mirror image of each is there too. ``balanced`` draws every different label equally often,
-    however rare it is: four faces of five are young, and a model of "young" must learn the fifth as well.
+    ``looks`` are more views of each, and with ``mirror`` the mirror image of each picture and view is there too.
+    ``balanced`` draws every different label equally often, however rare it is: four faces of five are young, and a
+    model of "young" must learn the fifth as well.
     """
 
     def __init__(
-        self, images: Tensor, labels: Tensor | None, space: Space, *, balanced: bool, mirror: bool, device: str
+        self,
+        images: Tensor,
+        labels: Tensor | None,
+        space: Space,
+        *,
+        balanced: bool,
+        mirror: bool,
+        looks: ViewsConfig,
+        device: str,
     ) -> None:
         if labels is not None and len(labels) != len(images):
             raise ValueError(f"there are {len(images)} images and {len(labels)} labels")
-        self.space, self.packed = space, space.pack_pictures(images.to(device))
-        self.labels = None if labels is None else labels.to(device)
-        if mirror:
-            self.packed = torch.cat([self.packed, space.pack_pictures(images.flip(3).to(device))])
-            self.labels = None if self.labels is None else self.labels.repeat(2, 1)
+        self.space = space
+        parts = []
+        for view in (images, *views(images, looks)):
+            sides = (view, view.flip(3)) if mirror else (view,)
+            parts += [space.pack_pictures(side.to(device)) for side in sides]
+        self.packed = torch.cat(parts)
+        self.labels = None if labels is None else labels.to(device).repeat(len(parts), 1)
         self.weights: Tensor | None = None
         if balanced:
             if self.labels is None:

@@ -12,6 +12,7 @@ from ebm_core.recipe import SEED
 from ebm_core.sampling import SamplePlan
 from ebm_core.space import SpaceConfig
 from train.data import DataConfig
+from train.views import ViewsConfig
 
 MAX_WIDTH = 0.28  # of a power-function average; 0.289 would weight the whole run alike
 
@@ -138,6 +139,7 @@ class TrainConfig:
     family: str = ""  # models of one family are trained on the same data and may be mixed
     attribute: Attribute | None = None  # what a conditional model is told of each picture
     mirror: bool = False  # learn each picture's mirror image too
+    views: ViewsConfig = field(default_factory=ViewsConfig)  # and more looks at each of them
     balanced: bool = False  # draw rare labels as often as common ones
     start_from: str = ""  # a model (its name or path) whose weights the network starts with; "" = at random
     seed: Annotated[int, SEED] = 0

@@ -86,7 +86,13 @@ class Trainer:
         capacity = processes.share(config.icd.buffer_size, "buffer_size")
         self.buffer = ReplayBuffer(capacity, self.space, config.icd.buffer_kind, device, config.net.label_dim)
         self.data = TrainingData(
-            data, labels, self.space, balanced=config.balanced, mirror=config.mirror, device=device
+            data,
+            labels,
+            self.space,
+            balanced=config.balanced,
+            mirror=config.mirror,
+            looks=config.views,
+            device=device,
         )
         self.iteration = 0
         self.clock: Callable[[], float] | None = None  # share of a run's time that is over, if it fills one

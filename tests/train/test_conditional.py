@@ -20,8 +20,10 @@ from train.replay import ReplayBuffer
 from train.start import start_from
 from train.step import matching_step
 from train.trainer import Trainer
+from train.views import ViewsConfig
 
 BRIGHT = Attribute("bright", "binary", ("bright",), ("dark", "bright"))
+NONE = ViewsConfig()
 CONDITIONAL = replace(CONFIG, net=CONDITIONAL_TINY, attribute=BRIGHT, family="tiny")
 
 
@@ -31,8 +33,8 @@ def labels():
     return label_vectors([{"bright": int(i % 8 == 0)} for i in range(32)], BRIGHT)
 
 
-def training(images, labels, *, balanced=False, mirror=False):
-    return TrainingData(images, labels, PIXELS, balanced=balanced, mirror=mirror, device="cpu")
+def training(images, labels, *, balanced=False, mirror=False, looks=NONE):
+    return TrainingData(images, labels, PIXELS, balanced=balanced, mirror=mirror, looks=looks, device="cpu")
 
 
 def test_balanced_draws_have_rare_labels_as_often(data, labels, rng):

@@ -45,7 +45,7 @@ OTHER = {
 ELSEWHERE = {"data", "net", "plan", "matching", "log", "warm_start", "icd"}  # sections tested field by field elsewhere
 ELSEWHERE |= {"family", "attribute", "balanced", "start_from"}  # test_conditional.py
 ELSEWHERE |= {"ema_widths", "compile"}  # test_averages.py, test_compiled.py
-ELSEWHERE |= {"space"}  # test_latent.py
+ELSEWHERE |= {"space", "views"}  # test_latent.py, test_views.py
 DIVERGES = {"diverged_at"}  # the value above ends the run
 # Only beside another one: what a field needs in order to act.
 NEEDS = {"optim.hold": {"final_lr": 0.1}, "optim.muon_decay": {"muon_lr": 1e-2}}

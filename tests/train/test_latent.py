@@ -27,6 +27,7 @@ from train.lock import RunError
 from train.loop import fit
 from train.run import load_config
 from train.trainer import Trainer
+from train.views import ViewsConfig
 
 SMALL = replace(CONFIG, net=NET, plan=PLAN, log=replace(CONFIG.log, samples_every=4))
 LATENT = replace(SMALL, space=SpaceConfig("tiny-codec"))
@@ -59,7 +60,7 @@ def model(codec, tmp_path):
 
 def test_pictures_are_coded_once_and_their_mirror_images_too(pictures):
     codec, labels = random_codec(), torch.arange(32.0)[:, None]
-    data = TrainingData(pictures, labels, latent(codec), balanced=False, mirror=True, device="cpu")
+    data = TrainingData(pictures, labels, latent(codec), balanced=False, mirror=True, looks=ViewsConfig(), device="cpu")
     assert len(data) == 64
     torch.testing.assert_close(data.packed, codec.encode(torch.cat([pictures, pictures.flip(3)])).half())
     assert data.labels[:, 0].tolist() == [*range(32), *range(32)]
