@@ -20,7 +20,7 @@ from ebm_core.sampling import SamplePlan
 from tests.conftest import CONDITIONAL_TINY, TINY, conditional_tiny
 from train.__main__ import main
 from train.data import DataConfig
-from train.evaluate.ood import chosen
+from train.evaluate.ood import chosen, title_of
 from train.evaluate.ood_sets import BLUR_STD, KEPT, blurred, compressed, constant, interpolated, noise
 from train.score.detector import load_detector
 
@@ -43,6 +43,21 @@ def test_interpolations_are_means_of_two_different_pictures(inside, rng):
         assert len(pairs) == 1
         used[list(pairs[0])] += 1
     assert used.tolist() == [2] * 7
+
+
+@pytest.mark.parametrize(
+    ("model", "title"),
+    [
+        ("cats128", "cats128"),
+        ("../runs/one/cats128", "cats128"),
+        ("/home/maria/runs/cats128/model.safetensors", "cats128"),
+        ("model.safetensors", "model"),
+        ("/tmp/mine.v2.safetensors", "mine.v2"),
+        ("hf:maria/cats@main", "hf:maria/cats@main"),
+    ],
+)
+def test_a_report_calls_a_model_by_its_name(model, title):
+    assert title_of(model) == title
 
 
 def test_noise_and_constants_are_drawn_by_the_seed(inside):
