@@ -20,7 +20,7 @@ from tests.app.conftest import ATTRIBUTES, PLAN, save_tiny_family
 from tests.conftest import PIXELS
 from tests.train.conftest import Pixels, write_zip
 from train.__main__ import main
-from train.evaluate import compose, features
+from train.evaluate import asked, features
 from train.evaluate.asking import Asked, Case, cases, in_order, not_cases, or_cases
 from train.evaluate.composed import load_family
 from train.evaluate.predictions import accuracies, balanced, has_asked, has_terms, predictions, shares
@@ -177,7 +177,7 @@ def test_a_classifier_of_other_pictures_judges_none(tmp_path, capsys):
 
 def test_the_command_writes_a_report_a_figure_and_sheets(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(features, "EfficientNetFeatures", Pixels)
-    monkeypatch.setattr(compose, "FEWEST", 4)
+    monkeypatch.setattr(asked, "FEWEST", 4)
     save_tiny_family(tmp_path / "w")
     classifier = Classifier(
         ClassifierConfig(tuple(ATTRIBUTES.values()), image_size=8, width=2, held_out={"bright": 0.9})

@@ -27,10 +27,10 @@ from ebm_core.hub import WEIGHTS
 from ebm_core.recipe import SEED
 from train.batch import label_vectors
 from train.data import DataConfig, load
+from train.evaluate.asked import AskedPictures
 from train.evaluate.asking import Case, cases, in_order, not_cases, or_cases
 from train.evaluate.compose_report import bars, markdown
 from train.evaluate.composed import load_family
-from train.evaluate.features import FrechetDistance
 from train.evaluate.frechet import NEAREST_SHEET, nearest
 from train.evaluate.predictions import TOGETHER, accuracies, has_asked, has_terms, predictions, shares
 from train.evaluate.split import Split, add_split
@@ -42,7 +42,6 @@ _FACES, _OBJECTS = ("young", "female", "smiling", "wavy hair"), ("type", "size",
 ORDER = {"faces": _FACES, "faces128": _FACES, "objects": _OBJECTS, "objects64": _OBJECTS}
 TABLE4 = dict(zip(_FACES, (0.92, 0.63, 0.84, 0.91), strict=True))  # of ICD, all four at once
 PAPER = {"faces": TABLE4, "faces128": TABLE4}
-FEWEST = 100  # pictures with all that was asked for, below which there is no distance to them
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -107,7 +106,10 @@ def evaluate(
     pictures, test = (load(DataConfig("zip", path), size) for path in (train, split.path))
     labels = {name: label_vectors(test.labels, attribute, test.names) for name, attribute in attributes.items()}
     order = in_order(attributes, ORDER.get(family, ()))
-    read_real = predictions(classifier, test.images, device)
+    read_real, real = (
+        predictions(classifier, test.images, device),
+        AskedPictures(test.images, labels, attributes, device),
+    )
     rows: list[dict[str, Any]] = []
     read_nothing: dict[str, Tensor] = {}
     started = time.monotonic()
@@ -128,7 +130,7 @@ def evaluate(
         if case.labels:
             row |= _comparison(case, attributes, read, read_nothing, read_real, labels)
         row["nearest_training_image_mse"] = float(nearest(samples, pictures.images)[0].median())
-        row["frechet"] = distance_to_asked(samples, case, attributes, test.images, labels, device)
+        row["frechet"] = real.distance(samples, case)
         rows.append(row)
         print(json.dumps(row), flush=True)
     neighbours = nearest(samples[:8], pictures.images)[1]
@@ -216,27 +218,3 @@ def _objectives(infos: Mapping[str, ModelInfo]) -> dict[str, str]:
     """By model how much of its training was contrastive divergence, where its file says so."""
     sentences = {name or "unconditional": objective(info.provenance) for name, info in infos.items()}
     return {name: sentence for name, sentence in sentences.items() if sentence}
-
-
-def distance_to_asked(
-    samples: Tensor, case: Case, attributes: dict[str, Attribute], test: Tensor, labels: dict[str, Tensor], device: str
-) -> dict[str, Any] | None:
-    """Fréchet distance of samples to the test pictures that have all binary attributes asked for; None for too few.
-
-    Only of cases that ask the same of every sample, or whose labels are those of the test pictures.
-    """
-    has = torch.ones(len(test), dtype=torch.bool)
-    for name, label in case.labels.items():
-        if attributes[name].has_opposites and bool((label == label[0]).all()):
-            has &= (labels[name] == label[0]).all(dim=1)
-    if int(has.sum()) < FEWEST:
-        return None
-    real = test[has]
-    distance, half = FrechetDistance(real, device=device), min(len(samples), len(real) // 2)
-    floor = FrechetDistance(real[half:], device=device)(real[:half])
-    return {
-        "features": distance.name,
-        "distance": round(distance(samples), 2),
-        "num_real": len(real),
-        f"floor_of_{half}_real_ones": round(floor, 2),
-    }

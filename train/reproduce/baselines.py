@@ -124,8 +124,8 @@ def _compose(
     s: Settings,
 ) -> dict[str, Any]:
     """Readings and distance of nothing, and of attributes one added after the other; samples of the last."""
+    from train.evaluate.asked import AskedPictures
     from train.evaluate.asking import cases
-    from train.evaluate.compose import distance_to_asked
     from train.evaluate.composed import FamilyModels
 
     nets = {name: for_sampling(net) for name, (net, _) in trained.items()}
@@ -136,6 +136,7 @@ def _compose(
     labels = {a.name: label_vectors(test.labels, a, test.names) for a in attributes}
     planned = [c for c in cases(by_name, list(by_name), labels, s.num) if not c.name.endswith(" alone")]
     rows: dict[str, Any] = {}
+    real = AskedPictures(test.images, labels, by_name, lab.device)
     for case in planned:
         samples, _ = models.draw(case, s.num, s.seed)
         # Where nothing is asked, what the classifier would find of what the last case asks: the level to beat.
@@ -144,7 +145,7 @@ def _compose(
             by_name,
             case.labels or planned[-1].labels,
         )
-        distance = distance_to_asked(samples, case, by_name, test.images, labels, lab.device)
+        distance = real.distance(samples, case)
         rows[case.name] = {"read": read, "distance": distance["distance"] if distance else None}
     return {"rows": rows, "shown": samples[:16]}
 
