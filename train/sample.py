@@ -1,4 +1,7 @@
-"""``python -m train sample``: pictures and energies of a model, or of a composition of several."""
+"""``python -m train sample``: pictures and energies of a model, or of a composition of several.
+
+They also come as one sheet, lowest energy first: where contrastive divergence shaped the energy, failures are last.
+"""
 
 import argparse
 import json
@@ -18,6 +21,8 @@ from ebm_core.hub import WEIGHTS
 from ebm_core.recipe import CHAINS, SEED, to_png
 from ebm_core.restore import Restored, chain, load_scene, recipe_of, restore
 from ebm_core.sampling import final_state
+
+SHEET = "by-energy.webp"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,6 +66,8 @@ def run(a: argparse.Namespace) -> None:
         name = f"{number:05d}.png"
         write_atomically(a.out / name, to_png(images.to_pil(image), replace(recipe, index=number)))
         listing.append({"file": name, "energy": value})
+    sheet = images.sheet(u8[final.energy.argsort().cpu()])
+    write_atomically(a.out / SHEET, images.encode(sheet, "WEBP", quality=90))
     summary = {"recipe": to_dict(recipe), "notes": notes, "images": listing}
     write_atomically(a.out / "energies.json", json.dumps(summary, indent=1).encode())
     print(f"{recipe.num} images in {a.out}, mean energy {final.energy.mean():.4f}")

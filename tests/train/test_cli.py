@@ -7,6 +7,7 @@ import zipfile
 
 import pytest
 import torch
+from PIL import ImageChops, ImageStat
 
 from ebm_core import images
 from ebm_core.checkpoint import load_model
@@ -88,10 +89,19 @@ def test_fit_resume_export_sample_evaluate(config, data, tmp_path, capsys, monke
         png = (tmp_path / "a" / entry["file"]).read_bytes()
         assert png == (tmp_path / "b" / entry["file"]).read_bytes()
     assert from_png(png).index == 2
+    lowest = min(listing["images"], key=lambda entry: entry["energy"])["file"]
+    tile = images.sheet(images.from_pil(open_png(tmp_path / "a" / lowest), 8)[None])
+    first = open_png(tmp_path / "a" / "by-energy.webp").convert("RGB").crop((0, 0, *tile.size))
+    assert max(ImageStat.Stat(ImageChops.difference(first, tile)).mean) < 12  # not lossless
     again = ["sample", model, "--num", "2", "--seed", "5", "--out", str(tmp_path / "b"), "--device", "cpu"]
     assert main(again) == 2
     assert main([*again, "--force"]) == 0
-    assert sorted(p.name for p in (tmp_path / "b").iterdir()) == ["00000.png", "00001.png", "energies.json"]
+    assert sorted(p.name for p in (tmp_path / "b").iterdir()) == [
+        "00000.png",
+        "00001.png",
+        "by-energy.webp",
+        "energies.json",
+    ]
     assert from_png(png).plan == info.plan
     # The energy beside a picture is the energy of that very picture, to the byte the PNG keeps of it.
     with torch.no_grad():
