@@ -68,7 +68,7 @@ def _source(path: Path) -> str:
 @lru_cache(maxsize=64)
 def _first_samples(path: Path, modified: int) -> str:
     """Both the cards and the lists have them."""
-    sheet = images.read_png(path.read_bytes()).convert("RGB")
+    sheet = images.read_own(path.read_bytes(), "WebP").convert("RGB")
     side = (sheet.width - GAP) // COLUMNS - GAP
     if side < 1 or sheet.height < side + 2 * GAP:
         return ""

@@ -131,7 +131,7 @@ def mask_of(painted: str, size: int) -> Tensor:
     if len(painted) > MAX_CHARACTERS:
         raise ValueError("what is painted is far too large a file: reload the page and paint anew")
     try:
-        layer = images.read_png(base64.b64decode(painted.partition("base64,")[2], validate=True), SIDE * SIDE)
+        layer = images.read_own(base64.b64decode(painted.partition("base64,")[2], validate=True), "PNG", SIDE * SIDE)
         if layer.size != (SIDE, SIDE):
             raise ValueError(f"it has {layer.width}x{layer.height} pixels instead of {SIDE}x{SIDE}")
     except ValueError as error:

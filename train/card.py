@@ -50,7 +50,7 @@ def run(a: argparse.Namespace) -> None:
     space = open_space(info.space, info.net, a.device, folder / MODEL_FILE)
     sheet, rows = draw_sheet(net, info, space, a.device)
     pictures = space.decode(sheet.to(a.device)).cpu()
-    images.sheet(pictures, COLUMNS).save(folder / SAMPLES_FILE)
+    write_atomically(folder / SAMPLES_FILE, images.encode_sheet(pictures, COLUMNS))
     figures = collect(info, a.compose, a.frechet, a.ood)
     dead = dead_parts(net, info, sheet[:PICTURES].to(a.device))
     options = {"compose": a.compose, "frechet": a.frechet, "ood": a.ood, "poor": a.poor, "weights": a.weights}
@@ -146,7 +146,7 @@ def write_card(
         "",
         origin.terms,
         "",
-        "![Samples, seed 0, nothing chosen](samples.png)",
+        f"![Samples, seed 0, nothing chosen]({SAMPLES_FILE})",
         "",
         f"*Uncurated: seed 0, the model's own plan ({info.plan.num_steps} Langevin steps)."
         + (f" Rows, from the same noise: {'; '.join(rows)}.*" if rows else "*"),

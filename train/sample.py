@@ -66,8 +66,7 @@ def run(a: argparse.Namespace) -> None:
         name = f"{number:05d}.png"
         write_atomically(a.out / name, to_png(images.to_pil(image), replace(recipe, index=number)))
         listing.append({"file": name, "energy": value})
-    sheet = images.sheet(u8[final.energy.argsort().cpu()])
-    write_atomically(a.out / SHEET, images.encode(sheet, "WEBP", quality=90))
+    write_atomically(a.out / SHEET, images.encode_sheet(u8[final.energy.argsort().cpu()]))
     summary = {"recipe": to_dict(recipe), "notes": notes, "images": listing}
     write_atomically(a.out / "energies.json", json.dumps(summary, indent=1).encode())
     print(f"{recipe.num} images in {a.out}, mean energy {final.energy.mean():.4f}")

@@ -15,7 +15,7 @@ from ebm_core.hub import CARD_FILE, SAMPLES_FILE
 def test_cards_have_the_first_samples_and_words(catalog):
     folder = catalog.weights / "alpha"
     shades = torch.linspace(0.1, 0.9, 16)[:, None, None, None].expand(16, 3, 8, 8)
-    images.sheet(shades).save(folder / SAMPLES_FILE)
+    (folder / SAMPLES_FILE).write_bytes(images.encode_sheet(shades))
     (folder / CARD_FILE).write_text(
         "---\nlicense: mit\n---\n# alpha\n\nAn energy of <shades>, [8x8](x.md). More.\n\nTrained on `noise`: use it.\n"
     )
@@ -36,7 +36,11 @@ def test_cards_have_the_first_samples_and_words(catalog):
 def test_files_that_are_no_card_leave_a_name(catalog):
     folder = catalog.weights / "alpha"
     (folder / CARD_FILE).write_bytes(b"\xff\xfe\xff")
-    for data in (b"no picture", images.encode(Image.new("RGB", (4, 4)), "PNG")):
+    for data in (
+        b"no picture",
+        images.encode(Image.new("RGB", (4, 4)), "WEBP"),
+        images.encode_sheet(torch.rand(16, 3, 8, 8))[:200],
+    ):
         (folder / SAMPLES_FILE).write_bytes(data)
         assert '<button class="model-card" data-name="alpha"><b>alpha</b> <span></span></button>' in cards.to_html(
             catalog

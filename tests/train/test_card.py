@@ -88,7 +88,7 @@ def test_the_command_writes_a_card_from_reports(tmp_path, capsys):
         assert part in card
     metrics = json.loads((tmp_path / "tiny-bright" / "metrics.json").read_text())
     assert metrics["figures"]["compose"]["read"] == 0.875
-    assert (tmp_path / "tiny-bright" / "samples.png").is_file()
+    assert (tmp_path / "tiny-bright" / "samples.webp").is_file()
 
     frechet = {
         "features": "tiny-net",

@@ -219,7 +219,7 @@ def test_the_commands_that_compare_samples_with_pictures_take_latent_models(
 
 def test_a_card_shows_decoded_pictures(model, tmp_path):
     assert main(["card", "model", "--weights", str(tmp_path), "--device", "cpu"]) == 0
-    with Image.open(tmp_path / "model" / "samples.png") as sheet:
+    with Image.open(tmp_path / "model" / "samples.webp") as sheet:
         assert min(sheet.size) >= 8 * 96
     assert "16" in (tmp_path / "model" / "README.md").read_text()
 

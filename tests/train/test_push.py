@@ -81,7 +81,7 @@ def weights(tmp_path):
     (folder / "tiny-codec" / "README.md").write_text("Its [terms](../../terms.md).")
     (folder / "latent" / "README.md").write_text("# latent\n\n[Codec](../tiny-codec/README.md), [of](../../x.md).\n")
     (folder / "latent" / "metrics.json").write_text(json.dumps(METRICS))
-    Image.new("RGB", (8, 8)).save(folder / "latent" / "samples.png")
+    Image.new("RGB", (8, 8)).save(folder / "latent" / "samples.webp")
     return folder
 
 
@@ -101,7 +101,7 @@ def test_what_is_pushed_comes_back(server, weights, capsys):
     name = capsys.readouterr().out.split()[-1]
     assert re.fullmatch(r"hf:maria/tiny@[0-9a-f]{40}", name)
     files = server.files(REPO)
-    notes = ["README.md", "codec.md", "config.json", "metrics.json", "samples.png"]
+    notes = ["README.md", "codec.md", "config.json", "metrics.json", "samples.webp"]
     assert sorted(files) == sorted(["codec.safetensors", "model.safetensors", *notes])
     path = find_model(name)
     assert path.parent.name == name.split("@")[1]
@@ -123,7 +123,7 @@ def test_the_card_has_what_was_measured_and_no_more(server, weights):
     assert "energy-based-model" in card.data.tags
     assert card.data.license == "cc-by-nc-4.0"
     assert card.data.datasets is None
-    assert card.data.thumbnail == f"{server.url}/maria/tiny/resolve/main/samples.png"
+    assert card.data.thumbnail == f"{server.url}/maria/tiny/resolve/main/samples.webp"
     values = {(r.dataset_name, r.metric_type, r.metric_value) for r in card.data.eval_results}
     assert values == {("t.zip", "frechet_distance", 12.25), ("Away", "roc_auc", 0.75)}
     assert "[Codec](codec.md), of." in card.text
