@@ -1,6 +1,6 @@
 """``python -m train sample``: pictures and energies of a model, or of a composition of several.
 
-They also come as one sheet, lowest energy first: where contrastive divergence shaped the energy, failures are last.
+They also come as one sheet, lowest energy first: failures tend to be the last.
 """
 
 import argparse
