@@ -6,6 +6,7 @@ from functools import cache
 import pytest
 import torch
 
+from ebm_core import hub
 from ebm_core.classifier import CLASSIFIER_FILE, load_classifier
 from ebm_core.composition import Composition
 from ebm_core.family import Ask, compose, families
@@ -40,6 +41,11 @@ def read(family, x, asked):
     classifier = load_classifier(WEIGHTS / family / CLASSIFIER_FILE)
     output = classifier.by_attribute(classifier(x))[asked.attribute.name]
     return float(asked.attribute.matches(output, torch.tensor([asked.label])).float().mean())
+
+
+def test_nothing_lies_beside_the_models_that_nobody_reads():
+    known = {value for name, value in vars(hub).items() if name.endswith("_FILE")}
+    assert {path.name for path in WEIGHTS.glob("*/*")} <= known
 
 
 @pytest.mark.parametrize(
