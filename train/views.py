@@ -38,7 +38,9 @@ def views(images: Tensor, config: ViewsConfig) -> Iterator[Tensor]:
 
     What comes into sight at an edge is the picture's mirror image there. The same images have the same views.
     """
-    from torchvision.transforms import InterpolationMode, v2  # seconds; most runs have no views
+    if not config.number:
+        return
+    from torchvision.transforms import InterpolationMode, v2  # seconds, which a run without views need not wait
 
     size = images.shape[-1]
     margin = size // 2
