@@ -24,7 +24,7 @@ class AskedPictures:
         self, test: Tensor, labels: Mapping[str, Tensor], attributes: Mapping[str, Attribute], device: str
     ) -> None:
         self.test, self.labels, self.attributes, self.device = test, labels, attributes, device
-        self._distance = lru_cache(self._measure)
+        self._distance, self._floor = lru_cache(self._distance_to), lru_cache(self._distance_within)
 
     def distance(self, samples: Tensor, case: Case) -> dict[str, Any] | None:
         """Fréchet distance of samples to the pictures that have all binary attributes asked for; None for too few.
@@ -44,8 +44,11 @@ class AskedPictures:
             "features": distance.name,
             "distance": round(distance(samples), 2),
             "num_real": num,
-            f"floor_of_{half}_real_ones": round(self._distance(chosen[half:])(self.test[list(chosen[:half])]), 2),
+            f"floor_of_{half}_real_ones": round(self._floor(chosen, half), 2),
         }
 
-    def _measure(self, chosen: tuple[int, ...]) -> FrechetDistance:
+    def _distance_to(self, chosen: tuple[int, ...]) -> FrechetDistance:
         return FrechetDistance(self.test[list(chosen)], device=self.device)
+
+    def _distance_within(self, chosen: tuple[int, ...], half: int) -> float:
+        return self._distance_to(chosen[half:])(self.test[list(chosen[:half])])

@@ -106,10 +106,8 @@ def evaluate(
     pictures, test = (load(DataConfig("zip", path), size) for path in (train, split.path))
     labels = {name: label_vectors(test.labels, attribute, test.names) for name, attribute in attributes.items()}
     order = in_order(attributes, ORDER.get(family, ()))
-    read_real, real = (
-        predictions(classifier, test.images, device),
-        AskedPictures(test.images, labels, attributes, device),
-    )
+    read_real = predictions(classifier, test.images, device)
+    real = AskedPictures(test.images, labels, attributes, device)
     rows: list[dict[str, Any]] = []
     read_nothing: dict[str, Tensor] = {}
     started = time.monotonic()
