@@ -97,6 +97,14 @@ def find_model(name: str, weights: Path = WEIGHTS) -> Path:
     return path
 
 
+def title_of(model: str) -> str:
+    """What ``find_model``'s model is called: by its name; of a path the folder's, or a file's that has no folder."""
+    path = Path(model)
+    if HUB_NAME.fullmatch(model):
+        return model
+    return path.parent.name if path.name == MODEL_FILE and path.parent.name else path.name.removesuffix(".safetensors")
+
+
 def belongings(model: Path) -> dict[str, Path]:
     """The files that belong to a model, by the names that they have in a folder of its own: ``*_FILE``.
 

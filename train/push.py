@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(a: argparse.Namespace) -> None:
     """The command itself. Raises ValueError, in a sentence, before anything is sent or for what the Hub refuses."""
     from ebm_core.checkpoint import load_model, metadata_of
-    from ebm_core.hub import CARD_FILE, CODEC_CARD_FILE, CONFIG_FILE, MODEL_FILE, belongings, find_model, upload
+    from ebm_core.hub import CARD_FILE, CODEC_CARD_FILE, CONFIG_FILE, belongings, find_model, title_of, upload
     from train.hub_card import LIBRARY, hub_card, without_outward_links
 
     if a.model.startswith("hf:"):
@@ -27,7 +27,7 @@ def run(a: argparse.Namespace) -> None:
     path = find_model(a.model, a.weights)
     files = belongings(path)
     _, info = load_model(path)  # a damaged file is noticed here, not by whoever fetches it
-    name = path.parent.name if path.name == MODEL_FILE else path.stem
+    name = title_of(str(path))
     config = {"model_type": LIBRARY, **metadata_of(info)}
     del config["calibration"]  # long, and in the model file
     contents: dict[str, Path | bytes] = {

@@ -13,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 from ebm_core import images
 from ebm_core.calibration import Calibration
 from ebm_core.checkpoint import ModelInfo, load_model, read_info, save_model
+from ebm_core.hub import title_of
 from ebm_core.nets import EnergyNetwork
 from ebm_core.ood import scores
 from ebm_core.pixel_statistics import PixelStatistics
@@ -20,7 +21,7 @@ from ebm_core.sampling import SamplePlan
 from tests.conftest import CONDITIONAL_TINY, TINY, conditional_tiny
 from train.__main__ import main
 from train.data import DataConfig
-from train.evaluate.ood import chosen, title_of
+from train.evaluate.ood import chosen
 from train.evaluate.ood_sets import BLUR_STD, KEPT, blurred, compressed, constant, interpolated, noise
 from train.score.detector import load_detector
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ebm_core.arguments import COUNT, add_device, whole
 from ebm_core.files import write_atomically
-from ebm_core.hub import HUB_NAME, MODEL_FILE
+from ebm_core.hub import title_of
 from ebm_core.ood import Measured, scores
 from ebm_core.pixel_statistics import PixelStatistics
 from ebm_core.recipe import SEED
@@ -65,14 +65,6 @@ def run(a: argparse.Namespace) -> None:
         detector, setting, num=a.num, seed=a.seed, batch=a.batch, out=a.out, model=title_of(a.model), command=command
     )
     print(markdown(report))
-
-
-def title_of(model: str) -> str:
-    """What a report calls a model: by its name; of a path the folder's, or that of a file that has no folder."""
-    path = Path(model)
-    if HUB_NAME.fullmatch(model):
-        return model
-    return path.parent.name if path.name == MODEL_FILE and path.parent.name else path.name.removesuffix(path.suffix)
 
 
 class Setting(NamedTuple):

@@ -88,6 +88,7 @@ def run(a: argparse.Namespace) -> int:
     except ImportError as error:
         raise ValueError(f"tables need a package that is missing ({error}): pip install 'ebm-studio[train]'") from error
     from ebm_core.files import check_new
+    from ebm_core.hub import title_of
     from ebm_core.picture_files import left_out_notes, open_files
     from train.parallel import Processes
     from train.score.detector import load_scorer
@@ -122,7 +123,7 @@ def run(a: argparse.Namespace) -> int:
                 else score(files, detector, a.out, options, processes, a.top)
             )
             if a.top and tally is not None:
-                title = f"{a.path.name}: the {len(tally.top)} most unusual by {options.by} of {a.model}"
+                title = f"{a.path.name}: the {len(tally.top)} most unusual by {options.by} of {title_of(a.model)}"
                 write_sheet(sheet, files, tally.top, title, limits)
             notes = left_out_notes(files.left_out)
     except KeyboardInterrupt:
