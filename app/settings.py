@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from app.catalog import Model
 from ebm_core.arguments import Bounds, whole
 from ebm_core.recipe import CHAINS, SEED, Recipe
-from ebm_core.sampling import SamplePlan
+from ebm_core.sampling import MAX_CANDIDATES, SamplePlan
 from ebm_core.transitions import scaled
 
 
@@ -15,6 +15,7 @@ class Controls:
 
     rounds: float
     steps: float
+    candidates: float
     refinement_steps: float
     step_size: float
     noise_std: float
@@ -25,6 +26,7 @@ class Controls:
 INPUTS: dict[str, tuple[str, Bounds]] = {
     "rounds": ("Rounds N", whole(0)),
     "steps": ("Steps K in each round", whole(0)),
+    "candidates": ("Candidates for each picture", whole(1, MAX_CANDIDATES)),
     "refinement_steps": ("Refinement steps", whole(0)),
     "step_size": ("Step size", Bounds(0, 1e6, open=True)),
     "noise_std": ("Noise", Bounds(0, 10)),
@@ -48,7 +50,7 @@ PRESETS = [
         "Quick look",
         "Half of the steps in one round; rougher, in a third of the time.",
         {"steps": 0.5, "refinement_steps": 0.5},
-        {"rounds": 1},
+        {"rounds": 1, "candidates": 1},
     ),
     Preset(
         "Wander",
@@ -60,7 +62,7 @@ PRESETS = [
         "Straight downhill",
         "No jolts and no noise: every chain rolls into the nearest valley.",
         {"refinement_steps": 4},
-        {"rounds": 0, "noise_std": 0.0, "transition_strength": 0.0},
+        {"rounds": 0, "candidates": 1, "noise_std": 0.0, "transition_strength": 0.0},
     ),
 ]
 PRESET_NAMES = [preset.name for preset in PRESETS]
@@ -70,7 +72,7 @@ def controls_of(model: Model) -> Controls:
     """Controls as the model was trained."""
     plan = model.info.plan
     c = plan.langevin
-    return Controls(plan.rounds, c.steps, plan.refinement_steps, c.step_size, c.noise_std, 1.0)
+    return Controls(plan.rounds, c.steps, plan.candidates, plan.refinement_steps, c.step_size, c.noise_std, 1.0)
 
 
 def apply_preset(model: Model, name: str) -> tuple[Controls, str]:
@@ -85,14 +87,22 @@ def apply_preset(model: Model, name: str) -> tuple[Controls, str]:
 
 
 def make_recipe(model: Model, controls: Controls, num: float, seed: float) -> Recipe:
-    """The recipe that the controls ask for. Raises ValueError, in the page's words, for values that make none."""
+    """The recipe that the controls ask for. Raises ValueError, in the page's words, for values that make none.
+
+    Without rounds to choose after there are no candidates: an address may switch the rounds off and say no more.
+    """
     own = model.info.plan
     values = {name: bounds.check(getattr(controls, name), f"'{label}'") for name, (label, bounds) in INPUTS.items()}
     c = Controls(**values)
     langevin = replace(own.langevin, steps=int(c.steps), step_size=float(c.step_size), noise_std=float(c.noise_std))
     strength = float(c.transition_strength)
     plan = SamplePlan(
-        int(c.rounds), int(c.refinement_steps), own.move_noise, langevin, scaled(own.transition, strength)
+        int(c.rounds),
+        int(c.refinement_steps),
+        own.move_noise,
+        langevin,
+        scaled(own.transition, strength),
+        int(c.candidates) if c.rounds * c.steps else 1,
     )
     chains, whole_seed = CHAINS.check(num, "'Chains'"), SEED.check(seed, "'Seed'")
     return Recipe(model.name, model.fingerprint, plan, whole_seed, chains, transition_strength=strength)
@@ -100,7 +110,14 @@ def make_recipe(model: Model, controls: Controls, num: float, seed: float) -> Re
 
 def controls_of_recipe(recipe: Recipe) -> Controls:
     """The inverse of ``make_recipe``."""
-    c = recipe.plan.langevin
+    plan = recipe.plan
+    c = plan.langevin
     return Controls(
-        recipe.plan.rounds, c.steps, recipe.plan.refinement_steps, c.step_size, c.noise_std, recipe.transition_strength
+        plan.rounds,
+        c.steps,
+        plan.candidates,
+        plan.refinement_steps,
+        c.step_size,
+        c.noise_std,
+        recipe.transition_strength,
     )

@@ -45,7 +45,7 @@ def mixing_recipe(model: Model, num: float, rounds: float, strength: float, seed
     """
     whole(2, MAX_CHAINS).check(num, "'Chains on each side'")
     COUNT.check(rounds, "'Rounds'")
-    controls = replace(controls_of(model), rounds=rounds, transition_strength=strength)
+    controls = replace(controls_of(model), rounds=rounds, candidates=1, transition_strength=strength)
     recipe = make_recipe(model, controls, num, seed)
     return replace(recipe, plan=replace(recipe.plan, move_noise=True))
 

@@ -128,6 +128,7 @@ class Composition:
     def plan(self, infos: Mapping[str, ModelInfo]) -> SamplePlan:
         """The plan of the models' family, its step size divided by ``total_weight``.
 
+        Candidates are for a model alone: whether the best of them would make compositions better was not measured.
         Raises CompositionError when a model is unknown, a label does not fit, or two models cannot be mixed.
         """
         first = None
@@ -145,7 +146,8 @@ class Composition:
                 _check_mixable(first, infos[first], term.model, info)
         assert first is not None
         own = infos[first].plan
-        return replace(own, langevin=replace(own.langevin, step_size=own.langevin.step_size / self.total_weight()))
+        langevin = replace(own.langevin, step_size=own.langevin.step_size / self.total_weight())
+        return replace(own, langevin=langevin, candidates=own.candidates if isinstance(self.root, Term) else 1)
 
     def energy(self, nets: Mapping[str, EnergyNetwork], reference: Reference | None, space: Space) -> EnergyFn:
         """The composed energy; of an AND at the root the terms are ``scale_energies``, in order.

@@ -17,7 +17,7 @@ from ebm_core.hub import CARD_FILE, METRICS_FILE, MODEL_FILE, SAMPLES_FILE, WEIG
 from ebm_core.nets import EnergyNetwork
 from ebm_core.nets.liveness import attention_shares, dead_scales, describe_dead_attention, describe_dead_scales
 from ebm_core.precision import for_sampling
-from ebm_core.sampling import final_state, sample
+from ebm_core.sampling import SamplePlan, final_state, sample
 from ebm_core.space import Space
 from train.evaluate.ood_sets import PIXELS
 from train.evaluate.split import saying
@@ -148,7 +148,7 @@ def write_card(
         "",
         f"![Samples, seed 0, nothing chosen]({SAMPLES_FILE})",
         "",
-        f"*Uncurated: seed 0, the model's own plan ({info.plan.num_steps} Langevin steps)."
+        f"*Uncurated: seed 0, the model's own plan ({describe_plan(info.plan)})."
         + (f" Rows, from the same noise: {'; '.join(rows)}.*" if rows else "*"),
         "",
         "## Figures",
@@ -234,6 +234,15 @@ def write_card(
         "",
     ]
     return "\n".join(lines)
+
+
+def describe_plan(plan: SamplePlan) -> str:
+    """How a picture comes about, in words."""
+    steps = f"{plan.num_steps} Langevin steps"
+    if plan.candidates == 1:
+        return steps
+    rounds = plan.rounds * plan.langevin.steps
+    return f"{steps}; of {plan.candidates} chains each the one of lowest energy after {rounds} of them"
 
 
 def _latents(info: ModelInfo, space: Space) -> str:

@@ -29,6 +29,7 @@ from app.settings import (
 from app.shelf import PICTURE_TARGETS, TARGETS
 from app.tab import Tab
 from ebm_core.recipe import Recipe
+from ebm_core.sampling import MAX_CANDIDATES
 
 SHOWN_FIRST = "cats128"  # of the shipped models the one whose pictures are the clearest
 INTRO = """An energy-based model gives every picture one number, its energy: **low means "this looks like what I was
@@ -132,6 +133,15 @@ def _build_controls(own: Controls) -> list[Any]:
             elem_id="rounds",
         ),
         gr.Slider(1, 300, own.steps, step=1, label=label["steps"], info="small ones, down the slope", elem_id="steps"),
+        gr.Slider(
+            1,
+            MAX_CANDIDATES,
+            own.candidates,
+            step=1,
+            label=label["candidates"],
+            info="chains that walk the rounds; the one of lowest energy goes on",
+            elem_id="candidates",
+        ),
         gr.Slider(
             0,
             500,

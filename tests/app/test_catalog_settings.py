@@ -2,6 +2,7 @@
 
 import datetime
 from dataclasses import astuple, replace
+from types import SimpleNamespace
 
 import gradio as gr
 import pytest
@@ -77,9 +78,21 @@ def test_presets_derive_from_the_models_own_plan(catalog):
     assert (straight.rounds, straight.noise_std, straight.transition_strength) == (0, 0.0, 0.0)
 
 
+def test_every_preset_walks_with_a_model_that_has_candidates(catalog):
+    model = catalog.get("alpha")
+    choosy = SimpleNamespace(**model.__dict__ | {"info": replace(model.info, plan=replace(PLAN, candidates=3))})
+    candidates = {name: apply_preset(choosy, name)[0].candidates for name in PRESET_NAMES}
+    assert candidates == {"As trained": 3, "Quick look": 1, "Wander": 3, "Straight downhill": 1}
+    for name in PRESET_NAMES:
+        controls, _ = apply_preset(choosy, name)
+        assert make_recipe(choosy, controls, 1, 0).plan.candidates == controls.candidates
+    # What an address says that switches the rounds off and says no more.
+    assert make_recipe(choosy, replace(controls_of(choosy), rounds=0), 1, 0).plan.candidates == 1
+
+
 def test_controls_and_recipes_are_inverse(catalog):
     model = catalog.get("alpha")
-    controls = replace(controls_of(model), rounds=3, step_size=2.5, transition_strength=0.25)
+    controls = replace(controls_of(model), rounds=3, candidates=2, step_size=2.5, transition_strength=0.25)
     recipe = make_recipe(model, controls, 4, 9)
     assert controls_of_recipe(recipe) == controls
     assert make_recipe(model, controls_of(model), 4, 9).plan == PLAN

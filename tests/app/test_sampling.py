@@ -12,6 +12,7 @@ from app.session import Session, resume, stop
 from app.settings import Controls, controls_of, controls_of_recipe
 from ebm_core import images
 from ebm_core.recipe import MAX_SEED, from_png
+from ebm_core.restore import chain, load_scene
 from tests.app.conftest import save_tiny
 
 pytestmark = pytest.mark.usefixtures("every_frame")
@@ -51,6 +52,18 @@ def test_sample_shows_frames_then_results(session, catalog, gate):
     assert len(energies) == 3
     with Image.open(last.result.film) as film:
         assert film.n_frames == 11
+
+
+def test_the_best_of_several_candidates_is_shown_and_made_again_from_its_recipe(session, catalog):
+    views = list(begin(session, catalog, candidates=3))
+    assert any("round 1 of 2, the best of 3 each" in view.status for view in views)
+    assert len(views[-1].result.gallery) == 3
+    recipe = session.walk.recipe
+    assert recipe.plan.candidates == 3
+    *_, again = chain(load_scene(recipe, catalog.weights, "cpu"), recipe)
+    assert torch.equal(again.x, session.walk.state.x)
+    list(begin(session, catalog))
+    assert float(again.energy.mean()) < float(session.walk.state.energy.mean())
 
 
 def test_stop_and_continue_is_exactly_the_uninterrupted_walk(session, catalog, gate):

@@ -65,6 +65,13 @@ def test_more_terms_do_not_mean_longer_steps():
     assert alone.plan(INFOS).langevin.step_size == 240.0  # a quarter of the gradient, four times the step
 
 
+def test_candidates_are_for_a_model_alone():
+    infos = {name: replace(INFOS[name], plan=replace(PLAN, candidates=3)) for name in ("faces", "smiling", "young")}
+    assert Composition(Term("faces")).plan(infos).candidates == 3
+    for composition in (NESTED, Composition(conjunction([Term("smiling", YES)], [0.5], Term("faces")))):
+        assert composition.plan(infos).candidates == 1
+
+
 def test_what_attributes_have_in_common_counts_once():
     smiling, young, base = Term("smiling", YES), Term("young", NO), Term("faces")
     assert conjunction([smiling, young], [1.0, 0.5], base) == And((smiling, young, base), (1.0, 0.5, -0.5))

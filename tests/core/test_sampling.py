@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from ebm_core.langevin import LangevinConfig, drain
-from ebm_core.sampling import SamplePlan, final_state, sample
+from ebm_core.langevin import ChainState, LangevinConfig, drain
+from ebm_core.sampling import SamplePlan, final_state, lowest, sample
 from ebm_core.space import pixels
 from ebm_core.transitions import TransitionConfig
 from tests.conftest import PIXELS
@@ -70,6 +70,68 @@ def test_the_final_state_is_the_last_one(quadratic, rng):
     assert torch.equal(final.x, last.x)
     with pytest.raises(ValueError, match="has no state"):
         final_state(iter(()))
+
+
+def test_of_several_candidates_the_lowest_after_the_rounds_is_refined(quadratic):
+    plan = SamplePlan(2, 3, False, PLAN.langevin, TransitionConfig(**OFF), candidates=3)
+    noise, again = torch.Generator().manual_seed(1), torch.Generator().manual_seed(2)
+    x0, rng = PIXELS.noise(6, noise), torch.Generator().manual_seed(2)
+    states = list(sample(quadratic, x0, plan, rng, PIXELS))
+    assert [s.step for s in states] == list(range(12))
+    # Without noise all candidates shrink alike towards the middle: the one that begins lowest leads throughout.
+    starts = torch.stack([x0, PIXELS.noise(6, again), PIXELS.noise(6, again)])
+    energies = torch.stack([quadratic(start) for start in starts])
+    leaders = energies.argmin(0)
+    assert len(leaders.unique()) > 1
+    best = starts[leaders, torch.arange(6)]
+    for state in states:
+        torch.testing.assert_close(state.x, 0.5 + 0.9**state.step * (best - 0.5))
+        torch.testing.assert_close(state.energy, quadratic(state.x))
+        assert state.scale_energies.shape == (6, 1)
+
+
+def test_a_leader_may_fall_behind():
+    def chain(energies, end):
+        for step, energy in enumerate(energies):
+            x = torch.full((1, 1), end + step / 10)
+            yield ChainState(step, x, torch.tensor([energy]), torch.tensor([[energy]]), torch.tensor([end]))
+        return torch.full((1, 1), end + 0.5)
+
+    both = lowest([chain([1.0, 2.0, 0.5], 10.0), chain([2.0, 1.0, 0.75], 20.0)])
+    states = []
+    while True:
+        try:
+            states.append(next(both))
+        except StopIteration as stop:
+            end = stop.value
+            break
+    assert [float(s.x) for s in states] == pytest.approx([10.0, 20.1, 10.2])
+    assert [float(s.energy) for s in states] == [1.0, 1.0, 0.5]
+    assert [float(s.grad_norm) for s in states] == [10.0, 20.0, 10.0]
+    assert float(end) == 10.5
+
+
+def test_candidates_end_when_a_chain_is_taken_up(quadratic, rng):
+    plan = SamplePlan(2, 3, False, PLAN.langevin, TransitionConfig(**OFF), candidates=2)
+    states = list(sample(quadratic, PIXELS.noise(2, rng), plan, rng, PIXELS))
+    rest = list(sample(quadratic, states[5].x, plan, rng, PIXELS, first_step=5))
+    for whole, part in zip(states[5:], rest, strict=True):
+        torch.testing.assert_close(whole.x, part.x)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"candidates": 0}, "candidates"),
+        ({"candidates": 5}, "candidates"),
+        ({"candidates": 2, "rounds": 0}, "the best of 2 candidates is known after the rounds"),
+        ({"candidates": 2, "langevin": LangevinConfig(steps=0)}, "add one, or take 1"),
+    ],
+)
+def test_candidates_that_cannot_be_told_apart_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        SamplePlan(**changes)
+    assert SamplePlan(candidates=2).refining(5).candidates == 1
 
 
 @pytest.mark.parametrize("name", ["rounds", "refinement_steps"])

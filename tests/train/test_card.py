@@ -14,7 +14,7 @@ from ebm_core.sampling import sample
 from tests.app.conftest import ATTRIBUTES, PLAN, save_tiny_family
 from tests.conftest import PIXELS
 from train.__main__ import main
-from train.card import draw_sheet
+from train.card import describe_plan, draw_sheet
 
 
 def test_sheets_have_a_row_for_each_value():
@@ -37,6 +37,12 @@ def test_a_sheet_is_what_the_model_samples_from_seed_0(tmp_path):
     for state in sample(conditioned(for_sampling(net), torch.eye(3)[1]), PIXELS.noise(8, rng), PLAN, rng, PIXELS):
         pass
     torch.testing.assert_close(x[8:16], state.x, atol=1e-4, rtol=0)
+
+
+def test_a_card_says_how_many_candidates_a_picture_had():
+    assert describe_plan(PLAN) == "10 Langevin steps"
+    chosen = "10 Langevin steps; of 3 chains each the one of lowest energy after 6 of them"
+    assert describe_plan(replace(PLAN, candidates=3)) == chosen
 
 
 def test_the_command_writes_a_card_from_reports(tmp_path, capsys):

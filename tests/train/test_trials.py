@@ -100,7 +100,8 @@ def model(tmp_path):
 def test_the_best_plan_is_kept_in_the_model(model, pictures, monkeypatch, capsys):
     distances = {4: 3.0, 45: 1.0, 50: 2.0}
 
-    def compare(net, plan, images, steps, **options):
+    def compare(net, plan, images, steps, candidates, **options):
+        assert candidates == 1
         plans = {plan.num_steps: plan} | {length: tune.straight(plan, length) for length in steps}
         return [{"name": f"{n} steps", "steps": n, "distance": distances[n], "plan": p} for n, p in plans.items()]
 
@@ -118,9 +119,25 @@ def test_the_best_plan_is_kept_in_the_model(model, pictures, monkeypatch, capsys
 
 
 def test_plans_are_compared_by_their_distance(tiny_net, data):
-    rows = tune.compare(tiny_net, PLAN, data, [41, 42], space=PIXELS, num=4, seed=0, device="cpu")
+    settings = {"space": PIXELS, "num": 4, "seed": 0, "device": "cpu"}
+    rows = tune.compare(tiny_net, PLAN, data, [41, 42], 1, **settings)
     assert [row["steps"] for row in rows] == [4, 41, 42]
     assert all(row["distance"] >= 0 for row in rows)
+    more = tune.compare(tiny_net, replace(PLAN, candidates=3), data, [41, 42], 2, **settings)
+    assert more[:3] == rows, "lengths are compared without candidates"
+    best = min(rows, key=lambda row: row["distance"])
+    assert more[3]["plan"] == replace(best["plan"], candidates=2)
+    assert more[3]["name"] == f"{best['name']}, the best of 2"
+    assert more[3]["distance"] != best["distance"]
+
+
+def test_candidates_are_kept_whatever_their_distance(model, pictures):
+    assert main(["tune", str(model), "--data", pictures, "--steps", "41", "--candidates", "2", "--num", "4"]) == 0
+    info = read_info(model)
+    assert info.plan.candidates == 2
+    tuning = info.provenance["tuning"]
+    assert tuning["chosen"] == tuning["plans"][-1]["name"]
+    assert "--candidates 2" in tuning["command"]
 
 
 def test_what_cannot_be_tuned_is_refused(model, tmp_path, pictures, capsys):

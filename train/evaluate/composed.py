@@ -1,7 +1,7 @@
 """A family's models as one thing: their energies summed as asked, and chains on the sum."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
@@ -58,7 +58,7 @@ class FamilyModels:
         return draw_chains(
             lambda part: energy_of_each(compositions[part], self.nets, reference, self.space),
             self.space,
-            compositions[0].plan(self.infos),
+            replace(compositions[0].plan(self.infos), candidates=1),  # the base, too, as what is compared with it
             num,
             seed,
             batch=BATCH,

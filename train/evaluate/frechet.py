@@ -12,7 +12,7 @@ from torch import Tensor
 from ebm_core import images
 from ebm_core.arguments import add_device, whole
 from ebm_core.checkpoint import load_model
-from ebm_core.config import override
+from ebm_core.config import override, to_dict
 from ebm_core.files import write_atomically
 from ebm_core.hub import find_model, open_space
 from ebm_core.nets import EnergyNetwork
@@ -114,6 +114,7 @@ def evaluate(
         "distance": round(distance(samples), 4),
         "floor_train_against_test": round(distance(train[chosen]), 4),
         "ceiling_noise_against_test": round(distance(noise), 4),
+        "plan": to_dict(plan),
         "num_samples": len(samples),
         "num_test": len(test),
         "read_on": read_on,

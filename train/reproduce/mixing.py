@@ -73,7 +73,7 @@ def _walk(lab: Lab, net: EnergyNetwork, own: SamplePlan, strength: float | None,
     if strength is not None:
         start = final_state(sample(net, noise[:1], own, rng, space)).x.expand_as(noise)
         # The first round, too, begins with a transition.
-        plan = replace(own, rounds=s.rounds, move_noise=True, transition=scaled(own.transition, strength))
+        plan = replace(own, rounds=s.rounds, candidates=1, move_noise=True, transition=scaled(own.transition, strength))
     # The state with the number of a round's first step has had its transition already.
     ends = {(number + 1) * plan.langevin.steps - 1 for number in range(plan.rounds)} | {plan.num_steps}
     distances, energies, pictures = [], [], []

@@ -81,7 +81,7 @@ def _plunge(
         fast, space = for_sampling(net), pixels(net.config.channels, net.config.image_size)
         rng = torch.Generator(lab.device).manual_seed(s.seed)
         noise, data = space.noise(s.chains, rng), space.encode(test[: s.chains].to(lab.device))
-        down = replace(plan, rounds=0, refinement_steps=s.steps, langevin=replace(plan.langevin, noise_std=0.0))
+        down = replace(plan.refining(s.steps), langevin=replace(plan.langevin, noise_std=0.0))
         error_of_test = median(nearest(test[:500], train_images)[0].tolist())
         result: dict[str, Any] = {"data_saturated": saturated_share(test)}
         for start, x in (("noise", noise), ("data", data)):
