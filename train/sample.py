@@ -15,7 +15,7 @@ from tqdm import tqdm
 from ebm_core import images
 from ebm_core.arguments import add_device
 from ebm_core.composition import Composition, Term
-from ebm_core.config import to_dict
+from ebm_core.config import override, to_dict
 from ebm_core.files import check_new_folder, write_atomically
 from ebm_core.hub import WEIGHTS
 from ebm_core.recipe import CHAINS, SEED, to_png
@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--num", type=CHAINS, help="default 16, or that of the PNG")
     parser.add_argument("--seed", type=SEED, help="default 0, or that of the PNG")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override the model's plan")
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="the weights folder")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new or empty folder")
     parser.add_argument("--force", action="store_true", help="replace the pictures that are in the folder")
@@ -51,6 +52,7 @@ def run(a: argparse.Namespace) -> None:
         recipe, notes = read_recipe(a.recipe, a.weights, a.device)
     recipe = replace(
         recipe,
+        plan=override(recipe.plan, a.set),
         num=recipe.num if a.num is None else a.num,
         seed=recipe.seed if a.seed is None else a.seed,
     )

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 
 import pytest
 import torch
@@ -103,6 +104,10 @@ def test_fit_resume_export_sample_evaluate(config, data, tmp_path, capsys, monke
         "energies.json",
     ]
     assert from_png(png).plan == info.plan
+    assert main([*sample[:-1], str(tmp_path / "c"), "--device", "cpu", "--set", "candidates=3"]) == 0
+    best = json.loads((tmp_path / "c" / "energies.json").read_text())
+    assert from_png((tmp_path / "c" / "00000.png").read_bytes()).plan == replace(info.plan, candidates=3)
+    assert sum(e["energy"] for e in best["images"]) < sum(e["energy"] for e in listing["images"])
     # The energy beside a picture is the energy of that very picture, to the byte the PNG keeps of it.
     with torch.no_grad():
         x = torch.stack([images.from_pil(open_png(tmp_path / "a" / e["file"]), 8) for e in listing["images"]])
@@ -158,6 +163,10 @@ class Means(torch.nn.Module):
         (["sample", "m", "--out", "x", "--num", "0"], "--num: must be a whole number from 1 to 64, got '0'"),
         (["sample", "m", "--out", "x", "--seed", "1.5"], "--seed: must be a whole number from 0 to 4294967295, got"),
         (["sample", "m", "--out", "x", "--seed", "-1"], "--seed: must be a whole number"),
+        (
+            ["sample", "cifar10", "--out", "x", "--set", "candidates=9"],
+            "candidates must be a whole number from 1",
+        ),
         (["sample", "m", "--out", "x", "--device", "gpu"], "--device: must be cpu or cuda, got 'gpu'"),
         (["sample", "m", "--out", "x", "--device", "cuda:99"], "'cuda:99' is not on this machine"),
         (["sample", "m" * 300, "--out", "x"], "File name too long"),
