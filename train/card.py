@@ -212,7 +212,8 @@ def write_card(
     if tuning := p.get("tuning"):
         lines += [
             f"How far it walks was chosen on `{tuning['file']}`, by the Fréchet distance of {tuning['num']} samples: "
-            f"*{tuning['chosen']}*.",
+            f"*{tuning['chosen']}*."
+            + (" Candidates were asked for, whatever their distance." if tuning.get("candidates", 1) > 1 else ""),
             "",
             table(("plan", FRECHET), ((row["name"], f"{row['distance']:.1f}") for row in tuning["plans"])),
             "",

@@ -33,7 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--num", type=whole(2), default=250, help="samples for each plan")
     parser.add_argument("--seed", type=SEED, default=0)
     length = whole(REFINEMENT + 1)
-    parser.add_argument("--steps", type=length, nargs="+", default=list(STEPS), help="lengths to try without jolts")
+    parser.add_argument(
+        "--steps", type=length, nargs="*", default=list(STEPS), help="lengths to try without jolts; none: no others"
+    )
     parser.add_argument(
         "--candidates", type=whole(1, MAX_CANDIDATES), default=1, help="chains of which the best is refined (default 1)"
     )
@@ -60,6 +62,7 @@ def run(a: argparse.Namespace) -> None:
     for row in rows:
         row.pop("plan", None)
     tuning = {"chosen": best["name"], "plans": rows, "num": a.num, "seed": a.seed, "file": Path(a.data).name}
+    tuning["candidates"] = a.candidates
     words = ["tune", a.model, "--steps", *map(str, a.steps), "--candidates", str(a.candidates)]
     command = command_of(words, {"data": a.data, "num": a.num, "seed": a.seed}, a.device)
     replace_plan(path, plan, tuning | provenance(command))
@@ -91,6 +94,8 @@ def compare(
     plan = replace(plan, candidates=1)
     own, lengths = {plan.num_steps: plan}, {length: straight(plan, length) for length in sorted(set(steps))}
     for name, plans in (("the model's own", own), ("no jolts", lengths)):
+        if not plans:
+            continue
         longest = plans[max(plans)]
         walks = draw_walks(net, longest, num, seed, space=space, at=tuple(plans), batch=BATCH, device=device)
         for length, samples in walks.items():

@@ -123,6 +123,7 @@ def test_plans_are_compared_by_their_distance(tiny_net, data):
     rows = tune.compare(tiny_net, PLAN, data, [41, 42], 1, **settings)
     assert [row["steps"] for row in rows] == [4, 41, 42]
     assert all(row["distance"] >= 0 for row in rows)
+    assert tune.compare(tiny_net, PLAN, data, [], 1, **settings) == rows[:1]
     more = tune.compare(tiny_net, replace(PLAN, candidates=3), data, [41, 42], 2, **settings)
     assert more[:3] == rows, "lengths are compared without candidates"
     best = min(rows, key=lambda row: row["distance"])
