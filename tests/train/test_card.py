@@ -165,10 +165,8 @@ def test_a_card_names_a_dead_scale_and_how_its_plan_was_chosen(tmp_path, capsys)
     assert main(["card", "tiny", "--weights", str(tmp_path), "--device", "cpu"]) == 0, capsys.readouterr().err
     card = (tmp_path / "tiny" / "README.md").read_text()
     assert "The half resolution gives every picture the same energy" in card
-    assert (
-        "chosen on `v.zip`, by the Fréchet distance of 9 samples: *no jolts, 80 steps*. Candidates were asked for, whatever their distance."
-        in card
-    )
+    assert "by the Fréchet distance of 9 samples: *no jolts, 80 steps*. Candidates were asked for, whatever" in card
+    assert "chosen on `v.zip`" in card
     assert "| no jolts, 80 steps | 12.3 |" in card
     assert main(["card", "tiny-kind", "--weights", str(tmp_path), "--device", "cpu"]) == 0, capsys.readouterr().err
     assert "the same energy" not in (tmp_path / "tiny-kind" / "README.md").read_text()
