@@ -101,7 +101,7 @@ def status(plan: SamplePlan, state: ChainState, seconds_left: float | None, phas
 
 
 def _place(plan: SamplePlan, step: int) -> str:
-    if step >= plan.rounds * plan.langevin.steps:
+    if step >= plan.round_steps:
         return "refinement"
     leading = f", the best of {plan.candidates} each" if plan.candidates > 1 else ""
     return f"round {step // plan.langevin.steps + 1} of {plan.rounds}{leading}"

@@ -38,13 +38,18 @@ class SamplePlan:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        if self.candidates > 1 and not self.rounds * self.langevin.steps:
+        if self.candidates > 1 and not self.round_steps:
             raise ConfigError(f"the best of {self.candidates} candidates is known after the rounds: add one, or take 1")
+
+    @property
+    def round_steps(self) -> int:
+        """Langevin steps of all rounds, after which the best candidate is refined."""
+        return self.rounds * self.langevin.steps
 
     @property
     def num_steps(self) -> int:
         """Langevin steps that a picture has behind it."""
-        return self.rounds * self.langevin.steps + self.refinement_steps
+        return self.round_steps + self.refinement_steps
 
     def refining(self, steps: int) -> "SamplePlan":
         """So many of its steps, with no transition."""
@@ -79,7 +84,7 @@ def sample(
     others = plan.candidates - 1 if first_step < 0 else 0
     starts = [x, *(space.noise(len(x), rng) for _ in range(others))]
     x = yield from lowest([_rounds(energy, start, plan, rng, space, first_step) for start in starts])
-    begins = max(first_step, plan.rounds * plan.langevin.steps)
+    begins = max(first_step, plan.round_steps)
     refinement = replace(plan.langevin, steps=plan.num_steps - begins)
     x = yield from langevin_chain(energy, x, refinement, rng, space.keep, first_step=begins)
     final, _ = evaluate_state(energy, x, plan.num_steps)

@@ -242,8 +242,7 @@ def describe_plan(plan: SamplePlan) -> str:
     steps = f"{plan.num_steps} Langevin steps"
     if plan.candidates == 1:
         return steps
-    rounds = plan.rounds * plan.langevin.steps
-    return f"{steps}; of {plan.candidates} chains each the one of lowest energy after {rounds} of them"
+    return f"{steps}; of {plan.candidates} chains each the one of lowest energy after {plan.round_steps} of them"
 
 
 def _latents(info: ModelInfo, space: Space) -> str:
