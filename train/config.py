@@ -141,6 +141,7 @@ class TrainConfig:
     mirror: bool = False  # learn each picture's mirror image too
     views: ViewsConfig = field(default_factory=ViewsConfig)  # and more looks at each of them
     balanced: bool = False  # draw rare labels as often as common ones
+    seen_share: Probability = 0.0  # of the pictures drawn, those that show the attribute; 0 = as many as there are
     start_from: str = ""  # a model (its name or path) whose weights the network starts with; "" = at random
     seed: Annotated[int, SEED] = 0
     ema_decay: Probability = 0.999  # paper 0.9999 over 20,000 iterations, reference code 0.99
@@ -159,6 +160,8 @@ class TrainConfig:
         if self.net.label_dim != label_dim:
             labels = f"attribute '{self.attribute.name}'" if self.attribute else "no attribute"
             raise ValueError(f"net.label_dim is {self.net.label_dim}, but with {labels} it must be {label_dim}")
+        if self.seen_share and not (self.attribute and self.attribute.seen_on):
+            raise ValueError("'seen_share' needs an attribute with 'seen_on'; leave it out")
 
     @property
     def iterations(self) -> int:

@@ -26,7 +26,7 @@ def run(a: argparse.Namespace) -> None:
     """The command itself. Raises ValueError, in a sentence, for what it cannot use."""
     from ebm_core.config import ConfigError, load_toml
     from ebm_core.hub import open_space, pinned
-    from train.batch import label_vectors
+    from train.batch import read_labels
     from train.config import TrainConfig
     from train.data import load
     from train.lock import held
@@ -47,7 +47,7 @@ def run(a: argparse.Namespace) -> None:
         device = processes.device(a.device)
         space = open_space(config.space, config.net, device)
         data = load(config.data, *space.size_and_channels)
-        labels = label_vectors(data.labels, config.attribute, data.names) if config.attribute else None
+        labels = read_labels(data.labels, config.attribute, data.names) if config.attribute else None
         stop = Event()
         # A scheduler's SIGTERM, and Ctrl-C also where a shell started us with it ignored, end in a checkpoint.
         for number in (signal.SIGINT, signal.SIGTERM):

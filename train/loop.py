@@ -13,6 +13,7 @@ from ebm_core.files import one_line
 from ebm_core.langevin import NonFiniteEnergyError
 from ebm_core.nets.liveness import describe_dead_scales
 from ebm_core.space import Space
+from train.batch import Labels
 from train.config import TrainConfig
 from train.history import RunHistory
 from train.lock import RunError
@@ -35,7 +36,7 @@ def fit(
     fill: bool = False,
     processes: Processes = ALONE,
     stop: Event | None = None,
-    labels: Tensor | None = None,
+    labels: Labels | None = None,
     space: Space | None = None,
 ) -> Trainer:
     """Train until the config's iterations or ``minutes`` are over or ``stop`` is set; each leaves a checkpoint.

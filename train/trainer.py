@@ -18,7 +18,7 @@ from ebm_core.nets.liveness import dead_scales, liveness
 from ebm_core.nets.network import Encoder
 from ebm_core.sampling import sample
 from ebm_core.space import Space
-from train.batch import Batch, TrainingData
+from train.batch import Batch, Labels, TrainingData
 from train.captured import CapturedStep, captured, detached
 from train.compiled import compiled_chain, energy_of_labels
 from train.config import OptimConfig, TrainConfig
@@ -61,7 +61,7 @@ class Trainer:
         data: Tensor,
         device: str,
         processes: Processes = ALONE,
-        labels: Tensor | None = None,
+        labels: Labels | None = None,
         space: Space | None = None,
     ) -> None:
         self.config, self.device, self.processes = config, device, processes
@@ -90,6 +90,7 @@ class Trainer:
             labels,
             self.space,
             balanced=config.balanced,
+            seen_share=config.seen_share,
             mirror=config.mirror,
             looks=config.views,
             device=device,

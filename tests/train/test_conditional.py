@@ -11,7 +11,7 @@ from ebm_core.nets import EnergyNetwork
 from ebm_core.space import SpaceConfig, pixels
 from tests.conftest import CONDITIONAL_TINY, PIXELS, TINY
 from tests.train.conftest import CONFIG
-from train.batch import Batch, TrainingData, label_vectors
+from train.batch import Batch, Labels, TrainingData, read_labels
 from train.config import TrainConfig
 from train.export import export_run
 from train.loop import fit
@@ -30,11 +30,16 @@ CONDITIONAL = replace(CONFIG, net=CONDITIONAL_TINY, attribute=BRIGHT, family="ti
 @pytest.fixture
 def labels():
     """One in eight is bright."""
-    return label_vectors([{"bright": int(i % 8 == 0)} for i in range(32)], BRIGHT)
+    return read_labels([{"bright": int(i % 8 == 0)} for i in range(32)], BRIGHT)
 
 
-def training(images, labels, *, balanced=False, mirror=False, looks=NONE):
-    return TrainingData(images, labels, PIXELS, balanced=balanced, mirror=mirror, looks=looks, device="cpu")
+def labelled(vectors):
+    """Labels of pictures that all show the attribute."""
+    return Labels(vectors, torch.ones(len(vectors), dtype=torch.bool))
+
+
+def training(images, labels, *, mirror=False, looks=NONE, **options):
+    return TrainingData(images, labels, PIXELS, mirror=mirror, looks=looks, device="cpu", **options)
 
 
 def test_balanced_draws_have_rare_labels_as_often(data, labels, rng):
@@ -44,9 +49,42 @@ def test_balanced_draws_have_rare_labels_as_often(data, labels, rng):
     assert even.y[:, 1].mean() == pytest.approx(1 / 2, abs=0.03)
 
 
+def test_pictures_that_show_the_attribute_are_drawn_in_the_share_that_is_said(data, rng):
+    turn = Attribute("turn", "angle", ("theta",), seen_on=("kind", "ring"))
+    labels = read_labels([{"kind": "ring" if i % 8 == 0 else "disc", "theta": i / 8} for i in range(32)], turn)
+    assert labels.seen.tolist() == [i % 8 == 0 for i in range(32)]
+    rings = {tuple(vector) for vector in labels.vectors[labels.seen].tolist()}
+
+    def share(part):
+        drawn = training(data, labels, seen_share=part, mirror=True).draw(4000, rng).y.tolist()
+        return sum(tuple(vector) in rings for vector in drawn) / len(drawn)
+
+    assert [share(part) for part in (0.0, 0.7, 1.0)] == pytest.approx([1 / 8, 0.7, 1.0], abs=0.03)
+
+
+def test_a_share_of_what_no_picture_shows_is_refused(data, labels):
+    nowhere = labels._replace(seen=torch.zeros(32, dtype=torch.bool))
+    with pytest.raises(ValueError, match="no picture shows the attribute"):
+        training(data, nowhere, seen_share=0.5)
+    with pytest.raises(ValueError, match="'seen_share' needs an attribute with 'seen_on'"):
+        replace(CONDITIONAL, seen_share=0.5)
+
+
+def test_seen_share_changes_the_run(data, labels):
+    config = replace(CONDITIONAL, attribute=replace(BRIGHT, seen_on=("kind", "ring")))
+    labels = labels._replace(seen=torch.arange(32) < 4)
+
+    def trained(config):
+        trainer = Trainer(config, data, "cpu", labels=labels)
+        trainer.step()
+        return torch.cat([p.flatten() for p in trainer.net.parameters()])
+
+    assert not torch.equal(trained(config), trained(replace(config, seen_share=0.9)))
+
+
 def test_draws_keep_image_and_label_together(rng):
     images = torch.arange(32, dtype=torch.uint8)[:, None, None, None].expand(32, 3, 8, 8).contiguous() * 8
-    labels = torch.arange(32.0)[:, None]
+    labels = labelled(torch.arange(32.0)[:, None])
     for balanced in (False, True):
         batch = training(images, labels, balanced=balanced).draw(50, rng)
         torch.testing.assert_close((batch.x[:, 0, 0, 0] * 256 / 8).floor(), batch.y[:, 0])
@@ -56,19 +94,20 @@ def test_mirror_images_have_the_labels_of_their_pictures(data, labels):
     both = training(data, labels, mirror=True)
     assert len(both) == 64
     assert torch.equal(both.packed, torch.cat([data, data.flip(3)]))
-    assert torch.equal(both.labels, torch.cat([labels, labels]))
+    assert torch.equal(both.labels, torch.cat([labels.vectors, labels.vectors]))
     assert training(data, None, mirror=True).labels is None
 
 
 def test_labels_of_a_sheet_show_each_value(data, labels):
     sheet = training(data, labels).label_sheet(4)
     assert sheet.tolist() == [[1, 0], [1, 0], [0, 1], [0, 1]]
-    many = training(data, torch.arange(32.0)[:, None]).label_sheet(3)
+    many = training(data, labelled(torch.arange(32.0)[:, None])).label_sheet(3)
     assert many.tolist() == [[0], [1], [2]]
 
 
 @pytest.mark.parametrize(
-    ("labels", "balanced", "message"), [(None, True, "no labels to balance"), (torch.zeros(3, 2), False, "3 labels")]
+    ("labels", "balanced", "message"),
+    [(None, True, "no labels to balance"), (labelled(torch.zeros(3, 2)), False, "3 labels")],
 )
 def test_impossible_data_are_refused(data, labels, balanced, message):
     with pytest.raises(ValueError, match=message):
@@ -128,7 +167,7 @@ def test_labels_matter_in_both_phases(phase, data, labels):
 
     own = trained(labels)
     assert own.abs().max() > 0
-    assert not torch.equal(own, trained(labels.flip(1)))
+    assert not torch.equal(own, trained(labels._replace(vectors=labels.vectors.flip(1))))
 
 
 def test_balanced_changes_the_run(data, labels):
@@ -168,7 +207,7 @@ def test_a_conditional_model_starts_as_the_unconditional_one(tmp_path, tiny_net)
         replace(CONDITIONAL, start_from=str(path)),
         torch.zeros(4, 3, 8, 8, dtype=torch.uint8),
         "cpu",
-        labels=torch.eye(2).repeat(2, 1),
+        labels=labelled(torch.eye(2).repeat(2, 1)),
     ).net
     x = torch.rand(2, 3, 8, 8)
     torch.testing.assert_close(net(x, torch.eye(2)), tiny_net(x))

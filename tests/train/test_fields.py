@@ -43,7 +43,7 @@ OTHER = {
     "optim.muon_decay": 9.0,
 }
 ELSEWHERE = {"data", "net", "plan", "matching", "log", "warm_start", "icd"}  # sections tested field by field elsewhere
-ELSEWHERE |= {"family", "attribute", "balanced", "start_from"}  # test_conditional.py
+ELSEWHERE |= {"family", "attribute", "balanced", "seen_share", "start_from"}  # test_conditional.py
 ELSEWHERE |= {"ema_widths", "compile"}  # test_averages.py, test_compiled.py
 ELSEWHERE |= {"space", "views"}  # test_latent.py, test_views.py
 DIVERGES = {"diverged_at"}  # the value above ends the run

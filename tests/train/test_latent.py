@@ -20,7 +20,7 @@ from tests.latents import NET, PLAN, random_codec, save_latent, save_random_code
 from tests.train.conftest import CONFIG, Pixels
 from tests.train.test_loop import same
 from train.__main__ import main
-from train.batch import TrainingData
+from train.batch import Labels, TrainingData
 from train.evaluate.held_out import held_out_loss
 from train.export import export_run
 from train.lock import RunError
@@ -59,8 +59,8 @@ def model(codec, tmp_path):
 
 
 def test_pictures_are_coded_once_and_their_mirror_images_too(pictures):
-    codec, labels = random_codec(), torch.arange(32.0)[:, None]
-    data = TrainingData(pictures, labels, latent(codec), balanced=False, mirror=True, looks=ViewsConfig(), device="cpu")
+    codec, labels = random_codec(), Labels(torch.arange(32.0)[:, None], torch.ones(32, dtype=torch.bool))
+    data = TrainingData(pictures, labels, latent(codec), mirror=True, looks=ViewsConfig(), device="cpu")
     assert len(data) == 64
     torch.testing.assert_close(data.packed, codec.encode(torch.cat([pictures, pictures.flip(3)])).half())
     assert data.labels[:, 0].tolist() == [*range(32), *range(32)]

@@ -8,7 +8,7 @@ import torch
 from ebm_core.space import latent
 from tests.conftest import PIXELS
 from tests.latents import random_codec
-from train.batch import TrainingData
+from train.batch import Labels, TrainingData
 from train.views import ViewsConfig, views
 
 STILL = ViewsConfig(1, turn=0, zoom=0, shift=0)
@@ -67,8 +67,8 @@ def test_the_same_pictures_have_the_same_views_whatever_was_drawn_before(picture
 
 
 def test_views_and_their_mirror_images_are_learned_with_the_labels_of_their_pictures(pictures):
-    labels, config = torch.arange(3.0)[:, None], ViewsConfig(2)
-    data = TrainingData(pictures, labels, PIXELS, balanced=False, mirror=True, looks=config, device="cpu")
+    labels, config = Labels(torch.arange(3.0)[:, None], torch.ones(3, dtype=torch.bool)), ViewsConfig(2)
+    data = TrainingData(pictures, labels, PIXELS, mirror=True, looks=config, device="cpu")
     expected = [side for part in (pictures, *views(pictures, config)) for side in (part, part.flip(3))]
     assert torch.equal(data.packed, torch.cat(expected))
     assert data.labels[:, 0].tolist() == [0, 1, 2] * 6
@@ -76,7 +76,7 @@ def test_views_and_their_mirror_images_are_learned_with_the_labels_of_their_pict
 
 def test_views_are_coded_like_pictures(pictures):
     codec = random_codec()
-    data = TrainingData(pictures, None, latent(codec), balanced=False, mirror=False, looks=STILL, device="cpu")
+    data = TrainingData(pictures, None, latent(codec), mirror=False, looks=STILL, device="cpu")
     assert torch.equal(data.packed[3:], data.packed[:3])
 
 

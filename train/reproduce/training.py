@@ -8,7 +8,7 @@ from typing import Any
 
 from ebm_core.config import load_toml, override, to_dict
 from ebm_core.nets import EnergyNetwork
-from train.batch import label_vectors
+from train.batch import read_labels
 from train.config import TrainConfig
 from train.data import load
 from train.loop import fit
@@ -98,7 +98,7 @@ def train(lab: Lab, name: str, config: TrainConfig) -> Trained:
 
 def _fit(lab: Lab, run: Path, config: TrainConfig) -> dict[str, Any]:
     data = load(lab.data_config(config.data.path), config.net.image_size)
-    labels = label_vectors(data.labels, config.attribute, data.names) if config.attribute else None
+    labels = read_labels(data.labels, config.attribute, data.names) if config.attribute else None
     resume = (run / STATE).is_file() and load_config(run) == config
     if not resume:
         shutil.rmtree(run, ignore_errors=True)
