@@ -9,7 +9,7 @@ from torch import Tensor
 from ebm_core.attribute import Attribute
 from ebm_core.checkpoint import ModelInfo, load_model
 from ebm_core.composition import energy_of_each
-from ebm_core.family import Ask, Family, compose
+from ebm_core.family import Ask, Family, base_of, compose
 from ebm_core.hub import find_model, open_space
 from ebm_core.level import Reference
 from ebm_core.nets import EnergyNetwork
@@ -69,15 +69,19 @@ class FamilyModels:
 
 def load_family(family: str, weights: Path, device: str) -> FamilyModels:
     """The models of a family in the folder ``weights``. Raises ValueError when there is none with an attribute."""
-    nets, infos, space = {}, {}, None
+    loaded = {}
     for folder in sorted(weights.glob(f"{family}*/model.safetensors")):
         path = find_model(str(folder))
         net, info = load_model(path, device)
         if info.family == family:
-            name = info.attribute.name if info.attribute else ""
-            nets[name], infos[name] = for_sampling(net), info
-            if not name:
-                space = open_space(info.space, info.net, device, path)
-    if space is None or len(nets) < 2:
+            loaded[folder.parent.name] = (path, net, info)
+    base = base_of(family, {model: info for model, (_, _, info) in loaded.items()})
+    members = {info.attribute.name: (net, info) for _, net, info in loaded.values() if info.attribute is not None}
+    if base is None or not members:
         raise ValueError(f"{weights} has no family '{family}' with an unconditional and an attribute model")
+    path, net, info = loaded[base]
+    members[""] = (net, info)
+    nets = {name: for_sampling(net) for name, (net, _) in members.items()}
+    infos = {name: info for name, (_, info) in members.items()}
+    space = open_space(info.space, info.net, device, path)
     return FamilyModels(nets, infos, space, device)
