@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from ebm_core.attribute import Attribute
+from ebm_core.checkpoint import ModelInfo, save_model
 from ebm_core.classifier import CLASSIFIER_FILE, Classifier, ClassifierConfig, save_classifier
 from ebm_core.compose import Product, conditioned
 from ebm_core.composition import energy_of_each
@@ -15,9 +16,10 @@ from ebm_core.family import Ask, Family
 from ebm_core.family import compose as page_compose
 from ebm_core.images import quantise
 from ebm_core.level import Reference
+from ebm_core.nets import EnergyNetwork
 from ebm_core.sampling import sample
 from tests.app.conftest import ATTRIBUTES, PLAN, save_tiny_family
-from tests.conftest import PIXELS
+from tests.conftest import PIXELS, TINY
 from tests.train.conftest import Pixels, write_zip
 from train.__main__ import main
 from train.evaluate import asked, features
@@ -65,6 +67,17 @@ def test_samples_of_a_case_are_those_of_the_summed_energies(tmp_path):
         pass
     assert torch.equal(summed, quantise(state.x))
     assert set(models.attributes) == set(ATTRIBUTES)
+
+
+def test_of_several_unconditional_models_the_first_is_the_base_as_on_the_page(tmp_path):
+    save_tiny_family(tmp_path)
+    own = load_family("tiny", tmp_path, "cpu").nets[""].state_dict()
+    another = EnergyNetwork(TINY).state_dict()
+    save_model(tmp_path / "tiny-another" / "model.safetensors", another, ModelInfo(TINY, PLAN, family="tiny"))
+    with_another = load_family("tiny", tmp_path, "cpu")
+    assert set(with_another.attributes) == set(ATTRIBUTES)
+    for name, tensor in with_another.nets[""].state_dict().items():
+        assert torch.equal(tensor, own[name])
 
 
 def test_or_and_not_are_composed_as_on_the_page(tmp_path):
