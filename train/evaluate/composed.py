@@ -7,10 +7,10 @@ from pathlib import Path
 from torch import Tensor
 
 from ebm_core.attribute import Attribute
-from ebm_core.checkpoint import ModelInfo, load_model
+from ebm_core.checkpoint import ModelInfo, load_model, read_info
 from ebm_core.composition import energy_of_each
-from ebm_core.family import Ask, Family, base_of, compose
-from ebm_core.hub import find_model, open_space
+from ebm_core.family import Ask, Family, compose, families
+from ebm_core.hub import MODEL_FILE, open_space
 from ebm_core.level import Reference
 from ebm_core.nets import EnergyNetwork
 from ebm_core.precision import for_sampling
@@ -69,19 +69,14 @@ class FamilyModels:
 
 def load_family(family: str, weights: Path, device: str) -> FamilyModels:
     """The models of a family in the folder ``weights``. Raises ValueError when there is none with an attribute."""
-    loaded = {}
-    for folder in sorted(weights.glob(f"{family}*/model.safetensors")):
-        path = find_model(str(folder))
-        net, info = load_model(path, device)
-        if info.family == family:
-            loaded[folder.parent.name] = (path, net, info)
-    base = base_of(family, {model: info for model, (_, _, info) in loaded.items()})
-    members = {info.attribute.name: (net, info) for _, net, info in loaded.values() if info.attribute is not None}
-    if base is None or not members:
+    paths = {path.parent.name: path for path in sorted(weights.glob(f"{family}*/{MODEL_FILE}"))}
+    own = families({model: read_info(path) for model, path in paths.items()}).get(family)
+    if own is None or own.base is None:
         raise ValueError(f"{weights} has no family '{family}' with an unconditional and an attribute model")
-    path, net, info = loaded[base]
-    members[""] = (net, info)
-    nets = {name: for_sampling(net) for name, (net, _) in members.items()}
-    infos = {name: info for name, (_, info) in members.items()}
-    space = open_space(info.space, info.net, device, path)
+    members = {"": own.base} | {attribute.name: model for model, attribute in own.attributes.items()}
+    nets, infos = {}, {}
+    for name, model in members.items():
+        net, infos[name] = load_model(paths[model], device)
+        nets[name] = for_sampling(net)
+    space = open_space(infos[""].space, infos[""].net, device, paths[own.base])
     return FamilyModels(nets, infos, space, device)
