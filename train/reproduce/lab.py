@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import shutil
 import time
 import zipfile
 from collections.abc import Callable
@@ -71,7 +72,11 @@ class Lab:
         """
         path = self.folder(name) / "piece.pt"
         saved = _read(path)
-        if saved is None or saved["settings"] != settings:
+        if saved is not None and saved["settings"] != settings:
+            # Its files too: a run that was done there would be found finished, in no time and at today's commit.
+            shutil.rmtree(path.parent)
+            saved = None
+        if saved is None:
             saved = {"settings": settings, "seconds": 0.0}
         if "value" not in saved:
             self.seconds_left()

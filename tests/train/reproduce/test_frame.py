@@ -166,6 +166,20 @@ def test_a_piece_is_kept_as_it_was_until_its_settings_change(tmp_path):
     assert lab.pieces["work"].keys() == {"seconds", "commit", "machine", "date"}
 
 
+def test_files_of_other_settings_are_not_taken_for_work_done_now(tmp_path):
+    lab = Lab(tmp_path)
+
+    def compute():
+        folder = lab.folder("work")
+        folder.mkdir(parents=True, exist_ok=True)
+        found = [path.name for path in folder.iterdir() if path.name != "piece.pt"]
+        (folder / "state").write_bytes(b"a run that is done")
+        return found
+
+    assert lab.piece("work", {"seed": 0}, compute) == []
+    assert lab.piece("work", {"seed": 0, "a later field": 0}, compute) == []
+
+
 def test_a_piece_that_fails_is_done_again(tmp_path):
     lab = Lab(tmp_path)
 
