@@ -33,7 +33,7 @@ ORIGINS = {
     ),
     "faces128": _CELEBA,
     "faces": _CELEBA,
-    "objects64": _OBJECTS,
+    "objects128": _OBJECTS,
     "objects": _OBJECTS,
     "cifar10": Origin(
         "CIFAR-10",

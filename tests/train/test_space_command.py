@@ -55,7 +55,7 @@ def test_nothing_is_laid_out_of_what_is_not_there(tmp_path, capsys):
 
 
 def test_the_header_says_what_it_runs_on_and_each_licence():
-    card = SpaceCard(space_card(["objects", "objects64"]))
+    card = SpaceCard(space_card(["objects", "objects128"]))
     assert (card.data.sdk, card.data.app_file, card.data.license) == ("gradio", "app.py", "mit")
     assert f"gradio=={card.data.sdk_version}\n" in LOCK.read_text()
     mixed = SpaceCard(space_card(["objects", "cats128", "mine"]))

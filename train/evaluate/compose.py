@@ -39,7 +39,7 @@ from train.provenance import add_allow_dirty, command_of, provenance
 
 # The order in which attributes are added to each other; Table 4 of ICD has that of the faces.
 _FACES, _OBJECTS = ("young", "female", "smiling", "wavy hair"), ("type", "size", "position", "rotation")
-ORDER = {"faces": _FACES, "faces128": _FACES, "objects": _OBJECTS, "objects64": _OBJECTS}
+ORDER = {"faces": _FACES, "faces128": _FACES, "objects": _OBJECTS, "objects128": _OBJECTS}
 TABLE4 = dict(zip(_FACES, (0.92, 0.63, 0.84, 0.91), strict=True))  # of ICD, all four at once
 PAPER = {"faces": TABLE4, "faces128": TABLE4}
 
