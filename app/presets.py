@@ -2,7 +2,7 @@
 
 from typing import Any
 
-# At a weight of 0.6 the shipped models' pictures are read as asked and whole; at 1 several of them overdo it.
+# At a weight of 0.6 pictures of faces are read as asked and whole, at 1 several are overdone; objects want 1.
 COMPOSITIONS: dict[str, dict[str, dict[str, list[Any]]]] = {
     "faces128": {
         "Young and smiling": {"faces128-young": [0.6, "and"], "faces128-smiling": [0.6, "and"]},
@@ -26,26 +26,29 @@ COMPOSITIONS: dict[str, dict[str, dict[str, list[Any]]]] = {
         "A ship": {"cifar10-class": [["ship"], 1.0, "and"]},
         "A ship or a car": {"cifar10-class": [["ship", "automobile"], 1.0, "and"]},
     },
-    "objects": {
-        "A cube at the left": {"objects-type": [["cube"], 0.6, "and"], "objects-position": [-1.0, 0.0, 0.6, "and"]},
+    "objects128": {
+        "A cube at the left": {
+            "objects128-type": [["cube"], 1.0, "and"],
+            "objects128-position": [-1.0, 0.0, 1.0, "and"],
+        },
         "A big sphere at the right": {
-            "objects-type": [["sphere"], 0.6, "and"],
-            "objects-size": [1.1, 0.6, "and"],
-            "objects-position": [1.0, 0.0, 0.6, "and"],
+            "objects128-type": [["sphere"], 1.0, "and"],
+            "objects128-size": [1.1, 1.0, "and"],
+            "objects128-position": [1.0, 0.0, 1.0, "and"],
         },
         "A small cylinder, far away": {
-            "objects-type": [["cylinder"], 0.6, "and"],
-            "objects-size": [0.6, 0.6, "and"],
-            "objects-position": [0.0, 0.7, 0.6, "and"],
+            "objects128-type": [["cylinder"], 1.0, "and"],
+            "objects128-size": [0.6, 1.0, "and"],
+            "objects128-position": [0.0, 0.7, 1.0, "and"],
         },
         "A big monkey, turned": {
-            "objects-type": [["monkey"], 0.6, "and"],
-            "objects-size": [1.1, 0.6, "and"],
-            "objects-rotation": [270.0, 0.6, "and"],
+            "objects128-type": [["monkey"], 1.0, "and"],
+            "objects128-size": [1.1, 1.0, "and"],
+            "objects128-rotation": [270.0, 1.0, "and"],
         },
         "Small or at the right": {
-            "objects-size": [0.5, 0.6, "or"],
-            "objects-position": [1.2, 0.0, 0.6, "or"],
+            "objects128-size": [0.5, 0.6, "or"],
+            "objects128-position": [1.2, 0.0, 0.6, "or"],
         },
     },
 }

@@ -51,8 +51,8 @@ def test_nothing_lies_beside_the_models_that_nobody_reads():
 @pytest.mark.parametrize(
     ("family", "one", "other"),
     [
-        ("objects", ("objects-type", "cube"), ("objects-type", "sphere")),
-        ("objects", ("objects-size", [0.5]), ("objects-position", [1.2, 0.0])),
+        ("objects128", ("objects128-type", "cube"), ("objects128-type", "sphere")),
+        ("objects128", ("objects128-size", [0.5]), ("objects128-position", [1.2, 0.0])),
         ("faces128", ("faces128-smiling", "smiling"), ("faces128-young", "old")),
     ],
 )

@@ -120,7 +120,7 @@ def compose(address: str, out: Path) -> None:
 def _compose(page: Any, out: Path) -> None:
     page.set_default_timeout(600_000)  # three models walk together, and the machine may be busy
     page.get_by_role("tab", name="Compose").click()
-    for family, preset in {"faces128": "Young and smiling", "objects": "A cube at the left"}.items():
+    for family, preset in {"faces128": "Young and smiling", "objects128": "A cube at the left"}.items():
         page.get_by_role("radio", name=family, exact=True).check()
         page.locator("#compose-preset input").click()
         page.get_by_role("option", name=preset).click()

@@ -133,10 +133,10 @@ def test_the_matrix_fills(tmp_path):
 
 
 def test_a_link_to_another_family_is_in_words_what_it_asks_for():
-    link = "/?tab=compose&model=objects&num=4&size=0.5,1"
+    link = "/?tab=compose&model=objects128&num=4&size=0.5,1"
     with running_app(WEIGHTS) as address, chromium_page(address + link, ready="#compose") as page:
-        wait_for_words(page, "objects: size 0.50")
+        wait_for_words(page, "objects128: size 0.50")
         page.wait_for_timeout(1000)  # in which what would be told too early comes
-        assert page.inner_text("#words") == "objects: size 0.50"
+        assert page.inner_text("#words") == "objects128: size 0.50"
         page.click("#family label:has-text('cifar10')")
         wait_for_words(page, "cifar10: any (nothing is asked for)")
