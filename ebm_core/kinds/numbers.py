@@ -43,7 +43,7 @@ def say(a: Declared, values: Sequence[Any]) -> list[float]:
 
 def controls(a: Declared) -> list[Control]:
     return [
-        Control(key, key, low, high, 0.05, (low + high) / 2)
+        Control(key, key, low, high, 0.05, round((low + high) / 2, 6))  # not 0.7999999
         for key, low, high in zip(a.keys, a.low, a.high, strict=True)
     ]
 
