@@ -39,7 +39,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--weights", type=Path, default=Path("weights"))
     parser.add_argument("--model", default="objects", help="that programs ask")
-    parser.add_argument("--family", default="objects")
+    parser.add_argument("--family", default="objects128")
     parser.add_argument("--attribute", default="size")
     parser.add_argument("--slider", default="faces128-smiling-strength", help="that tabs move")
     a = parser.parse_args()
