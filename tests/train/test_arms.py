@@ -36,9 +36,32 @@ def test_an_effect_is_shown_where_every_seed_has_it_by_far(tmp_path):
     assert words[FRECHET].startswith("not shown (margin -61.7")  # lower is better
     page = markdown("A title", arms, margins(arms))
     assert page.startswith("# A title\n")
-    assert "| textures | 0.610 (0.600, 0.610, 0.620) | 0.500 (0.500, 0.500, 0.500) |" in page
-    assert f"| {FRECHET} | 157 (90, 300, 80) | 95 (95, 95, 95) |" in page
+    assert "| figure | new | old | new against old |\n" in page
+    assert "| textures | 0.610 (0.600, 0.610, 0.620) | 0.500 (0.500, 0.500, 0.500) | shown (margin +0.11," in page
+    assert f"| {FRECHET} | 157 (90, 300, 80) | 95 (95, 95, 95) | not shown (margin -61.7" in page
+    assert "| iterations | 7, 7, 7 | 7, 7, 7 |  |\n" in page
     assert "Runs by abc, a machine, today.\n" in page
+
+
+def test_each_further_arm_has_a_column(tmp_path):
+    arms = dict(
+        map(parse, (arm(tmp_path, n, [a] * 3, [9] * 3) for n, a in (("new", 0.6), ("old", 0.5), ("none", 0.7))))
+    )
+    words = margins(arms)
+    assert [row["textures"].partition(",")[0] for row in words.values()] == [
+        "shown (margin +0.1",
+        "not shown (margin -0.1",
+    ]
+    assert "| figure | new | old | none | new against old | new against none |" in markdown("A title", arms, words)
+
+
+def test_runs_put_to_other_sets_cannot_be_compared(tmp_path, capsys):
+    new, old = (arm(tmp_path, n, [a] * 3, [9] * 3) for n, a in (("new", 0.6), ("old", 0.5)))
+    (tmp_path / "old1" / "ood" / "ood.json").write_text(
+        json.dumps({"sets": [], "mean_auroc": {"sets from files": {"energy": 0.5}}})
+    )
+    assert main(["evaluate", "arms", new, old, "--title", "T", "--out", str(tmp_path / "out"), "--allow-dirty"]) == 2
+    assert "put to the same sets" in capsys.readouterr().err
 
 
 def test_unequal_compute_shows_nothing(tmp_path):

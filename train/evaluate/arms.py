@@ -1,7 +1,7 @@
 """``python -m train evaluate arms NAME=RUN,RUN,RUN ...``: runs that differ in one thing, over several seeds.
 
 Each run is the folder of a `fit`, into which `evaluate ood` and `evaluate frechet` of its exported model were written
-(``--out RUN/ood``, ``--out RUN/frechet``). The first arm is compared with each other one.
+(``--out RUN/ood``, ``--out RUN/frechet``). The first arm is compared with each other one, figure by figure.
 """
 
 import argparse
@@ -23,8 +23,9 @@ INTRODUCTION = """# {title}
 
 Arms are runs from the same weights that differ in one thing; figures are means over seeds, in brackets those of each.
 Of an arm the AUROC is that of the raw energy (above .5: it is higher on the other pictures), the distance that of
-{samples}. An effect is *shown* where the 95 % interval of its margin over three seeds or more is above 0 and
-the arms took equal compute.
+{samples}. That the first arm is better is *shown* where the 95 % interval of the margin, over three
+seeds or more, is above 0 and the arms took equal compute; an interval below 0 says that it is worse. Each figure has an
+interval of its own: of forty figures that no arm is better at, one would be shown by chance.
 
 """
 
@@ -52,6 +53,8 @@ def run(a: argparse.Namespace) -> None:
     arms = dict(map(parse, a.arms))
     if len(arms) < 2 or len({len(runs) for runs in arms.values()}) > 1:
         raise ValueError("two arms or more with different names are compared, each with as many runs as the others")
+    if len({frozenset(one.figures) for runs in arms.values() for one in runs}) > 1:
+        raise ValueError("runs are compared that were put to the same sets; evaluate ood anew where some are missing")
     report = {"title": a.title, "arms": {}, "margins": margins(arms)}
     for name, runs in arms.items():
         report["arms"][name] = [one._asdict() for one in runs]
@@ -87,7 +90,7 @@ def read(folder: Path) -> Run:
 def margins(arms: dict[str, list[Run]]) -> dict[str, dict[str, str]]:
     """For each arm but the first, and each figure, what may be said of the first one's being better."""
     (first, ours), *others = arms.items()
-    words: dict[str, dict[str, str]] = {}
+    words = {}
     for name, theirs in others:
         compute = [*_compute(ours), *_compute(theirs)]
         words[f"{first} against {name}"] = {
@@ -98,7 +101,7 @@ def margins(arms: dict[str, list[Run]]) -> dict[str, dict[str, str]]:
                 ],
                 compute,
             ).words
-            for figure in (MEAN, FRECHET)
+            for figure in ours[0].figures
         }
     return words
 
@@ -115,13 +118,17 @@ def markdown(title: str, arms: dict[str, list[Run]], words: dict[str, dict[str, 
     first, *_ = next(iter(arms.values()))
     page = INTRODUCTION.format(title=title, samples=first.samples)
     rows = [
-        (figure, *(_cell([one.figures[figure] for one in runs], figure) for runs in arms.values()))
+        (
+            figure,
+            *(_cell([one.figures[figure] for one in runs], figure) for runs in arms.values()),
+            *(of_figure[figure] for of_figure in words.values()),
+        )
         for figure in first.figures
     ]
-    rows.append(("iterations", *(_joined(str(one.iterations) for one in runs) for runs in arms.values())))
-    rows.append(("core-hours", *(_joined(f"{one.core_hours:.3f}" for one in runs) for runs in arms.values())))
-    page += table(("figure", *arms), rows) + "\n\n"
-    page += table(("arms", MEAN, FRECHET), ((name, row[MEAN], row[FRECHET]) for name, row in words.items())) + "\n\n"
+    blanks = [""] * len(words)
+    rows.append(("iterations", *(_joined(str(one.iterations) for one in runs) for runs in arms.values()), *blanks))
+    rows.append(("core-hours", *(_joined(f"{one.core_hours:.3f}" for one in runs) for runs in arms.values()), *blanks))
+    page += table(("figure", *arms, *words), rows) + "\n\n"
     makers = sorted({one.made_by for runs in arms.values() for one in runs})
     few = "" if len(next(iter(arms.values()))) >= SEEDS else " Fewer seeds than three show nothing."
     return f"{page}Runs by {'; '.join(makers)}.{few}\n"
