@@ -25,3 +25,15 @@ def test_larger_pictures_are_reduced():
     small = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     large = small.repeat_interleave(2, 2).repeat_interleave(2, 3)
     assert captions(classifier, large) == captions(classifier, small)
+
+
+def test_an_angle_is_told_only_of_what_has_one(monkeypatch):
+    kind = Attribute("type", "choice", ("type",), ("sphere", "monkey"))
+    angle = Attribute("rotation", "angle", ("theta",), seen_on=("type", "monkey"))
+    outputs = torch.tensor([[3.0, -3.0, 1.0, 0.0], [-3.0, 3.0, 1.0, 0.0]])
+    monkeypatch.setattr(Classifier, "forward", lambda self, x: outputs)
+    both = Classifier(ClassifierConfig((kind, angle), image_size=16, width=2)).eval()
+    assert captions(both, torch.zeros(2, 3, 16, 16)) == ["sphere", "monkey, rotation 90 degrees"]
+    monkeypatch.setattr(Classifier, "forward", lambda self, x: outputs[:, 2:])
+    alone = Classifier(ClassifierConfig((angle,), image_size=16, width=2)).eval()
+    assert captions(alone, torch.zeros(2, 3, 16, 16)) == ["rotation 90 degrees"] * 2  # whose kind nobody reads

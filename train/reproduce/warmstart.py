@@ -114,6 +114,8 @@ def _findings(
         axis.plot([r["TFLOP"] for r in rows], [r["distance"] for r in rows], "o-", color=colour, label=kind)
     axis.axhline(ends["training images"]["distance"], color="#9ca3af", linestyle="--", label="training images")
     axis.set_xscale("log")
+    axis.set_xticks(ticks := sorted({row["TFLOP"] for row in table}), [f"{tick:.2f}" for tick in ticks])
+    axis.minorticks_off()  # of a logarithm they are numbered, too: "3 x 10^-1"
     axis.set_xlabel("compute, TFLOP")
     legend(axis)
     table += [{"run": name, "distance": end["distance"], "score": end["score"]} for name, end in ends.items()]
