@@ -22,6 +22,7 @@ EVALUATIONS = (
     Command("detector", "own detectors on real data, by every method", "train.evaluate.detector"),
     Command("arms", "runs that differ in one thing, over several seeds", "train.evaluate.arms"),
     Command("gap", "whether a run of contrastive divergence stayed in balance, as a plot", "train.evaluate.gap"),
+    Command("chain", "where chains are long after their plan has ended", "train.evaluate.chain"),
     Command("joint", "which numbers the joint score should be of", "train.evaluate.joint"),
     Command("ood", "how well scores tell other pictures from the model's own kind", "train.evaluate.ood"),
 )

@@ -1,0 +1,205 @@
+"""``python -m train evaluate chain MODEL...``: where chains are that walk on long after their plan has ended.
+
+Plain Langevin dynamics at the model's own step size and noise, from noise, without jolts: what a chain of 10,000 steps
+settles in is what the energy itself holds for likely, however the model is sampled in use. Several models of the same
+data are drawn beside each other. (The paper's Figure 7 is of 1,000 steps without noise: ``reproduce modes``.)
+"""
+
+import argparse
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from ebm_core import images
+from ebm_core.arguments import add_device, whole
+from ebm_core.checkpoint import load_model
+from ebm_core.diversity import mean_pairwise_distance
+from ebm_core.energy import EnergyFn
+from ebm_core.files import write_atomically
+from ebm_core.hub import find_model, open_space
+from ebm_core.langevin import LangevinConfig, langevin_chain
+from ebm_core.precision import for_sampling
+from ebm_core.recipe import SEED
+from ebm_core.space import Space
+from train.data import DataConfig, load
+from train.evaluate.features import FrechetDistance
+from train.evaluate.split import Split, add_split, saying
+from train.markdown import table
+from train.provenance import add_allow_dirty, command_of, provenance
+from train.reproduce.figures import COLOURS, figure, legend, rows_of_pictures
+from train.reproduce.measures import saturated_share
+
+SHOWN = 8  # chains of a sheet
+INTRODUCTION = """# Long chains
+
+{num} chains of each model walk {steps:,} steps of plain Langevin dynamics from noise, at the model's own step size and
+noise, without the jolts and the refinement of its plan. Energies are less the mean of {num_data} pictures of the {kind}
+file, in brackets the standard deviation of those; the distance between chains is a root mean square over pixels; the
+Fréchet distance ({features} features) is of {num} pictures: compare it with that of as many training pictures alone.
+
+{saying}
+
+"""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What ``num`` chains of a model are after so many steps."""
+
+    step: int
+    energy: float  # mean, less that of data
+    saturated: float  # share of the values of pictures
+    apart: float  # mean distance between two chains
+    frechet: float
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    add_device(parser)
+    parser.add_argument("models", nargs="+", metavar="MODEL", help="names under weights/, paths, or hf:owner/repo")
+    parser.add_argument("--train", required=True, help="zip of the training images (for the floor)")
+    add_split(parser, "to compare with")
+    parser.add_argument("--steps", type=whole(1, 10**6), default=10_000)
+    parser.add_argument("--num", type=whole(2, 256), default=16, help="chains of each model")
+    parser.add_argument("--seed", type=SEED, default=0)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    add_allow_dirty(parser)
+
+
+def run(a: argparse.Namespace) -> None:
+    """The command itself. Raises ValueError, in a sentence, for models that do not make pictures of one size."""
+    split = Split.of(a)
+    options = {"train": a.train, split.kind: split.path, "steps": a.steps, "num": a.num, "seed": a.seed, "out": a.out}
+    origin = provenance(command_of(["evaluate", "chain", *a.models], options, a.device))
+    opened = []
+    for model in a.models:
+        path = find_model(model)
+        net, info = load_model(path, a.device)
+        if info.attribute is not None:
+            raise ValueError(f"{model} needs to be told its {info.attribute.name}; give unconditional models")
+        opened.append((path.parent.name, for_sampling(net), info, open_space(info.space, info.net, a.device, path)))
+    if len({name for name, *_ in opened}) < len(opened) or len({s.picture_shape for *_, s in opened}) > 1:
+        raise ValueError("models are drawn beside each other that have different names and pictures of one size")
+    size = opened[0][3].size_and_channels
+    train, test = (load(DataConfig("zip", file), *size).images for file in (a.train, split.path))
+    distance = FrechetDistance(test, device=a.device)
+    rng = torch.Generator().manual_seed(a.seed)
+    some, data = (u8[torch.randperm(len(u8), generator=rng)[: a.num]] for u8 in (train, test))
+    rows, sheets = {}, {}
+    for name, energy, info, space in opened:
+        states = walk(energy, info.plan.langevin, space, a.steps, a.num, a.seed, a.device, name)
+        of_data = energy(space.encode(data.to(a.device))).detach()
+        rows[name] = {
+            "data": {"mean": float(of_data.mean()), "std": float(of_data.std())},
+            "marks": [asdict(_mark(step, *state, float(of_data.mean()), distance)) for step, state in states.items()],
+        }
+        sheets[name] = rows_of_pictures([pictures[:SHOWN] for pictures, _ in states.values()])
+        print(json.dumps({name: rows[name]}), flush=True)
+    report = {
+        "models": rows,
+        "steps": a.steps,
+        "num": a.num,
+        "num_data": len(data),
+        "seed": a.seed,
+        "features": distance.name,
+        "training_pictures": {
+            "frechet": distance(some),
+            "saturated": saturated_share(some),
+            "apart": float(mean_pairwise_distance((some.float() + 0.5) / 256)),
+        },
+        "read_on": split.to_plain(),
+        "provenance": origin,
+    }
+    write_atomically(a.out / "chain.json", (json.dumps(report, indent=1) + "\n").encode())
+    write_atomically(a.out / "README.md", markdown(report).encode())
+    write_atomically(a.out / "chain.png", curves(report))
+    for name, sheet in sheets.items():
+        sheet.save(a.out / f"{name}.webp", quality=85)
+
+
+def marks(steps: int) -> list[int]:
+    """The steps that are looked at, evenly in their logarithm: 10, 30, 100, 300 and so on, and the last one."""
+    regular = {lead * 10**power for power in range(1, 7) for lead in (1, 3)}
+    return sorted(step for step in {*regular, steps} if step <= steps)
+
+
+def walk(
+    energy: EnergyFn,
+    langevin: LangevinConfig,
+    space: Space,
+    steps: int,
+    num: int,
+    seed: int,
+    device: str = "cpu",
+    title: str = "chain",
+) -> dict[int, tuple[Tensor, Tensor]]:
+    """By ``marks``: pictures uint8 ``(num, C, H, W)`` and energies ``(num,)`` of one chain each."""
+    rng = torch.Generator(device).manual_seed(seed)
+    at = set(marks(steps))
+    # One step more than the last mark: a chain shows its points before it moves them.
+    chain = langevin_chain(energy, space.noise(num, rng), replace(langevin, steps=steps + 1), rng, space.keep)
+    return {
+        state.step: (images.quantise(space.decode(state.x)).cpu(), state.energy.cpu())
+        for state in tqdm(chain, title, steps + 1, leave=False)
+        if state.step in at
+    }
+
+
+def _mark(step: int, pictures: Tensor, energies: Tensor, of_data: float, distance: FrechetDistance) -> Mark:
+    return Mark(
+        step,
+        float(energies.mean()) - of_data,
+        saturated_share(pictures),
+        float(mean_pairwise_distance((pictures.float() + 0.5) / 256)),
+        distance(pictures),
+    )
+
+
+def markdown(report: dict[str, Any]) -> str:
+    """The report as a page."""
+    page = INTRODUCTION.format(**report, kind=report["read_on"]["kind"], saying=saying(report["read_on"]))
+    rows: list[Sequence[str]] = []
+    for name, model in report["models"].items():
+        for mark in model["marks"]:
+            energy = f"{1000 * mark['energy']:+.2f} ({1000 * model['data']['std']:.2f})"
+            rows.append((name, f"{mark['step']:,}", energy, *_figures(mark)))
+    rows.append(("*training pictures*", "", "", *_figures(report["training_pictures"])))
+    head = ("model", "steps", "energy, thousandths", "saturated values", "between chains", "Fréchet distance")
+    page += table(head, rows) + "\n\n![Energies along the way](chain.png)\n\n"
+    for name in report["models"]:
+        steps = ", ".join(f"{mark['step']:,}" for mark in report["models"][name]["marks"])
+        page += f"![The first {SHOWN} chains of {name}, nothing chosen, after {steps} steps]({name}.webp)\n\n"
+        page += f"*{name}: the first {SHOWN} chains, nothing chosen, after {steps} steps.*\n\n"
+    origin = report["provenance"]
+    return f"{page}`{origin['command']}`, {origin['date']}, commit {origin['commit']}, {origin['machine']}.\n"
+
+
+def _figures(mark: dict[str, Any]) -> tuple[str, str, str]:
+    return f"{mark['saturated']:.1%}", f"{mark['apart']:.3f}", f"{mark['frechet']:.0f}"
+
+
+def curves(report: dict[str, Any]) -> bytes:
+    """Energies and Fréchet distances by step, as a PNG."""
+    plot, (energy, distance) = figure(2, ["energy less that of data", "Fréchet distance"])
+    for (name, model), colour in zip(report["models"].items(), COLOURS * len(report["models"]), strict=False):
+        steps = [mark["step"] for mark in model["marks"]]
+        energy.plot(steps, [mark["energy"] for mark in model["marks"]], "o-", color=colour, label=name, markersize=3)
+        distance.plot(steps, [mark["frechet"] for mark in model["marks"]], "o-", color=colour, markersize=3)
+    spread = mean(model["data"]["std"] for model in report["models"].values())
+    energy.axhspan(-spread, spread, color="#d1fae5", label="one spread of the data's energies")
+    distance.axhline(report["training_pictures"]["frechet"], color="#9ca3af", linestyle="--")
+    for axis in (energy, distance):
+        axis.set_xscale("log")
+        axis.set_xlabel("steps")
+    legend(energy, 2)
+    page = io.BytesIO()
+    plot.savefig(page, format="png", dpi=110)
+    return page.getvalue()
