@@ -34,7 +34,6 @@ from train.evaluate.features import FrechetDistance
 from train.evaluate.split import Split, add_split, saying
 from train.markdown import table
 from train.provenance import add_allow_dirty, command_of, provenance
-from train.reproduce.figures import COLOURS, figure, legend, rows_of_pictures
 from train.reproduce.measures import saturated_share
 
 SHOWN = 8  # chains of a sheet
@@ -76,6 +75,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(a: argparse.Namespace) -> None:
     """The command itself. Raises ValueError, in a sentence, for models that do not make pictures of one size."""
+    from train.reproduce.figures import rows_of_pictures
+
     split = Split.of(a)
     options = {"train": a.train, split.kind: split.path, "steps": a.steps, "num": a.num, "seed": a.seed, "out": a.out}
     origin = provenance(command_of(["evaluate", "chain", *a.models], options, a.device))
@@ -188,6 +189,8 @@ def _figures(mark: dict[str, Any]) -> tuple[str, str, str]:
 
 def curves(report: dict[str, Any]) -> bytes:
     """Energies and Fréchet distances by step, as a PNG."""
+    from train.reproduce.figures import COLOURS, figure, legend
+
     plot, (energy, distance) = figure(2, ["energy less that of data", "Fréchet distance"])
     for (name, model), colour in zip(report["models"].items(), COLOURS * len(report["models"]), strict=False):
         steps = [mark["step"] for mark in model["marks"]]
