@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ebm_core.checkpoint import CheckpointError, ModelInfo, load_model
 from ebm_core.files import write_atomically
-from ebm_core.hub import WEIGHTS, find_model
+from ebm_core.hub import MODEL_FILE, WEIGHTS
 from ebm_core.nets import EnergyNetwork
 from train.data import DataConfig, load
 from train.evaluate.features import FrechetDistance
@@ -114,8 +114,10 @@ class Lab:
 
     def model(self, name: str) -> tuple[EnergyNetwork, ModelInfo]:
         """A model of the weights folder, by name."""
+        if not (path := self.weights / name / MODEL_FILE).exists():
+            raise NotRun(f"no model '{name}' is in the folder '{self.weights.name}'")
         try:
-            return load_model(find_model(name, self.weights), self.device)
+            return load_model(path, self.device)
         except CheckpointError as error:
             raise NotRun(f"the model '{name}' cannot be used: {error}") from error
 

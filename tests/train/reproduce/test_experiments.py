@@ -59,7 +59,7 @@ def test_models_that_are_not_there_are_left_out_with_a_note(reproduce, weights, 
     assert reproduce("mixing") == 0
     report = report_of(tmp_path, "mixing")
     assert {row["model"] for row in report["table"]} == {"objects"}
-    assert any(note.startswith("faces: not run: the model 'faces' cannot be used") for note in report["notes"])
+    assert any(note.startswith("faces: not run: no model 'faces' is in the folder") for note in report["notes"])
 
 
 def test_rows_of_table_1_without_model_or_data_say_why(reproduce, data, tmp_path):
@@ -92,7 +92,7 @@ def test_faces_of_table_4_are_beside_the_papers(reproduce, tmp_path, weights, ca
     assert any("Read on the test file" in note for note in report["notes"])
     (weights / "faces128" / "model.safetensors").unlink()
     assert reproduce("table4", out=tmp_path / "without") == 2
-    assert "not run: the model 'faces128' cannot be used" in capsys.readouterr().err
+    assert "not run: no model 'faces128' is in the folder" in capsys.readouterr().err
 
 
 def test_real_faces_are_in_no_picture(reproduce, tmp_path):

@@ -49,7 +49,7 @@ def test_absent_data_are_a_sentence_and_a_report_that_says_so(reproduce, data, t
 
 def test_absent_weights_are_a_sentence(reproduce, tmp_path, capsys):
     assert reproduce("mixing", weights=tmp_path / "nothing") == 2
-    assert "error: not run: objects: not run: the model 'objects' cannot be used" in capsys.readouterr().err
+    assert "error: not run: objects: not run: no model 'objects' is in the folder" in capsys.readouterr().err
 
 
 def test_a_report_with_figures_outlives_a_call_without_data(reproduce, tmp_path):
