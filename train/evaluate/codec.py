@@ -104,7 +104,7 @@ def markdown(report: dict[str, Any]) -> str:
         )
     return "\n".join(
         [
-            "# Codec",
+            f"# What the codec loses: {', '.join(dict.fromkeys(row['data'] for row in rows))}",
             "",
             table(head, cells),
             "",

@@ -1,6 +1,7 @@
 """The frame around experiments: nothing is done twice, the clock stops it, and what lacks is named."""
 
 import json
+import re
 import time
 
 import pytest
@@ -201,18 +202,23 @@ def test_data_are_named_when_they_are_absent(tmp_path):
         lab.data_config("a.zip, b.zip, c.zip")
 
 
-def test_the_summary_has_a_line_for_every_experiment(reproduce, tmp_path, capsys):
+def test_the_summary_has_a_section_for_every_experiment_and_links_of_the_other_reports(reproduce, tmp_path, capsys):
     assert reproduce("gradients") == 0
     assert reproduce("modes", data=None) == 2
     reports = tmp_path / "reports"
+    (reports / "ood-mine").mkdir()
+    (reports / "ood-mine" / "README.md").write_text("# Of my model\n\nFigures\n")
     assert main(["reproduce", "summary", "--out", str(reports)]) == 0
-    lines = (reports / "README.md").read_text().splitlines()
-    _, _, *rows = (line for line in lines if line.startswith("| "))  # below the head
-    assert len(rows) == len(EXPERIMENTS)
-    found = {name: next(row for row in rows if f"{name}: " in row or f"[{name}]" in row) for name in EXPERIMENTS}
-    assert report_of(tmp_path, "gradients")["claims"][0]["measured"][0] in found["gradients"]
-    assert "not run: it needs" in found["modes"]
-    assert "not run: `python -m train reproduce table1` has not been called" in found["table1"]
+    page, _, others = (reports / "README.md").read_text().partition("\n## Of models and methods\n")
+    assert others == "\n- [ood-mine](ood-mine/README.md): Of my model\n"
+    head, *sections = page.split("\n### ")
+    assert len(sections) == len(EXPERIMENTS)
+    found = {re.sub(r"\W.*", "", section.lstrip("["), flags=re.DOTALL): section for section in sections}
+    claims = report_of(tmp_path, "gradients")["claims"]
+    assert f"Of {len(claims)} effects 0 are shown." in head  # by one seed
+    assert f"- **{claims[0]['verdict']}**: {claims[0]['effect']}. {claims[0]['measured'][0]}\n" in found["gradients"]
+    assert "Not run: it needs" in found["modes"]
+    assert "Not run: `python -m train reproduce table1` has not been called" in found["table1"]
     for name, experiment in EXPERIMENTS.items():
         assert experiment.paper in found[name]
 
