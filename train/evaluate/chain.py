@@ -37,6 +37,7 @@ from train.provenance import add_allow_dirty, command_of, provenance
 from train.reproduce.measures import saturated_share
 
 SHOWN = 8  # chains of a sheet
+FRAMED = 6  # spreads of the data's energies that the plot shows: on noise energies are a hundred higher
 INTRODUCTION = """# Long chains
 
 {num} chains of each model walk {steps:,} steps of plain Langevin dynamics from noise, at the model's own step size and
@@ -191,7 +192,7 @@ def curves(report: dict[str, Any]) -> bytes:
     """Energies and Fréchet distances by step, as a PNG."""
     from train.reproduce.figures import COLOURS, figure, legend
 
-    plot, (energy, distance) = figure(2, ["energy less that of data", "Fréchet distance"])
+    plot, (energy, distance) = figure(2, ["energy less that of data, by step", "Fréchet distance, by step"])
     for (name, model), colour in zip(report["models"].items(), COLOURS * len(report["models"]), strict=False):
         steps = [mark["step"] for mark in model["marks"]]
         energy.plot(steps, [mark["energy"] for mark in model["marks"]], "o-", color=colour, label=name, markersize=3)
@@ -201,7 +202,7 @@ def curves(report: dict[str, Any]) -> bytes:
     distance.axhline(report["training_pictures"]["frechet"], color="#9ca3af", linestyle="--")
     for axis in (energy, distance):
         axis.set_xscale("log")
-        axis.set_xlabel("steps")
+    energy.set_ylim(-FRAMED * spread, FRAMED * spread)
     legend(energy, 2)
     page = io.BytesIO()
     plot.savefig(page, format="png", dpi=110)
