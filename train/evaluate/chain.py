@@ -103,7 +103,7 @@ def run(a: argparse.Namespace) -> None:
             "data": {"mean": float(of_data.mean()), "std": float(of_data.std())},
             "marks": [asdict(_mark(step, *state, float(of_data.mean()), distance)) for step, state in states.items()],
         }
-        sheets[name] = rows_of_pictures([pictures[:SHOWN] for pictures, _ in states.values()])
+        sheets[name] = rows_of_pictures([pictures[:SHOWN] for pictures, _ in states.values()], 2 if size[0] < 64 else 1)
         print(json.dumps({name: rows[name]}), flush=True)
     report = {
         "models": rows,
