@@ -28,10 +28,10 @@ def captions(classifier: Classifier, x: Tensor) -> list[str]:
 
 
 def _shows(attribute: Attribute, attributes: Mapping[str, Attribute], read: Mapping[str, Tensor]) -> bool:
-    if not attribute.seen_on or attribute.seen_on[0] not in attributes:
+    if (found := attribute.bearer(attributes)) is None:
         return True
-    bearer, value = attribute.seen_on
-    return bool(attributes[bearer].decode(read[bearer].tolist()) == value)
+    bearer, value = found
+    return bool(bearer.decode(read[bearer.name].tolist()) == value)
 
 
 def _phrase(attribute: Attribute, output: Tensor) -> str:

@@ -98,6 +98,13 @@ class Attribute:
         """A few values across the range."""
         return self._of.levels(self)
 
+    def bearer(self, attributes: Mapping[str, "Attribute"]) -> tuple["Attribute", str] | None:
+        """The attribute, of those by name, and its value on which alone this one is seen; None where it is anywhere."""
+        if not self.seen_on or self.seen_on[0] not in attributes:
+            return None
+        name, value = self.seen_on
+        return attributes[name], value
+
     def read(self, label: Any) -> list[float]:
         """The label vector of one picture of a data set; ``label`` is what the data set says of it.
 

@@ -54,10 +54,10 @@ def cases(attributes: dict[str, Attribute], order: Sequence[str], test: dict[str
     def by_itself(name: str) -> Case:
         attribute = attributes[name]
         own = _both(attribute, num) if attribute.has_opposites else _typical(attribute, test, num)
-        if not attribute.seen_on or attribute.seen_on[0] not in attributes:
+        if (found := attribute.bearer(attributes)) is None:
             return Case(f"{name} alone", (own,))
-        bearer, value = attribute.seen_on
-        return Case(f"{value} & {name}", (_same(attributes[bearer], value, num), own))
+        bearer, value = found
+        return Case(f"{value} & {name}", (_same(bearer, value, num), own))
 
     typical = [_typical(attributes[name], test, num) for name in order]
     together = [Case(" & ".join(order[:count]), tuple(typical[:count])) for count in range(2, len(order) + 1)]

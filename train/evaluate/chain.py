@@ -9,7 +9,7 @@ import argparse
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -50,17 +50,6 @@ Fréchet distance ({features} features) is of {num} pictures: compare it with th
 """
 
 
-@dataclass(frozen=True)
-class Mark:
-    """What ``num`` chains of a model are after so many steps."""
-
-    step: int
-    energy: float  # mean, less that of data
-    saturated: float  # share of the values of pictures
-    apart: float  # mean distance between two chains
-    frechet: float
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     add_device(parser)
@@ -76,8 +65,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(a: argparse.Namespace) -> None:
     """The command itself. Raises ValueError, in a sentence, for models that do not make pictures of one size."""
-    from train.reproduce.figures import rows_of_pictures
-
     split = Split.of(a)
     options = {"train": a.train, split.kind: split.path, "steps": a.steps, "num": a.num, "seed": a.seed, "out": a.out}
     origin = provenance(command_of(["evaluate", "chain", *a.models], options, a.device))
@@ -99,11 +86,16 @@ def run(a: argparse.Namespace) -> None:
     for name, energy, info, space in opened:
         states = walk(energy, info.plan.langevin, space, a.steps, a.num, a.seed, a.device, name)
         of_data = energy(space.encode(data.to(a.device))).detach()
+        level = float(of_data.mean())
         rows[name] = {
-            "data": {"mean": float(of_data.mean()), "std": float(of_data.std())},
-            "marks": [asdict(_mark(step, *state, float(of_data.mean()), distance)) for step, state in states.items()],
+            "data": {"mean": level, "std": float(of_data.std())},
+            "marks": [
+                {"step": step, "energy": float(energies.mean()) - level, **looks(pictures, distance)}
+                for step, (pictures, energies) in states.items()
+            ],
         }
-        sheets[name] = rows_of_pictures([pictures[:SHOWN] for pictures, _ in states.values()], 2 if size[0] < 64 else 1)
+        shown = torch.cat([pictures[:SHOWN] for pictures, _ in states.values()])
+        sheets[name] = images.encode_sheet(shown, min(SHOWN, a.num))
         print(json.dumps({name: rows[name]}), flush=True)
     report = {
         "models": rows,
@@ -112,11 +104,7 @@ def run(a: argparse.Namespace) -> None:
         "num_data": len(data),
         "seed": a.seed,
         "features": distance.name,
-        "training_pictures": {
-            "frechet": distance(some),
-            "saturated": saturated_share(some),
-            "apart": float(mean_pairwise_distance((some.float() + 0.5) / 256)),
-        },
+        "training_pictures": looks(some, distance),
         "read_on": split.to_plain(),
         "provenance": origin,
     }
@@ -124,7 +112,7 @@ def run(a: argparse.Namespace) -> None:
     write_atomically(a.out / "README.md", markdown(report).encode())
     write_atomically(a.out / "chain.png", curves(report))
     for name, sheet in sheets.items():
-        sheet.save(a.out / f"{name}.webp", quality=85)
+        write_atomically(a.out / f"{name}.webp", sheet)
 
 
 def marks(steps: int) -> list[int]:
@@ -155,14 +143,13 @@ def walk(
     }
 
 
-def _mark(step: int, pictures: Tensor, energies: Tensor, of_data: float, distance: FrechetDistance) -> Mark:
-    return Mark(
-        step,
-        float(energies.mean()) - of_data,
-        saturated_share(pictures),
-        float(mean_pairwise_distance((pictures.float() + 0.5) / 256)),
-        distance(pictures),
-    )
+def looks(pictures: Tensor, distance: FrechetDistance) -> dict[str, float]:
+    """What a report says of pictures uint8 ``(num, C, H, W)``: values at an end, distances to each other, to data."""
+    return {
+        "saturated": saturated_share(pictures),
+        "apart": float(mean_pairwise_distance((pictures.float() + 0.5) / 256)),
+        "frechet": distance(pictures),
+    }
 
 
 def markdown(report: dict[str, Any]) -> str:
@@ -172,8 +159,8 @@ def markdown(report: dict[str, Any]) -> str:
     for name, model in report["models"].items():
         for mark in model["marks"]:
             energy = f"{1000 * mark['energy']:+.2f} ({1000 * model['data']['std']:.2f})"
-            rows.append((name, f"{mark['step']:,}", energy, *_figures(mark)))
-    rows.append(("*training pictures*", "", "", *_figures(report["training_pictures"])))
+            rows.append((name, f"{mark['step']:,}", energy, *_cells(mark)))
+    rows.append(("*training pictures*", "", "", *_cells(report["training_pictures"])))
     head = ("model", "steps", "energy, thousandths", "saturated values", "between chains", "Fréchet distance")
     page += table(head, rows) + "\n\n![Energies along the way](chain.png)\n\n"
     for name in report["models"]:
@@ -184,8 +171,8 @@ def markdown(report: dict[str, Any]) -> str:
     return f"{page}`{origin['command']}`, {origin['date']}, commit {origin['commit']}, {origin['machine']}.\n"
 
 
-def _figures(mark: dict[str, Any]) -> tuple[str, str, str]:
-    return f"{mark['saturated']:.1%}", f"{mark['apart']:.3f}", f"{mark['frechet']:.0f}"
+def _cells(look: dict[str, Any]) -> tuple[str, str, str]:
+    return f"{look['saturated']:.1%}", f"{look['apart']:.3f}", f"{look['frechet']:.0f}"
 
 
 def curves(report: dict[str, Any]) -> bytes:

@@ -91,7 +91,8 @@ def has_terms(asked: Sequence[Asked], real: dict[str, Tensor]) -> Tensor:
 
 def is_seen(attribute: Attribute, attributes: dict[str, Attribute], labels: dict[str, Tensor]) -> Tensor:
     """Of which pictures, ``(B,)``, the labels say that the attribute shows."""
-    if not attribute.seen_on or attribute.seen_on[0] not in labels:
+    found = attribute.bearer({name: attributes[name] for name in labels})
+    if found is None:
         return torch.ones(len(labels[attribute.name]), dtype=torch.bool)
-    bearer, value = attribute.seen_on
-    return (labels[bearer] == torch.tensor(attributes[bearer].encode(value))).all(dim=1)
+    bearer, value = found
+    return (labels[bearer.name] == torch.tensor(bearer.encode(value))).all(dim=1)
