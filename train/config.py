@@ -102,6 +102,7 @@ class IcdConfig:
     buffer_size: Count = 10_000
     buffer_kind: Literal["ring", "reservoir"] = "ring"
     reinit_prob: Probability = 0.01  # a replayed image is noise instead (algorithm box; section 3.1 says 0.001)
+    jolt_prob: Probability = 1.0  # a replayed image is moved first; 1 = the paper, below it plain long chains train too
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -155,7 +155,7 @@ def icd_losses(
 
 
 def chain_starts(buffer: ReplayBuffer, data: Batch, config: TrainConfig, rng: torch.Generator, space: Space) -> Batch:
-    """Past samples after a transition, or noise with ``reinit_prob`` (always, while the buffer is empty).
+    """Past samples, after a transition with ``jolt_prob``, or noise with ``reinit_prob`` (always, while empty).
 
     Of the ``data`` only the shape and the labels count: past samples keep theirs, noise takes these. Noise is moved
     too only where the plan that samples the model does so: a chain must not train where it is never used.
@@ -167,7 +167,11 @@ def chain_starts(buffer: ReplayBuffer, data: Batch, config: TrainConfig, rng: to
         return Batch(noise, data.y)
     fresh = torch.rand(len(noise), generator=rng, device=noise.device) < config.icd.reinit_prob
     past = buffer.draw(len(noise), rng)
-    x = torch.where(fresh[:, None, None, None], noise, space.jolt(past.x, moves, rng))
+    jolted = space.jolt(past.x, moves, rng)
+    if config.icd.jolt_prob < 1:
+        still = torch.rand(len(noise), generator=rng, device=noise.device) >= config.icd.jolt_prob
+        jolted = torch.where(still[:, None, None, None], past.x, jolted)
+    x = torch.where(fresh[:, None, None, None], noise, jolted)
     return Batch(x, None if past.y is None or data.y is None else torch.where(fresh[:, None], data.y, past.y))
 
 

@@ -32,6 +32,7 @@ OTHER = {
     "icd.buffer_size": 5,
     "icd.buffer_kind": "reservoir",
     "icd.reinit_prob": 0.9,
+    "icd.jolt_prob": 0.5,
     "optim.lr": 2e-2,
     "optim.beta1": 0.5,
     "optim.beta2": 0.5,

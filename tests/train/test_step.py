@@ -108,6 +108,17 @@ def test_replayed_images_are_moved_and_noise_where_the_plan_moves_it(rng):
     assert chain_starts(buffer, Batch(torch.zeros(shape)), never, rng, PIXELS).x.std() < 0.25
 
 
+def test_replayed_images_are_moved_as_often_as_asked(rng):
+    buffer, shape = ReplayBuffer(10, PIXELS, "ring", "cpu"), (2000, 3, 8, 8)
+    buffer.add(Batch(torch.full((10, 3, 8, 8), 0.5)), rng)
+    darker = TransitionConfig(crop_min_scale=1, flip_prob=0, jitter_prob=1, grayscale_prob=0, blur_prob=0)
+    config = replace(CONFIG, plan=replace(CONFIG.plan, transition=darker), icd=replace(CONFIG.icd, reinit_prob=0.0))
+    for share in (0.0, 0.3, 1.0):
+        some = replace(config, icd=replace(config.icd, jolt_prob=share))
+        x = chain_starts(buffer, Batch(torch.zeros(shape)), some, rng, PIXELS).x
+        assert abs(((x.mean(dim=(1, 2, 3)) - 0.5).abs() > 0.01).float().mean() - share) < 0.05
+
+
 def test_matching_sources_have_their_shares(rng):
     x = torch.full((3000, 3, 8, 8), 0.5)
     moves = TransitionConfig(flip_prob=0, jitter_prob=0, grayscale_prob=1.0, blur_prob=0)
