@@ -1,8 +1,10 @@
 """``python -m train evaluate chain MODEL...``: where chains are that walk on long after their plan has ended.
 
 Plain Langevin dynamics at the model's own step size and noise, from noise, without jolts: what a chain of 10,000 steps
-settles in is what the energy itself holds for likely, however the model is sampled in use. Several models of the same
-data are drawn beside each other. (The paper's Figure 7 is of 1,000 steps without noise: ``reproduce modes``.)
+settles in is what the energy itself holds for likely, however the model is sampled in use. With ``--round-steps`` it is
+the paper's Algorithm 2 for ever: the model's jolt between rounds of so many steps, as a chain that is left to wander.
+Several models of the same data are drawn beside each other. (The paper's Figure 7 is of 1,000 steps without noise:
+``reproduce modes``.)
 """
 
 import argparse
@@ -25,9 +27,9 @@ from ebm_core.diversity import mean_pairwise_distance
 from ebm_core.energy import EnergyFn
 from ebm_core.files import write_atomically
 from ebm_core.hub import find_model, open_space
-from ebm_core.langevin import LangevinConfig, langevin_chain
 from ebm_core.precision import for_sampling
 from ebm_core.recipe import SEED
+from ebm_core.sampling import SamplePlan, sample
 from ebm_core.space import Space
 from train.data import DataConfig, load
 from train.evaluate.features import FrechetDistance
@@ -40,8 +42,8 @@ SHOWN = 8  # chains of a sheet
 FRAMED = 6  # spreads of the data's energies that the plot shows: on noise energies are a hundred higher
 INTRODUCTION = """# Long chains
 
-{num} chains of each model walk {steps:,} steps of plain Langevin dynamics from noise, at the model's own step size and
-noise, without the jolts and the refinement of its plan. Energies are less the mean of {num_data} pictures of the {kind}
+{num} chains of each model walk {steps:,} steps of Langevin dynamics from noise, at the model's own step size and
+noise, {jolts}. Energies are less the mean of {num_data} pictures of the {kind}
 file, in brackets the standard deviation of those; the distance between chains is a root mean square over pixels; the
 Fréchet distance ({features} features) is of {num} pictures: compare it with that of as many training pictures alone.
 
@@ -57,6 +59,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--train", required=True, help="zip of the training images (for the floor)")
     add_split(parser, "to compare with")
     parser.add_argument("--steps", type=whole(1, 10**6), default=10_000)
+    parser.add_argument(
+        "--round-steps",
+        type=whole(0, 10**6),
+        default=0,
+        metavar="N",
+        help="a jolt after so many steps; 0 = plain chains",
+    )
     parser.add_argument("--num", type=whole(2, 256), default=16, help="chains of each model")
     parser.add_argument("--seed", type=SEED, default=0)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
@@ -66,7 +75,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(a: argparse.Namespace) -> None:
     """The command itself. Raises ValueError, in a sentence, for models that do not make pictures of one size."""
     split = Split.of(a)
+    if a.round_steps and a.steps % a.round_steps:
+        raise ValueError(f"--steps {a.steps} is not whole rounds of {a.round_steps}; take a multiple")
     options = {"train": a.train, split.kind: split.path, "steps": a.steps, "num": a.num, "seed": a.seed, "out": a.out}
+    options |= {"round-steps": a.round_steps} if a.round_steps else {}
     origin = provenance(command_of(["evaluate", "chain", *a.models], options, a.device))
     opened = []
     for model in a.models:
@@ -84,7 +96,8 @@ def run(a: argparse.Namespace) -> None:
     some, data = (u8[torch.randperm(len(u8), generator=rng)[: a.num]] for u8 in (train, test))
     rows, sheets = {}, {}
     for name, energy, info, space in opened:
-        states = walk(energy, info.plan.langevin, space, a.steps, a.num, a.seed, a.device, name)
+        plan = endless(info.plan, a.steps, a.round_steps)
+        states = walk(energy, plan, space, a.num, a.seed, a.device, name)
         of_data = energy(space.encode(data.to(a.device))).detach()
         level = float(of_data.mean())
         rows[name] = {
@@ -100,6 +113,7 @@ def run(a: argparse.Namespace) -> None:
     report = {
         "models": rows,
         "steps": a.steps,
+        "round_steps": a.round_steps,
         "num": a.num,
         "num_data": len(data),
         "seed": a.seed,
@@ -121,24 +135,28 @@ def marks(steps: int) -> list[int]:
     return sorted(step for step in {*regular, steps} if step <= steps)
 
 
+def endless(plan: SamplePlan, steps: int, round_steps: int) -> SamplePlan:
+    """So many steps from noise as it is: without transitions, or between them in rounds of ``round_steps``."""
+    if not round_steps:
+        return plan.refining(steps)
+    langevin = replace(plan.langevin, steps=round_steps)
+    return replace(plan.refining(0), rounds=steps // round_steps, langevin=langevin)
+
+
 def walk(
-    energy: EnergyFn,
-    langevin: LangevinConfig,
-    space: Space,
-    steps: int,
-    num: int,
-    seed: int,
-    device: str = "cpu",
-    title: str = "chain",
+    energy: EnergyFn, plan: SamplePlan, space: Space, num: int, seed: int, device: str = "cpu", title: str = "chain"
 ) -> dict[int, tuple[Tensor, Tensor]]:
-    """By ``marks``: pictures uint8 ``(num, C, H, W)`` and energies ``(num,)`` of one chain each."""
+    """By ``marks``: pictures uint8 ``(num, C, H, W)`` and energies ``(num,)`` of one chain each.
+
+    In a walk with jolts they are those of a step before, as a round may end there and the jolt has come by the mark.
+    """
     rng = torch.Generator(device).manual_seed(seed)
-    at = set(marks(steps))
-    # One step more than the last mark: a chain shows its points before it moves them.
-    chain = langevin_chain(energy, space.noise(num, rng), replace(langevin, steps=steps + 1), rng, space.keep)
+    early = 1 if plan.rounds else 0
+    at = {mark - early if mark < plan.num_steps else mark: mark for mark in marks(plan.num_steps)}
+    chain = sample(energy, space.noise(num, rng), plan, rng, space)
     return {
-        state.step: (images.quantise(space.decode(state.x)).cpu(), state.energy.cpu())
-        for state in tqdm(chain, title, steps + 1, leave=False)
+        at[state.step]: (images.quantise(space.decode(state.x)).cpu(), state.energy.cpu())
+        for state in tqdm(chain, title, plan.num_steps + 1, leave=False)
         if state.step in at
     }
 
@@ -154,7 +172,10 @@ def looks(pictures: Tensor, distance: FrechetDistance) -> dict[str, float]:
 
 def markdown(report: dict[str, Any]) -> str:
     """The report as a page."""
-    page = INTRODUCTION.format(**report, kind=report["read_on"]["kind"], saying=saying(report["read_on"]))
+    jolts = "without the jolts and the refinement of its plan"
+    if report["round_steps"]:
+        jolts = f"with its jolt after every {report['round_steps']} of them"
+    page = INTRODUCTION.format(**report, jolts=jolts, kind=report["read_on"]["kind"], saying=saying(report["read_on"]))
     rows: list[Sequence[str]] = []
     for name, model in report["models"].items():
         for mark in model["marks"]:
