@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import torch
 
+from benchmarks.crowd import CROWDS, WAITS, busy
+from benchmarks.crowd import markdown as crowd_page
 from benchmarks.race import TURN, race
 from benchmarks.race import markdown as race_page
 from benchmarks.report import markdown
@@ -138,3 +140,14 @@ def test_a_race_goes_by_turns_and_gives_the_later_trainer_half_the_time():
     assert "| tiny.toml | float32 | after | 10 | 0.50 | 40% |" in text
     assert "| 2.0 | 0.5000 | 0.5000 |" in text
     assert "| 4.0 | 0.5000 |  |" in text
+
+
+def test_a_busy_process_runs_only_as_long_as_it_is_wanted():
+    with busy(1) as others:
+        assert [other.poll() for other in others] == [None]
+    assert others[0].poll() is not None
+    rows = [{"spins": w, "beside": c, "ms": [40.0, 20.0, 10.0 * i]} for i, w in enumerate(WAITS, 1) for c in CROWDS]
+    about = {"command": "crowd", "machine": "one", "date": "today", "commit": "abc"}
+    page = crowd_page({**about, "model": "tiny", "chains": 3, "repeats": 3, "threads": 2, "rows": rows})
+    assert "| 300,000 times | nothing | 20 | 1.50 |" in page
+    assert "| not at all | one busy process | 30 | 1.00 |" in page

@@ -35,8 +35,7 @@ def running_app(weights: Path, temporary: Path | None = None) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "app", "--port", str(port), "--weights", str(weights)]
-    # Threads that wait must not spin: the browser has the same cores.
-    environment = os.environ | {"OMP_WAIT_POLICY": "passive"} | ({"TMPDIR": str(temporary)} if temporary else {})
+    environment = os.environ | ({"TMPDIR": str(temporary)} if temporary else {})
     process = subprocess.Popen(command, env=environment)
     address = f"http://127.0.0.1:{port}"
     try:
