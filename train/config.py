@@ -14,6 +14,8 @@ from ebm_core.space import SpaceConfig
 from train.data import DataConfig
 from train.views import ViewsConfig
 
+BufferKind = Literal["ring", "reservoir", "persistent"]
+
 MAX_WIDTH = 0.28  # of a power-function average; 0.289 would weight the whole run alike
 
 
@@ -100,7 +102,7 @@ class IcdConfig:
     matching_weight: NotNegative = 0.0  # share of the warm start's loss that is kept; 0 = the paper
     matching_batch: Count = 64
     buffer_size: Count = 10_000
-    buffer_kind: Literal["ring", "reservoir"] = "ring"
+    buffer_kind: BufferKind = "ring"  # persistent: chains are kept apart, few of which become old
     reinit_prob: Probability = 0.01  # a replayed image is noise instead (algorithm box; section 3.1 says 0.001)
     jolt_prob: Probability = 1.0  # a replayed image is moved first; 1 = the paper, below it plain long chains train too
 

@@ -163,10 +163,10 @@ def chain_starts(buffer: ReplayBuffer, data: Batch, config: TrainConfig, rng: to
     noise, moves = space.noise(len(data.x), rng), config.plan.transition
     if config.plan.move_noise:
         noise = space.jolt(noise, moves, rng)
-    if not len(buffer):
+    if not buffer.has_chains:
         return Batch(noise, data.y)
     fresh = torch.rand(len(noise), generator=rng, device=noise.device) < config.icd.reinit_prob
-    past = buffer.draw(len(noise), rng)
+    past = buffer.take(len(noise), rng)
     jolted = space.jolt(past.x, moves, rng)
     if config.icd.jolt_prob < 1:
         still = torch.rand(len(noise), generator=rng, device=noise.device) >= config.icd.jolt_prob

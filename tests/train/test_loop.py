@@ -37,7 +37,7 @@ def run(config, data, path, **options):
 
 
 @pytest.mark.parametrize("stop", [1, 2, 3])
-@pytest.mark.parametrize(("kind", "muon_lr"), [("ring", 0.0), ("reservoir", 0.0), ("ring", 0.02)])
+@pytest.mark.parametrize(("kind", "muon_lr"), [("ring", 0.0), ("reservoir", 0.0), ("persistent", 0.0), ("ring", 0.02)])
 def test_resume_is_bit_for_bit(stop, kind, muon_lr, data, tmp_path, monkeypatch):
     optim = replace(CONFIG.icd.optim, muon_lr=muon_lr)
     icd = replace(CONFIG.icd, buffer_kind=kind, optim=optim)

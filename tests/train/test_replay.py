@@ -62,7 +62,23 @@ def test_a_batch_larger_than_the_buffer_is_refused(rng):
         ReplayBuffer(2, SPACE, "ring", "cpu").add(Batch(numbered(0, 3)), rng)
 
 
-@pytest.mark.parametrize("kind", ["ring", "reservoir"])
+def test_persistent_chains_stay_apart_and_go_back_to_their_places(rng):
+    buffer = ReplayBuffer(6, SPACE, "persistent", "cpu")
+    for first in (0, 3):
+        assert not buffer.has_chains  # until there are all of them
+        buffer.add(Batch(numbered(first, 3)), rng)
+    assert buffer.has_chains
+    for steps in range(1, 30):
+        taken = buffer.take(4, rng).x
+        assert len(set((taken * 256).floor()[:, 0, 0, 0].tolist())) == 4
+        buffer.draw(9, rng)  # looking at others changes nothing
+        buffer.add(Batch((taken * 256).floor() / 256 + 6.5 / 256), rng)  # one step of a chain: its number grows by 6
+        numbers = torch.tensor(stored(buffer))
+        assert sorted((numbers % 6).tolist()) == [0, 1, 2, 3, 4, 5]  # none was lost, none twice
+        assert (numbers // 6).sum() == 4 * steps
+
+
+@pytest.mark.parametrize("kind", ["ring", "reservoir", "persistent"])
 def test_state_round_trip_goes_on_the_same(kind):
     a = ReplayBuffer(6, SPACE, kind, "cpu")
     a.add(Batch(numbered(0, 4)), torch.Generator().manual_seed(0))
