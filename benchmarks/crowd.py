@@ -96,8 +96,13 @@ def turn(model: str, chains: int) -> float:
 
 @contextmanager
 def busy(number: int) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """So many processes that do nothing, as fast as they can."""
-    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(number)]
+    """So many processes that do nothing, as fast as they can.
+
+    Each in a session of its own, as another program is: Linux shares its cores among sessions first.
+    """
+    others = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"], start_new_session=True) for _ in range(number)
+    ]
     try:
         yield others
     finally:
