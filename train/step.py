@@ -167,11 +167,12 @@ def chain_starts(buffer: ReplayBuffer, data: Batch, config: TrainConfig, rng: to
         return Batch(noise, data.y)
     fresh = torch.rand(len(noise), generator=rng, device=noise.device) < config.icd.reinit_prob
     past = buffer.take(len(noise), rng)
-    jolted = space.jolt(past.x, moves, rng)
+    moved = torch.arange(len(noise), device=noise.device)
     if config.icd.jolt_prob < 1:
-        still = torch.rand(len(noise), generator=rng, device=noise.device) >= config.icd.jolt_prob
-        jolted = torch.where(still[:, None, None, None], past.x, jolted)
-    x = torch.where(fresh[:, None, None, None], noise, jolted)
+        moved = moved[torch.rand(len(noise), generator=rng, device=noise.device) < config.icd.jolt_prob]
+    if len(moved):  # the others are spared a way through the codec
+        past.x[moved] = space.jolt(past.x[moved], moves, rng)
+    x = torch.where(fresh[:, None, None, None], noise, past.x)
     return Batch(x, None if past.y is None or data.y is None else torch.where(fresh[:, None], data.y, past.y))
 
 

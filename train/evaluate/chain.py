@@ -78,7 +78,7 @@ def run(a: argparse.Namespace) -> None:
     if a.round_steps and a.steps % a.round_steps:
         raise ValueError(f"--steps {a.steps} is not whole rounds of {a.round_steps}; take a multiple")
     options = {"train": a.train, split.kind: split.path, "steps": a.steps, "num": a.num, "seed": a.seed, "out": a.out}
-    options |= {"round-steps": a.round_steps} if a.round_steps else {}
+    options |= {"round_steps": a.round_steps or None}
     origin = provenance(command_of(["evaluate", "chain", *a.models], options, a.device))
     opened = []
     for model in a.models:
