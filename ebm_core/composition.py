@@ -200,7 +200,9 @@ def _check_mixable(a: str, info_a: ModelInfo, b: str, info_b: ModelInfo) -> None
             f"'{a}' and '{b}' cannot be mixed: one makes pictures of {size_a[1]} pixels with {size_a[0]} channels, "
             f"the other of {size_b[1]} with {size_b[0]}"
         )
-    if info_a.plan.langevin != info_b.plan.langevin:
+    # Of how many steps is no matter of scale: a family's unconditional model may be tuned to longer walks.
+    steps = info_a.plan.langevin.steps
+    if info_a.plan.langevin != replace(info_b.plan.langevin, steps=steps):
         raise CompositionError(
             f"'{a}' and '{b}' cannot be mixed: they were trained for other Langevin steps, so their energies are not "
             "on one scale; train one of them again with the other's [plan]"

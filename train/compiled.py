@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
+import torch._functorch.config as functorch_config
 from torch import Tensor
 from torch.func import functional_call
 
@@ -28,6 +29,7 @@ def energy_of_labels(net: EnergyNetwork, *, compile: bool) -> EnergyOf:
         return partial(conditioned, net)
     if next(net.parameters()).device.type == "cpu" and not shutil.which(os.environ.get("CXX", "g++")):
         raise ValueError("compile = true needs a C++ compiler; install g++, or leave it out with --set compile=false")
+    functorch_config.donated_buffer = False  # a measured step goes back through its graph several times
     gradient = torch.compile(_gradient(net))
     return lambda y: CompiledEnergy(net, y, gradient)
 

@@ -65,6 +65,13 @@ def test_more_terms_do_not_mean_longer_steps():
     assert alone.plan(INFOS).langevin.step_size == 240.0  # a quarter of the gradient, four times the step
 
 
+def test_a_base_that_walks_longer_mixes():
+    longer = replace(PLAN, langevin=replace(PLAN.langevin, steps=3 * PLAN.langevin.steps))
+    infos = INFOS | {"faces": replace(INFOS["faces"], plan=longer)}
+    composition = Composition(conjunction([Term("smiling", YES), Term("young", YES)], [1.0, 1.0], Term("faces")))
+    assert composition.plan(infos) == composition.plan(INFOS)
+
+
 def test_candidates_are_for_a_model_alone():
     infos = {name: replace(INFOS[name], plan=replace(PLAN, candidates=3)) for name in ("faces", "smiling", "young")}
     assert Composition(Term("faces")).plan(infos).candidates == 3

@@ -94,6 +94,13 @@ def test_a_label_that_parts_from_its_family_on_the_way_is_followed():
     )
 
 
+def test_a_plan_that_is_tuned_to_walk_longer_changes_no_level():
+    config = LangevinConfig(steps=level.FALL_STEPS, step_size=0.5, noise_std=0.01)
+    ways = [Reference(Wells(), replace(config, steps=s), PIXELS).way for s in (config.steps, 3 * config.steps)]
+    assert len(ways[0]) == level.HEIGHTS + 1
+    torch.testing.assert_close(ways[0], ways[1], atol=0, rtol=0)
+
+
 def test_an_or_of_terms_that_differ_by_a_constant_is_fair():
     nets, x = {"m": Wells((0.3, -0.2), (1.0, 1.0))}, torch.rand(3, 3, 8, 8)
     either = Composition(Or((Term("m", A), Term("m", B)), 1000.0))

@@ -15,10 +15,14 @@ from train.trainer import Trainer
 SMALLEST = NetConfig(image_size=4, width=2, layouts=("1",), norm="none", label_dim=2)
 
 
-def test_traced_gradients_are_the_plain_ones_to_second_order(monkeypatch, rng):
+@pytest.fixture
+def eager(monkeypatch):
+    """Traced and differentiated as ever, but without generated code: that takes a C++ compiler and minutes."""
     original = torch.compile
-    # Traced and differentiated as ever, but without generated code: that takes a C++ compiler and minutes.
     monkeypatch.setattr(torch, "compile", lambda function: original(function, backend="aot_eager"))
+
+
+def test_traced_gradients_are_the_plain_ones_to_second_order(eager, rng):
     torch.manual_seed(0)
     net = EnergyNetwork(SMALLEST)
     x, y = torch.rand(3, 3, 4, 4, generator=rng), torch.randn(3, 2, generator=rng)
@@ -30,6 +34,20 @@ def test_traced_gradients_are_the_plain_ones_to_second_order(monkeypatch, rng):
         results.append((at.energy.detach(), at.grad.detach(), *grads))
     for plain, fast in zip(*results, strict=True):
         torch.testing.assert_close(fast, plain, rtol=1e-4, atol=1e-5 * max(1.0, float(plain.abs().max())))
+
+
+def test_a_loss_of_several_terms_is_measured_and_then_descended(eager, rng):
+    """What a measured step does, whose batches of matching and of chains differ in size."""
+    net = EnergyNetwork(SMALLEST)
+    energy_of = compiled.energy_of_labels(net, compile=True)
+    for size in (3, 2):
+        at = energy_and_grad(
+            energy_of(torch.ones(size, 2)), torch.rand(size, 3, 4, 4, generator=rng), create_graph=True
+        )
+        terms = at.grad.square().sum(), at.energy.sum()
+        for term in terms:
+            torch.autograd.grad(term, list(net.parameters()), retain_graph=True, allow_unused=True)
+        sum(terms).backward()
 
 
 @pytest.fixture
