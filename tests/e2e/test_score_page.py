@@ -131,7 +131,7 @@ def test_the_shipped_model_gives_three_pictures_their_verdicts(tmp_path):
         page.get_by_role("tab", name="Score").click()
         page.locator("#score-model input").click()
         page.get_by_role("option", name="cifar10", exact=True).click()
-        wait_for_text(page, "#score-about", "CIFAR-10 test, first 5,000")
+        wait_for_text(page, "#score-about", "cifar10-test.zip, pictures 1 to 5")
         page.set_input_files("#score-files input[type=file]", [tmp_path / f"{name}.png" for name in made])
         wait_for_text(page, "#score-status", "3 pictures scored")
         assert verdict(page, "1 · noise.png").startswith("unusual")
