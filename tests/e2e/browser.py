@@ -27,7 +27,7 @@ PATIENCE_MS = 300_000  # the machine may be busy with other things
 
 @contextmanager
 def running_app(weights: Path, temporary: Path | None = None) -> Iterator[str]:
-    """Start ``python -m app`` on a free port and give its address; stopped on leaving.
+    """Start ``python -m app`` on a free port and give its address; stopped on leaving, which must go well.
 
     ``temporary`` is where it puts its temporary files.
     """
@@ -51,7 +51,8 @@ def running_app(weights: Path, temporary: Path | None = None) -> Iterator[str]:
         yield address
     finally:
         process.terminate()
-        process.wait(20)
+        code = process.wait(20)
+    assert code == 0, f"the app ended with exit code {code}"
 
 
 @contextmanager

@@ -114,9 +114,9 @@ def test_sample_stop_continue_download_restore(tmp_path):
             assert "Nothing sampled yet" in other.inner_text("#chain-status")
             other.click("#sample")
             wait_past(other, 3)
-            assert len(list(temporary.glob("ebm-studio-*"))) == 2
+            assert len(list(temporary.glob("ebm-studio-*/ebm-studio-*"))) == 2
         deadline = time.monotonic() + 30
-        while len(left := list(temporary.glob("ebm-studio-*"))) > 1 and time.monotonic() < deadline:
+        while len(left := list(temporary.glob("ebm-studio-*/ebm-studio-*"))) > 1 and time.monotonic() < deadline:
             time.sleep(0.2)
         assert len(left) == 1, "the closed tab's files are still there"
         assert "Stopped" in page.inner_text("#chain-status")
