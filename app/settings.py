@@ -48,7 +48,7 @@ PRESETS = [
     Preset("As trained", "The model's own plan: the pictures on its card.", {}, {}),
     Preset(
         "Quick look",
-        "Half of the steps in one round; rougher, in a third of the time.",
+        "Half of the steps in one round; rougher, in half of the time or less.",
         {"steps": 0.5, "refinement_steps": 0.5},
         {"rounds": 1, "candidates": 1},
     ),

@@ -5,7 +5,7 @@ An energy is any callable from images ``(B, C, H, W)`` in ``[0, 1]`` to energies
 
 **The unit of an energy**, from which every temperature follows. An energy has no unit but the step that goes down it:
 training makes ``step_size * chain_steps * grad E`` the whole way from noise to data (``matching_loss``), so noise lies
-about ``|noise - data|^2 / (step_size * chain_steps)`` above data, 0.05 to 0.08 for the shipped models. In that unit
+about ``|noise - data|^2 / (step_size * chain_steps)`` above data, 0.04 to 0.08 for the shipped models. In that unit
 
 - a chain has the temperature ``T = noise_std^2 / (2 step_size)`` (``LangevinConfig.temperature``), 5e-9 for the shipped
   models, and samples ``exp(-E / T)``. Wherever ``p ∝ exp(-E)`` is written, E is meant in multiples of this T: it is
@@ -23,7 +23,7 @@ from torch import Tensor
 
 EnergyFn = Callable[[Tensor], Tensor]
 
-LABEL_TEMPERATURE = 4e-4  # a two-hundredth of the way from noise to data; the reciprocal of ``label_sharpness``
+LABEL_TEMPERATURE = 4e-4  # a hundredth of the way from noise to data or less; the reciprocal of ``label_sharpness``
 
 
 @runtime_checkable
