@@ -35,7 +35,8 @@ def pair_by_transport(x_source: Tensor, x_data: Tensor, y: Tensor | None = None)
     """
     cost = torch.cdist(x_source.flatten(1).float(), x_data.flatten(1).float()).square()
     if y is not None:
-        cost = cost + (cost.amax() + 1) * len(x_data) * torch.cdist(y, y).gt(0)  # more than any pairing could save
+        differ = (y[:, None] != y).any(dim=2)  # exactly: ``cdist`` rounds a label's distance to itself to 5e-4
+        cost = cost + (cost.amax() + 1) * len(x_data) * differ  # more than any pairing could save
     _, columns = linear_sum_assignment(cost.cpu().numpy())
     return x_data[torch.as_tensor(columns, device=x_data.device)]
 

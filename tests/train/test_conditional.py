@@ -122,6 +122,15 @@ def test_only_equal_labels_change_places():
     assert pair_by_transport(source, x, y).flatten().tolist() == pytest.approx([0.1, 0.0, 1.0, 0.9])
 
 
+@pytest.mark.parametrize("width", [1, 2, 4])
+def test_pairing_keeps_labels_that_are_all_different(width, rng):
+    # Angles and places: of more than 25 rows ``torch.cdist`` finds some at a distance from themselves.
+    labels = torch.randn(256, width, generator=rng)
+    labels = labels / labels.norm(dim=1, keepdim=True) if width > 1 else labels
+    x = torch.rand(256, 1, 2, 2, generator=rng)
+    assert torch.equal(pair_by_transport(torch.rand(256, 1, 2, 2, generator=rng), x, labels), x)
+
+
 @pytest.mark.parametrize(("name", "value"), [("label_weight", 0.5), ("label_sharpness", 1.0)])
 def test_telling_labels_apart_is_a_term_of_its_own(name, value, data, labels):
     base = replace(CONDITIONAL, matching=replace(CONDITIONAL.matching, label_weight=0.1))
