@@ -13,12 +13,13 @@ from app.session import FRAME_INTERVAL, Session, View, in_line, read_recipe, res
 from app.walk import Landscape, Walk
 from ebm_core.attribute import Attribute
 from ebm_core.checkpoint import CheckpointError
-from ebm_core.composition import And, Composition
+from ebm_core.composition import And, Composition, Node, Term
 from ebm_core.family import Ask, Family, compose
 from ebm_core.recipe import CHAINS, SEED, Recipe
 from ebm_core.restore import recipe_of
+from ebm_core.sampling import SamplePlan
 
-ALONE = "This picture was made by '{model}' alone: now ask for attributes. Same seed, same noise to begin with."
+ALONE = "This picture was made by '{model}' alone: now ask for attributes, from the same seed."
 MATRIX_CHAINS = 2  # in each cell of the matrix
 MATRIX_WEIGHT = 0.6  # of its two attributes; at 1 the shipped models overdo it
 
@@ -53,7 +54,7 @@ def prepare(
         captions = catalog.captioner(family.name)
     except CheckpointError:  # the page says so; chains walk without a classifier too
         captions = None
-    return replace(landscape, energy=energy, lines=_lines(composition, asks), captions=captions), recipe
+    return replace(landscape, energy=energy, lines=_lines(composition, family), captions=captions), recipe
 
 
 def _says(restored: Recipe, family: Family, asks: Sequence[Ask], recipe: Recipe) -> bool:
@@ -66,20 +67,26 @@ def _says(restored: Recipe, family: Family, asks: Sequence[Ask], recipe: Recipe)
     return {ask.model: ask for ask in same} == {ask.model: ask for ask in asks}
 
 
-def _lines(composition: Composition, asks: Sequence[Ask]) -> Any:
+def _lines(composition: Composition, family: Family) -> Any:
     """One line for each term: its energy without its weight, so that all are on one scale."""
     root = composition.root
     if not isinstance(root, And):
         return lambda terms: {}
-    names = [("not " if ask.operator == "not" else "") + ask.words for ask in asks if ask.operator != "or"]
-    if either := " or ".join(ask.words for ask in asks if ask.operator == "or"):
-        names.append(either)
-    names += ["any"] * (len(root.terms) - len(names))  # the unconditional model, where it counts
+    named = [
+        ("" if weight > 0 or node == family.base_term else "not ") + _words(node, family)
+        for node, weight in zip(root.terms, root.weights, strict=True)
+    ]
 
     def read(terms: Tensor) -> dict[str, Tensor]:
-        return {name: terms[:, i] / root.weights[i] for i, name in enumerate(names)}
+        return {name: terms[:, i] / root.weights[i] for i, name in enumerate(named)}
 
     return read
+
+
+def _words(node: Node, family: Family) -> str:
+    if isinstance(node, Term):
+        return family.attributes[node.model].describe(node.label) if node.label else "any"
+    return " or ".join(_words(term, family) for term in node.terms)
 
 
 def start(
@@ -101,7 +108,17 @@ def follow(session: Session, catalog: Catalog, family: Family, asks: Sequence[As
     if walk is None or walk.finished or walk.recipe.model != family.name:
         return
     if walk.recipe.composition != recipe.composition:
-        walk.change(landscape, replace(recipe, num=walk.recipe.num, seed=walk.recipe.seed))
+        recipe = replace(recipe, num=walk.recipe.num, seed=walk.recipe.seed)
+        walk.change(landscape, walking_as(recipe, walk.recipe.plan))
+
+
+def walking_as(recipe: Recipe, plan: SamplePlan) -> Recipe:
+    """A composition by another one's plan, as long and in as many chains: the step size alone depends on the weights.
+
+    What is asked for nothing walks by its own model's plan, which may be longer and have candidates.
+    """
+    langevin = replace(plan.langevin, step_size=recipe.plan.langevin.step_size)
+    return replace(recipe, plan=replace(plan, langevin=langevin))
 
 
 def levels(attribute: Attribute) -> list[list[Any]]:
@@ -127,6 +144,7 @@ def matrix(
     viewer = session.matrix = object()
     heads = [[_head(attribute, level) for level in levels(attribute)] for attribute in (down, across)]
     num_cells = len(cells) * len(cells[0])
+    plan: SamplePlan | None = None  # of the first cell, which asks for something, and so of all
     for number in range(num_cells):
         i, j = divmod(number, len(cells[0]))
         asked = [
@@ -134,7 +152,8 @@ def matrix(
             read_ask(columns, across, [*levels(across)[j], "and"]),
         ]
         landscape, recipe = prepare(catalog, family, [*others, *filter(None, asked)], MATRIX_CHAINS, seed)
-        walk = Walk(landscape, recipe)
+        plan = plan or recipe.plan
+        walk = Walk(landscape, walking_as(recipe, plan))
         walk.go_on()
         for view in in_line(walk, lambda: session.matrix is viewer):
             yield present.matrix_table(cells, *heads, smooth=walk.is_coded), view.status

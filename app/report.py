@@ -25,14 +25,15 @@ def reported(model: Path, fingerprint: str, score: str) -> str:
     mean = sum(shares.values()) / len(shares)
     worst, best = min(shares, key=shares.__getitem__), max(shares, key=shares.__getitem__)
     sentence = (
-        f"By the model's report it is right in **{_tenths(mean)} of 10** comparisons of a held-out picture with one of "
-        f"another kind ({_tenths(shares[worst])} for {worst}, {_tenths(shares[best])} for {best}; a coin: 5)."
+        f"By the model's report it is right in **{_percent(mean)}** of comparisons of a held-out picture with one of "
+        f"another kind ({_percent(shares[worst])} for {worst}, {_percent(shares[best])} for {best}; a coin: 50 %)."
     )
     return sentence if mean >= COIN else f"⚠️ **It hardly tells other kinds apart.** {sentence}"
 
 
-def _tenths(share: float) -> int:
-    return round(10 * share)
+def _percent(share: float) -> str:
+    """A share, 0 to 1; never rounded to all of them."""
+    return "more than 99 %" if 0.99 < share < 1 else f"{100 * share:.0f} %"
 
 
 @lru_cache(maxsize=64)

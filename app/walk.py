@@ -111,7 +111,7 @@ class Walk:
         ``recipe`` is then no longer enough to make the pictures again, and says so. Waits for the present step.
         """
         if recipe.plan.num_steps != self.recipe.plan.num_steps:
-            raise ValueError("a walk cannot change how long it is: press Sample for another one")
+            raise ValueError("a walk cannot change how long it is: begin another one")
         COMPUTE.submit(self._change, landscape, recipe).result()
 
     def _change(self, landscape: Landscape, recipe: Recipe) -> None:

@@ -138,8 +138,8 @@ def compose(
     """``num`` chains from noise down the sum of a family's energies, one for each wish."""
     num, seed = CHAINS.check(num, "'num'"), SEED.check(seed, "'seed'")
     known = families(shipped_infos(weights))
-    if family not in known:
-        raise ValueError(f"there is no family '{family}' here; there are: {', '.join(known) or 'none'}")
+    if not (isinstance(family, str) and family in known):
+        raise ValueError(f"there is no family {brief(family)} here; there are: {', '.join(known) or 'none'}")
     if not isinstance(wishes, list | tuple):
         raise CompositionError(f"wishes are a list, one for each attribute; got {brief(wishes)}")
     composition = composition_of(
@@ -214,8 +214,9 @@ def _ask_of(family: Family, wish: Mapping[str, Any]) -> Ask:
     if not isinstance(wish, Mapping) or "attribute" not in wish or not set(wish) <= set(allowed):
         raise CompositionError(f"a wish is {{'attribute': NAME}} with {', '.join(allowed)}; got {brief(wish)}")
     known = {attribute.name: (model, attribute) for model, attribute in family.attributes.items()}
-    if wish["attribute"] not in known:
-        raise CompositionError(f"'{family.name}' has no attribute {wish['attribute']!r}; there are: {', '.join(known)}")
+    if not (isinstance(wish["attribute"], str) and wish["attribute"] in known):
+        said = brief(wish["attribute"])
+        raise CompositionError(f"'{family.name}' has no attribute {said}; there are: {', '.join(known)}")
     model, attribute = known[wish["attribute"]]
     weight = WEIGHT.check(wish.get("weight", 0.6), f"the weight of '{attribute.name}'")
     operator = wish.get("operator", "and")
@@ -229,7 +230,10 @@ def _ask_of(family: Family, wish: Mapping[str, Any]) -> Ask:
 
 def _read(picture: Image.Image | bytes | str | Path, space: Space) -> Picture:
     if isinstance(picture, Image.Image):
-        picture = images.encode(picture, "PNG")
+        try:
+            picture = images.encode(picture, "PNG", exif=picture.getexif())  # which says how a camera was held
+        except OSError as error:
+            raise PictureError(f"{error}: hand over the file itself, or the picture after convert('RGB')") from error
     if isinstance(picture, (str, Path)):
         path = Path(picture)
         try:

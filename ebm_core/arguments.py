@@ -5,6 +5,7 @@ An instance of ``Bounds`` is an argparse type; the page and the configs ask its 
 
 import argparse
 import math
+import sys
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -21,6 +22,11 @@ def brief(value: Any) -> str:
     """A value as it is written in Python, cut to a readable length."""
     text = f"{value!r:.{BRIEF + 1}}"
     return text if len(text) <= BRIEF else f"{text[: BRIEF - 3]}..."
+
+
+def is_finite(value: object) -> bool:
+    """Whether it is a number that a float can hold: JSON's whole numbers may be too large for one."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 @dataclass(frozen=True)

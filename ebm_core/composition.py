@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from ebm_core.arguments import brief
+from ebm_core.arguments import brief, is_finite
 from ebm_core.checkpoint import ModelInfo
 from ebm_core.compose import Mixture, Product, check_weights, product_weights
 from ebm_core.energy import EnergyFn
@@ -63,7 +63,8 @@ class And:
                     "should not count"
                 )
         try:
-            check_weights(self.weights)
+            # With what their own terms weigh: sums within a sum may cancel where their weights do not.
+            check_weights([w * _total_weight(term) for w, term in zip(self.weights, self.terms, strict=True)])
         except ValueError as error:
             raise CompositionError(str(error)) from error
 
@@ -232,7 +233,7 @@ def _parse(value: Any, depth: int) -> Node:
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if not is_finite(value):
         raise CompositionError(f"a composition's labels and weights are finite numbers, got {brief(value)}")
     return float(value)
 

@@ -30,8 +30,8 @@ DEFAULT_CHAINS = 16  # of a composition that comes without a number
 class Restored(NamedTuple):
     """A recipe that can be made here, and what is to be said of it, a sentence each.
 
-    Its fingerprint and precision are those of here and it starts from noise; where that is not how the picture was made
-    the notes say so.
+    Its fingerprint and precision are those of here and it starts from noise (a composition that began at a picture, by
+    the models' own plan); where that is not how the picture was made the notes say so.
     """
 
     recipe: Recipe
@@ -56,9 +56,10 @@ def restore(data: bytes, weights: Path, device: str, *, anywhere: bool = False) 
     composition = saved.composition or Composition(Term(saved.model))
     own = recipe_of(composition, weights, device, saved.seed, saved.num, anywhere=anywhere)
     precision = saved.precision if saved.precision and is_available(saved.precision, device) else own.precision
-    recipe = replace(
-        saved, fingerprint=own.fingerprint, precision=precision, index=-1, steered=False, from_picture=False
-    )
+    here = replace(saved, fingerprint=own.fingerprint, precision=precision)
+    recipe = replace(here, index=-1, steered=False, from_picture=False)
+    if saved.from_picture and saved.composition:  # what repaints a picture walks only a part of the way from noise
+        recipe = replace(recipe, plan=own.plan, stopped_at=-1)
     differs = {
         f"It came from another version of {'these models' if saved.composition else 'this model'}": saved.fingerprint
         != own.fingerprint,
@@ -70,7 +71,7 @@ def restore(data: bytes, weights: Path, device: str, *, anywhere: bool = False) 
         "Its sliders were moved while it ran": saved.steered,
     }
     notes = [f"{reason}, so the result will differ." for reason, applies in differs.items() if applies]
-    if saved.stopped_at >= 0:
+    if recipe.stopped_at >= 0:
         notes.insert(0, f"It was stopped at step {saved.stopped_at}, and stops there again.")
     return Restored(recipe, notes)
 

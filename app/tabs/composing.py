@@ -59,7 +59,10 @@ def build_composing_tab(catalog: Catalog, session: gr.State) -> Kept:
                 words = gr.Markdown(f"**{asks.in_words(families[names[0]], [])}**", elem_id="words")
                 formula = gr.Markdown(asks.formula(families[names[0]], []), elem_id="formula", elem_classes="formula")
             view = build_chain_view(session, "compose-", "Compose")
-    with gr.Accordion("Two attributes against each other", open=False, elem_id="matrix-section"):
+    several = len(families[names[0]].attributes) > 1
+    with gr.Accordion(
+        "Two attributes against each other", open=False, visible=several, elem_id="matrix-section"
+    ) as against:
         gr.Markdown("Every cell starts from the same noise; what the other sliders ask for stays.")
         with gr.Row(equal_height=True):
             rows = gr.Dropdown(_attributes(families[names[0]]), label="Down", elem_id="matrix-rows")
@@ -120,12 +123,13 @@ def build_composing_tab(catalog: Catalog, session: gr.State) -> Kept:
             preset: gr.Dropdown(_preset_names(families[name]), value=None),
             rows: gr.Dropdown(offered, value=offered[0][1]),
             columns: gr.Dropdown(offered, value=second),
+            against: gr.Accordion(visible=len(offered) > 1),
         }
 
     def on_family(name: str, *values: Any) -> dict[Component, Any]:
         return of_family(name) | describe(name, values)
 
-    described = [*(one.group for one in controls.values()), preset, rows, columns, words, formula]
+    described = [*(one.group for one in controls.values()), preset, rows, columns, against, words, formula]
     # Not ``change``: what sets the family together with the controls would be told of before these have their values.
     family.input(on_family, [family, *inputs], described, **NEWEST)
 

@@ -1,13 +1,12 @@
 """A number under each key; its label has each mapped from [low, high] to [-1, 1]."""
 
 from collections.abc import Sequence
-from math import isfinite
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ebm_core.arguments import Bounds, brief
+from ebm_core.arguments import Bounds, brief, is_finite
 from ebm_core.kinds.kind import Control, Declared
 
 NUM_VALUES, RANGES, CHOICE, OPPOSITES = (0, 0), True, False, False
@@ -78,10 +77,6 @@ def matches(a: Declared, output: Tensor, label: Tensor) -> Tensor:
 def finite(a: Declared, value: Any, num: int) -> list[float]:
     """So many finite numbers. Raises ValueError, in a sentence, for anything else."""
     numbers = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
-    if len(numbers) != num or not all(_is_finite(n) for n in numbers):
+    if len(numbers) != num or not all(map(is_finite, numbers)):
         raise ValueError(f"{a.name} must be {num} finite numbers, got {brief(value)}")
     return numbers
-
-
-def _is_finite(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)

@@ -15,6 +15,7 @@ from app.sampling import read_settings
 from app.session import _ended
 from app.ui import build_ui
 from app.walk import Walk
+from ebm_core.checkpoint import replace_plan
 from ebm_core.family import Ask, Family, compose
 from ebm_core.recipe import from_png
 from ebm_core.sampling import sample
@@ -110,7 +111,7 @@ def test_following_leaves_a_walk_alone_that_has_ended_or_asks_for_the_same(famil
 def test_a_walk_cannot_change_its_length(family_catalog, family):
     landscape, recipe = composing.prepare(family_catalog, family, [BRIGHT], 1, 0)
     walk = Walk(landscape, recipe)
-    with pytest.raises(ValueError, match="press Sample"):
+    with pytest.raises(ValueError, match="begin another one"):
         walk.change(landscape, replace(recipe, plan=replace(recipe.plan, refinement_steps=99)))
 
 
@@ -188,7 +189,7 @@ def test_a_picture_of_the_family_s_own_model_opens_the_family_with_its_seed(fami
     recipe, sentence = composing.read_composition(session, family_catalog, last.result.gallery[0][0])
     family = family_catalog.families()["tiny"]
     assert recipe == composing.make_recipe(family_catalog, family, [], 3, 8)
-    assert sentence.startswith("This picture was made by 'tiny' alone: now ask for attributes.")
+    assert sentence == "This picture was made by 'tiny' alone: now ask for attributes, from the same seed."
 
 
 def test_presets_ask_for_what_the_configs_train():
@@ -225,3 +226,77 @@ def test_a_damaged_classifier_is_told_and_chains_walk_without_it(family_catalog,
     assert "no safetensors file that can be used: it is text" in family_catalog.problems()[0]
     *_, last = composing.start(session, family_catalog, family, [BRIGHT], 2, 5)
     assert all(" · " not in caption for _, caption in last.result.gallery)
+
+
+@pytest.fixture
+def longer_base(family_catalog):
+    """The family's own model walks longer than its attributes, in two chains for each picture."""
+    plan = replace(PLAN, rounds=3, langevin=replace(PLAN.langevin, steps=5), candidates=2)
+    replace_plan(family_catalog.weights / "tiny" / "model.safetensors", plan, {})
+    return plan
+
+
+@pytest.mark.parametrize("turn", [([], [BRIGHT]), ([BRIGHT], [])])
+def test_a_slider_that_leaves_or_reaches_off_turns_the_walk_too(
+    family_catalog, family, session, gate, longer_base, turn
+):
+    before, after = turn
+    views = composing.start(session, family_catalog, family, before, 2, 5)
+    gate.let(3)
+    assert "step 2 of" in next(v for v in views if "step 2 of" in v.status).status
+    plan = session.walk.recipe.plan
+    assert plan.num_steps == (longer_base if not before else PLAN).num_steps
+    follow(session, family_catalog, family, after)
+    gate.let(1000)
+    assert list(views)[-1].phase == "finished"
+    assert session.walk.recipe.steered
+    assert session.walk.recipe.plan == plan
+    assert session.walk.state.step == plan.num_steps
+
+
+def test_a_composition_with_a_longer_base_keeps_the_attributes_plan(family_catalog, family, session, gate, longer_base):
+    gate.let(1000)
+    *_, last = composing.start(session, family_catalog, family, [BRIGHT], 1, 5)
+    assert last.phase == "finished"
+    assert session.walk.recipe.plan.num_steps == PLAN.num_steps
+
+
+def test_every_cell_of_the_matrix_walks_by_one_plan(family_catalog, family, session, longer_base, monkeypatch):
+    plans = []
+
+    class Watched(Walk):
+        def __init__(self, landscape, recipe, start=None):
+            plans.append(recipe.plan)
+            super().__init__(landscape, recipe, start)
+
+    monkeypatch.setattr(composing, "Walk", Watched)
+    list(matrix(session, family_catalog, family, [], "tiny-bright", "tiny-kind", 3))
+    assert len(plans) == 9
+    sizes = {plan.langevin.step_size for plan in plans}
+    assert {replace(plan, langevin=PLAN.langevin) for plan in plans} == {PLAN}
+    assert sizes == {PLAN.langevin.step_size}
+
+
+def test_the_lines_of_a_restored_recipe_are_in_its_own_order(family_catalog, family, session):
+    first, second = compose(family, [RING, BRIGHT]), compose(family, [BRIGHT, RING])
+    assert first.root.terms != second.root.terms
+    lines = {}
+    for composition in (first, second):
+        recipe = replace(composing.make_recipe(family_catalog, family, [BRIGHT, RING], 2, 5), composition=composition)
+        landscape, used = composing.prepare(family_catalog, family, [BRIGHT, RING], 2, 5, restored=recipe)
+        assert used.composition == composition
+        walk = Walk(landscape, used)
+        walk.go_on()
+        while walk.wait(1):
+            pass
+        lines[composition] = walk.lines
+    for name in ("bright", "ring", "any"):
+        assert lines[first][name][0] == pytest.approx(lines[second][name][0], rel=1e-4)
+    assert lines[first]["bright"][0] != pytest.approx(lines[first]["ring"][0], rel=1e-3)
+
+
+def test_the_lines_name_ors_and_nots(family_catalog, family):
+    either = compose(family, [replace(BRIGHT, operator="or"), replace(RING, operator="or")])
+    assert list(composing._lines(either, family)(torch.ones(1, 1))) == ["bright or ring"]
+    without = compose(family, [BRIGHT, replace(RING, operator="not")])
+    assert list(composing._lines(without, family)(torch.ones(1, 3))) == ["bright", "not ring", "any"]

@@ -20,12 +20,18 @@ def figures(**aurocs):
     return {"figures": {"ood": {"fingerprint": "f", "sets": [*rows, made, {"title": "SVHN", "not_run": "none"}]}}}
 
 
-def test_a_share_of_pairs_is_said_in_tenths(tmp_path):
+def test_a_share_of_pairs_is_said_in_percent(tmp_path):
     model = write(tmp_path, figures(MNIST=0.98, Textures=0.9, CIFAR=0.64))
     assert reported(model, "f", "joint") == (
-        "By the model's report it is right in **8 of 10** comparisons of a held-out picture with one of another kind "
-        "(6 for CIFAR, 10 for MNIST; a coin: 5)."
+        "By the model's report it is right in **84 %** of comparisons of a held-out picture with one of another kind "
+        "(64 % for CIFAR, 98 % for MNIST; a coin: 50 %)."
     )
+
+
+def test_nearly_all_is_not_all(tmp_path):
+    said = reported(write(tmp_path, figures(MNIST=0.9996, CIFAR=1.0)), "f", "joint")
+    assert "**more than 99 %** of comparisons" in said
+    assert "(more than 99 % for MNIST, 100 % for CIFAR;" in said
 
 
 def test_a_score_that_cannot_tell_is_warned_of(tmp_path):

@@ -86,6 +86,11 @@ def test_a_score_has_its_verdict_and_all_its_numbers(weights, tmp_path):
     (tmp_path / "a.png").write_bytes(png())
     for same in (tmp_path / "a.png", str(tmp_path / "a.png"), images.to_pil(CENTRE)):
         assert api.score(same, "scored", weights=weights, device="cpu").scores == score.scores
+    exif = Image.Exif()
+    exif[0x0112] = 6  # held upright, by a camera whose rows are columns
+    lying = images.encode(images.to_pil(CENTRE).transpose(Image.Transpose.ROTATE_90), "PNG", exif=exif)
+    for same in (lying, Image.open(io.BytesIO(lying))):
+        assert api.score(same, "scored", weights=weights, device="cpu").scores == score.scores
     raw = api.score(png(), "tiny", weights=weights, device="cpu")
     assert (raw.unusual, raw.threshold, raw.percentiles) == (None, None, {})
 
@@ -114,6 +119,9 @@ def test_what_cannot_be_done_is_a_sentence(weights, tmp_path):
         (lambda: api.sample("tiny", 65, **there), "'num' must be a whole number from 1 to 64, got 65"),
         (lambda: api.sample("tiny", seed=-1, **there), "'seed' must be a whole number from 0"),
         (lambda: api.compose("nope", [], **there), "there is no family 'nope' here; there are: tiny"),
+        (lambda: api.compose(["tiny"], [], **there), "there is no family ['tiny'] here; there are: tiny"),
+        (lambda: api.compose("tiny", [{"attribute": ["a"]}], **there), "has no attribute ['a']; there are: bright,"),
+        (lambda: api.score(images.to_pil(CENTRE).convert("CMYK"), "tiny", **there), "after convert('RGB')"),
         (lambda: api.compose("tiny", [{"attribute": "old"}], **there), "has no attribute 'old'; there are: bright,"),
         (lambda: api.compose("tiny", [{"name": "old"}], **there), "a wish is {'attribute': NAME} with "),
         (lambda: api.compose("tiny", ["old"], **there), "a wish is {'attribute': NAME} with "),

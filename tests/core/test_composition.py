@@ -133,6 +133,12 @@ def deep(levels):
         ({"and": [{"weight": -1, "term": LEAF}]}, "a NOT cannot stand alone"),
         ({"and": [{"weight": 0, "term": LEAF}]}, "leave out what should not count"),
         ({"and": [{"weight": 99, "term": LEAF}]}, "from -4 to 4"),
+        ({"model": "a", "label": [10**400]}, "finite numbers"),
+        ({"and": [{"weight": 10**400, "term": LEAF}]}, "finite numbers"),
+        (
+            {"and": [{"weight": 1, "term": LEAF}, {"weight": -0.5, "term": {"and": [{"weight": 2, "term": LEAF}]}}]},
+            "the NOTs weigh 1 and what is asked for only 1",
+        ),
         ({"and": [{"weight": 1, "term": LEAF}, {"weight": -1, "term": LEAF}]}, "they must weigh less"),
         ({"or": [LEAF]}, "two terms or more, got 1"),
         ({"or": [LEAF, LEAF], "sharpness": 0}, "must be positive"),

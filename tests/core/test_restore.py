@@ -14,7 +14,7 @@ from app.settings import controls_of_recipe
 from ebm_core import images, restore
 from ebm_core.attribute import Attribute
 from ebm_core.checkpoint import load_model
-from ebm_core.composition import Composition, Or, Term
+from ebm_core.composition import And, Composition, Or, Term
 from ebm_core.config import to_dict
 from ebm_core.level import fixed_noise
 from ebm_core.precision import for_sampling
@@ -204,3 +204,14 @@ def test_a_composition_of_latent_models_walks_in_their_space(tmp_path):
     for term in scene.energy.energies:  # labels are all alike on average, where chains start
         noise = fixed_noise(scene.space, base)
         torch.testing.assert_close(term(noise).mean(), base(noise).mean(), atol=1e-4, rtol=0)
+
+
+def test_a_repainted_composition_walks_from_noise_by_the_models_own_plan(tmp_path):
+    save_tiny_family(tmp_path)
+    term = Term("tiny-bright", (0.0, 1.0))
+    composition = Composition(And((term,), (1.0,)))
+    whole = restore.recipe_of(composition, tmp_path, "cpu", 4, 2)
+    part = replace(whole, plan=whole.plan.refining(3), from_picture=True, stopped_at=2)
+    recipe, said = restore.restore(png(part), tmp_path, "cpu")
+    assert recipe == whole
+    assert said == ["It began at a given picture and this begins at noise, so the result will differ."]
