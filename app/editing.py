@@ -75,19 +75,24 @@ def take(session: Session, catalog: Catalog, data: bytes) -> str | None:
     Raises PictureError, in a sentence, for a file that cannot be read.
     """
     read_picture(data, 8, limits=PICTURES)
-    session.picture = data
+    session.picture, session.asking = data, None  # an example that still walks comes too late
     try:
         return model_of(catalog, from_png(data))
     except ValueError:  # a picture like any other
         return None
 
 
-def take_example(session: Session, model: Model) -> None:
-    """A sample of the model, which walks for it. Raises ValueError when its chain leaves the finite numbers."""
+def take_example(session: Session, model: Model) -> bool:
+    """A sample of the model, which walks for it; whether it is the picture now, for meanwhile another may have come.
+
+    Raises ValueError when its chain leaves the finite numbers.
+    """
     asking = session.asking = object()
     u8 = draw(SAMPLE, model, lambda: session.asking is asking)
-    if u8 is not None:
-        session.picture = images.encode(images.to_pil(u8), "PNG")
+    if u8 is None or session.asking is not asking:
+        return False
+    session.picture = images.encode(images.to_pil(u8), "PNG")
+    return True
 
 
 def take_result(session: Session) -> None:
@@ -96,7 +101,7 @@ def take_result(session: Session) -> None:
     if walk is None or walk.state is None:
         raise ValueError("There is no result yet: press Repaint first.")
     best = walk.pictures()[int(walk.state.energy.argmin())]
-    session.picture = images.encode(images.to_pil(best), "PNG")
+    session.picture, session.asking = images.encode(images.to_pil(best), "PNG"), None
 
 
 def picture_for(session: Session, model: Model) -> Picture | None:

@@ -96,14 +96,6 @@ class Joint(nn.Module):
         apart = self._columns(features, numbers) - self.mean
         return ((apart @ self.precision) * apart).sum(dim=1)
 
-    def without_itself(self, scores: Tensor) -> Tensor:
-        """What the scores ``(N,)`` of all ``COMPARED`` pictures would be if each had been left out of the comparison.
-
-        By way of the inverse of a covariance that has lost one picture (Sherman and Morrison).
-        """
-        n = len(scores)
-        return (n / (n - 1)) ** 2 * (n - 2) / (n - 1) * scores / (1 - n / (n - 1) ** 2 * scores).clamp(min=TINY)
-
     def _columns(self, features: Tensor, numbers: Tensor) -> Tensor:
         parts = features.split(self.sizes, dim=1)
         return torch.cat([numbers.double(), *(depth(part) for depth, part in zip(self.depths, parts))], dim=1)

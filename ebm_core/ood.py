@@ -33,6 +33,7 @@ from ebm_core import images
 from ebm_core.calibration import NUM_QUANTILES, Calibration
 from ebm_core.energy import EnergyFn, energy_and_grad
 from ebm_core.features import DEPTHS, are_installed, shared_features
+from ebm_core.held_out import held_out_quantile, without_itself
 from ebm_core.joint import COMPARED, JOINT, LEAST, Joint
 from ebm_core.residual import Residual, slopes
 from ebm_core.space import Space
@@ -140,7 +141,7 @@ def calibrate(measured: Measured, data: str) -> Calibration:
     """The calibration of measured held-out pictures; ``data`` names them. Raises ValueError for fewer than two.
 
     It has a joint score where features were measured of enough of them, whose quantiles are of those that its
-    components do not know, each beside the others.
+    components do not know. Of it and of the residual each picture is beside the others.
     """
     num = len(measured.energy)
     if num < 2:
@@ -157,8 +158,10 @@ def calibrate(measured: Measured, data: str) -> Calibration:
     grid = torch.linspace(0, 1, NUM_QUANTILES, dtype=torch.float64)
     values = scores(measured, draft)
     if joint is not None:
-        values[JOINT] = joint.without_itself(values[JOINT][COMPARED])
-    quantiles = {name: tuple(torch.quantile(column.double(), grid).tolist()) for name, column in values.items()}
+        values[JOINT] = without_itself(values[JOINT][COMPARED])
+    if residual is not None:
+        values["residual"] = without_itself(values["residual"])
+    quantiles = {name: tuple(held_out_quantile(column, grid).tolist()) for name, column in values.items()}
     return replace(draft, quantiles=quantiles)
 
 

@@ -12,7 +12,7 @@ from app.catalog import Catalog
 from app.chain_buttons import build_buttons, wire
 from app.chain_view import build_chain_view
 from app.editing import FEW_CHAINS, PAINTED, STRENGTHS, WHOLE, Edit
-from app.events import EACH, NEWEST
+from app.events import EACH, NEWEST, warn
 from app.inputs import build_chains, build_model, build_seed
 from app.keeping import Kept, build_keeping
 from app.limits import read_upload
@@ -109,8 +109,14 @@ def build_editing_tab(catalog: Catalog, session: gr.State) -> Kept:
 
     def on_example(current: Session, name: str) -> Iterator[dict[Component, Any]]:
         yield {status: EXAMPLE}
-        editing.take_example(current, catalog.get(name))
-        yield show(current, name)
+        try:
+            came = editing.take_example(current, catalog.get(name))
+        except ValueError as error:
+            warn(error)
+            yield show(current, name, keep=True)
+        else:
+            if came:  # and not meanwhile a picture of the visitor's own
+                yield show(current, name)
 
     def on_result(current: Session, name: str) -> dict[Component, Any]:
         editing.take_result(current)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ebm_core.detector.methods import METHODS
+from ebm_core.held_out import held_out_quantile
 
 HALF = 2  # parts that the false-alarm rate is measured across
 
@@ -53,19 +54,6 @@ def auroc(inside: Tensor, outside: Tensor) -> float:
     ordered = inside.sort().values
     below, up_to = (torch.searchsorted(ordered, outside, right=right).double() for right in (False, True))
     return float((below + up_to).mean()) / (2 * len(inside))
-
-
-def held_out_quantile(scores: Tensor, shares: Tensor) -> Tensor:
-    """Scores above which a new normal picture is with probability ``1 - shares``, from those of ``scores (N,)``.
-
-    The ``(N + 1) share``-th of them in order, between two linearly: N new pictures fall between N ordered ones with
-    equal probability (Weibull's plotting positions, and the bound of conformal prediction; Vovk et al., 2005). The
-    usual quantile promises too low a rate where pictures are few. Beyond the highest nothing can be promised.
-    """
-    place = ((len(scores) + 1) * shares - 1).clamp(0, len(scores) - 1)
-    ordered, low = scores.double().sort().values, place.floor().long()
-    high = (low + 1).clamp(max=len(scores) - 1)
-    return torch.lerp(ordered[low], ordered[high], place - low)
 
 
 def false_alarms(scores: Tensor, rate: float) -> tuple[int, int]:

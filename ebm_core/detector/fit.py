@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ebm_core.calibration import NUM_QUANTILES, Calibration
-from ebm_core.detector.choice import Comparison, compare, false_alarms, held_out_quantile
+from ebm_core.detector.choice import Comparison, compare, false_alarms
 from ebm_core.detector.contrastive import ContrastiveConfig, train
 from ebm_core.detector.gathering import HOLD_OUT_EVERY, MOST, MOST_HELD_OUT, Account, Gathered
 from ebm_core.detector.methods import ENERGY, METHODS, BentGaussian, Neighbours, farthest
@@ -17,6 +17,7 @@ from ebm_core.detector.model import Detector, DetectorInfo, shared_extractor
 from ebm_core.detector.network import DetectorConfig, DetectorNetwork, Level, Levels
 from ebm_core.detector.points import Whitening, point_space
 from ebm_core.detector.synthetic import KINDS
+from ebm_core.held_out import held_out_quantile
 from ebm_core.picture_files import Files
 from ebm_core.pictures import Limits
 

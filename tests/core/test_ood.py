@@ -33,9 +33,9 @@ def measured(energy, bits=None, grad_norm=None):
 
 
 @pytest.fixture
-def to_200(rng):
-    """Calibrated on the energies 0, 1, ... 200, shuffled: every quantile is a whole number."""
-    return calibrate(measured(torch.randperm(201, generator=rng)), "0 to 200")
+def to_198(rng):
+    """Calibrated on the energies 0, 1, ... 198, shuffled: quantiles of new ones are whole numbers."""
+    return calibrate(measured(torch.randperm(199, generator=rng)), "0 to 198")
 
 
 def test_a_quadratic_energy_is_measured_exactly(rng):
@@ -77,15 +77,15 @@ def test_complexity_is_the_length_of_the_png(rng):
     assert complexity(noise[:1]) < complexity(noise)
 
 
-def test_quantiles_median_and_number_are_those_of_the_held_out_energies(to_200):
-    assert to_200.data == "0 to 200"
-    assert to_200.num == 201
-    assert to_200.energy_median == 100
-    assert to_200.quantiles["energy"] == pytest.approx(range(201), abs=1e-9)
-    assert to_200.quantiles["scale_0"] == pytest.approx([0.25 * v for v in range(201)], abs=1e-9)
-    # |E - 100|: 0 once, every other distance twice.
-    assert to_200.quantiles["typicality"] == pytest.approx([(v + 1) // 2 for v in range(201)], abs=1e-9)
-    assert list(to_200.quantiles) == [
+def test_quantiles_median_and_number_are_those_of_the_held_out_energies(to_198):
+    assert to_198.data == "0 to 198"
+    assert to_198.num == 199
+    assert to_198.energy_median == 99
+    assert to_198.quantiles["energy"] == pytest.approx([0, *range(199), 198], abs=1e-9)
+    assert to_198.quantiles["scale_0"] == pytest.approx([0.25 * v for v in [0, *range(199), 198]], abs=1e-9)
+    # |E - 99|: 0 once, every other distance twice.
+    assert to_198.quantiles["typicality"] == pytest.approx([*(v // 2 for v in range(200)), 99], abs=1e-9)
+    assert list(to_198.quantiles) == [
         "energy",
         "scale_0",
         "scale_1",
@@ -100,10 +100,11 @@ def test_the_median_of_an_even_number_lies_between():
     assert calibrate(measured([4.0, 1.0, 2.0, 9.0]), "four").energy_median == 3
 
 
-def test_percentiles_are_the_share_that_scores_lower(to_200):
-    asked = torch.tensor([-5.0, 0.0, 50.0, 50.5, 200.0, 1e9])
-    assert to_200.percentile("energy", asked).tolist() == pytest.approx([0, 0, 0.25, 0.2525, 1, 1])
-    assert to_200.percentile("scale_0", asked / 4).tolist() == pytest.approx([0, 0, 0.25, 0.2525, 1, 1])
+def test_percentiles_are_the_share_that_scores_lower(to_198):
+    asked = torch.tensor([-5.0, 0.0, 49.0, 49.5, 198.0, 1e9])
+    shares = pytest.approx([0, 0, 0.25, 0.2525, 0.995, 1])
+    assert to_198.percentile("energy", asked).tolist() == shares
+    assert to_198.percentile("scale_0", asked / 4).tolist() == shares
 
 
 def test_equal_scores_are_not_lower():
@@ -113,13 +114,29 @@ def test_equal_scores_are_not_lower():
     assert tied.percentile("flat", torch.tensor([2.0, 3.0, 4.0])).tolist() == [0, 0, 1]
 
 
-def test_a_threshold_calls_its_share_of_held_out_pictures(to_200):
-    assert to_200.threshold("energy", 0.05) == pytest.approx(190)
-    assert to_200.threshold("energy", 0.0025) == pytest.approx(199.5)
-    energies = torch.arange(201.0)
+def test_a_threshold_calls_its_share_of_held_out_pictures(to_198):
+    assert to_198.threshold("energy", 0.05) == pytest.approx(189)
+    assert to_198.threshold("energy", 0.0075) == pytest.approx(197.5)
+    energies = torch.arange(199.0)
     for rate in (0.005, 0.1, 0.33, 0.5, 0.995):
-        called = (energies > to_200.threshold("energy", rate)).double().mean()
-        assert float(called) == pytest.approx(rate, abs=1 / 201)
+        called = (energies > to_198.threshold("energy", rate)).double().mean()
+        assert float(called) == pytest.approx(rate, abs=1 / 199)
+
+
+@pytest.mark.parametrize("name", ["energy", "residual"])
+def test_of_few_held_out_pictures_the_rate_is_kept_too(name, rng):
+    """Of new pictures one in ten is called, on average over 200 calibrations of 40 pictures each."""
+    called = []
+    for _ in range(200):
+        ways = 1 + torch.randn(60, 4, generator=rng).exp()  # what is left of them has a normal logarithm
+        slopes = torch.stack([torch.ones(60, 4), ways, -torch.ones(60, 4)], dim=2)
+        found = measured(torch.randn(60, generator=rng))._replace(slopes=slopes)
+        held_out, new = (
+            Measured(*(None if c is None else c[part] for c in found)) for part in (slice(40), slice(40, 60))
+        )
+        calibration = calibrate(held_out, "few")
+        called.append((scores(new, calibration)[name] > calibration.threshold(name, 0.1)).double().mean())
+    assert float(torch.stack(called).mean()) == pytest.approx(0.1, abs=0.02)
 
 
 @pytest.mark.parametrize("name", ["energy", "grad_norm", "typicality", "complexity"])
@@ -136,14 +153,14 @@ def test_the_percentile_of_a_threshold_is_one_less_the_rate_and_verdicts_agree(n
 
 
 @pytest.mark.parametrize("rate", [0, 1, -0.1, 1.5, math.nan])
-def test_rates_are_between_0_and_1(to_200, rate):
+def test_rates_are_between_0_and_1(to_198, rate):
     with pytest.raises(ValueError, match="false-alarm rate must be a number between 0 and 1"):
-        to_200.threshold("energy", rate)
+        to_198.threshold("energy", rate)
 
 
-def test_a_score_that_was_not_calibrated_is_named(to_200):
+def test_a_score_that_was_not_calibrated_is_named(to_198):
     with pytest.raises(ValueError, match="no calibrated score 'scale_7'; there are: energy, scale_0, "):
-        to_200.percentile("scale_7", torch.zeros(1))
+        to_198.percentile("scale_7", torch.zeros(1))
 
 
 def test_the_slope_is_that_of_least_squares(rng):
@@ -208,14 +225,14 @@ def test_one_picture_is_no_calibration():
         calibrate(measured([1.0]), "one")
 
 
-def test_a_calibration_survives_a_model_file(to_200, tiny_net, tmp_path):
+def test_a_calibration_survives_a_model_file(to_198, tiny_net, tmp_path):
     path = tmp_path / "model.safetensors"
     save_model(path, tiny_net.state_dict(), ModelInfo(TINY, SamplePlan()))
     assert Calibration.from_plain(read_info(path).calibration) is None
-    replace_calibration(path, to_200.to_plain())
-    assert Calibration.from_plain(read_info(path).calibration) == to_200
+    replace_calibration(path, to_198.to_plain())
+    assert Calibration.from_plain(read_info(path).calibration) == to_198
     info = load_model(path)[1]
-    assert Calibration.from_plain(info.calibration, info.weights) == to_200
+    assert Calibration.from_plain(info.calibration, info.weights) == to_198
     # Converted with their metadata kept, as tools do, the weights are no longer those that were calibrated.
     save_model(path, {name: tensor.bfloat16() for name, tensor in tiny_net.state_dict().items()}, info)
     info = load_model(path)[1]
@@ -250,20 +267,20 @@ def broken(change):
         (lambda p: [p], "must be integers"),
     ],
 )
-def test_a_damaged_calibration_is_refused_in_a_sentence(to_200, damage, message):
-    plain = json.loads(json.dumps(to_200.to_plain()))
-    assert Calibration.from_plain(copy.deepcopy(plain)) == to_200
+def test_a_damaged_calibration_is_refused_in_a_sentence(to_198, damage, message):
+    plain = json.loads(json.dumps(to_198.to_plain()))
+    assert Calibration.from_plain(copy.deepcopy(plain)) == to_198
     with pytest.raises(ValueError, match=message) as caught:
         Calibration.from_plain(damage(plain))
     assert str(caught.value).startswith("the model's calibration cannot be read (")
     assert str(caught.value).endswith("; calibrate it again")
 
 
-def test_slopes_are_measured_only_for_a_residual(rng, to_200):
+def test_slopes_are_measured_only_for_a_residual(rng, to_198):
     u8 = torch.randint(256, (2, 3, 8, 8), generator=rng, dtype=torch.uint8)
     without = measure(Quadratic(), u8, PIXELS, "cpu", needs_of(None, "cpu"))
     assert without.slopes is None
     assert joined([without.part(0), without.part(1)]).slopes is None
     assert torch.equal(without.energy, measure(Quadratic(), u8, PIXELS).energy)
-    assert needs_of(to_200, "cpu") == (True, None)
-    assert needs_of(replace(to_200, residual=None), "cpu") == needs_of(None, "cpu") == (False, None)
+    assert needs_of(to_198, "cpu") == (True, None)
+    assert needs_of(replace(to_198, residual=None), "cpu") == needs_of(None, "cpu") == (False, None)
