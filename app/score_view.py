@@ -41,10 +41,14 @@ class Shown:
     table: dict[str, Any] | None = None
     csv: str | None = None
     choices: list[tuple[str, int]] | None = None  # what can be pulled back, by its number; the most unusual first
+    finished: bool = True  # False while pictures are still being scored
 
 
 def show(board: Board, progress: str = "", *, finished: bool = True) -> Shown:
-    """The board as it stands; ``progress`` is what goes on. Only what is finished has choices and a CSV."""
+    """The board as it stands; ``progress`` is what goes on. Only what is finished has a CSV.
+
+    The choices come with the cards, whose buttons choose among them.
+    """
     with board.lock:
         return Shown(
             status=" · ".join(filter(None, [progress, summary(board)])),
@@ -52,7 +56,8 @@ def show(board: Board, progress: str = "", *, finished: bool = True) -> Shown:
             cards=cards(board),
             table=table(board),
             csv=csv_link(board) if finished else "",
-            choices=choices(board) if finished else None,
+            choices=choices(board),
+            finished=finished,
         )
 
 

@@ -108,7 +108,7 @@ def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:
     def updates(item: Shown) -> dict[Component, Any]:
         values = {status: item.status, plot: item.plot, cards: item.cards, table: item.table, link: item.csv}
         if item.choices is not None:
-            values[picture] = gr.Dropdown(item.choices, value=item.choices[0][1] if item.choices else None)
+            values[picture] = _picking(item.choices, item.finished)
         return {component: value for component, value in values.items() if value is not None}
 
     def on_score(current: Session) -> Iterator[dict[Component, Any]]:
@@ -173,6 +173,13 @@ def build_scoring_tab(catalog: Catalog, session: gr.State) -> None:
     chosen_one = scored.success(on_opened, [session, opened], picture, **EACH)
     chosen_one.success(None, None, None, js=TO_PULLING)
     pulling.on(chosen_one.success)
+
+
+def _picking(choices: list[tuple[str, int]], finished: bool) -> gr.Dropdown:
+    """The choices with the first one chosen; while more are to come, whatever a person has chosen among them stays."""
+    if not choices:
+        return gr.Dropdown(choices, value=None)
+    return gr.Dropdown(choices, value=choices[0][1]) if finished else gr.Dropdown(choices)
 
 
 def _judges(board: Board) -> list[tuple[str, str]]:

@@ -3,12 +3,15 @@
 import re
 
 import torch
+from gradio.state_holder import SessionState
 
-from app import scoring
+from app import score_view, scoring
 from app.board import Board, Entry
 from app.limits import MAX_CARDS, MAX_PICTURES
+from app.ui import build_ui
 from ebm_core.ood import measure
 from tests.app.conftest import png
+from tests.app.paging import component, event, run, session_of
 from tests.app.test_scoring import rows_of
 
 
@@ -56,6 +59,7 @@ def test_results_appear_as_they_come(drop, monkeypatch):
     assert [re.search(r"\*\*(\d+) pictures? scored", view.status)[1] for view in views] == ["0", "2", "4", "5"]
     assert "waiting" in views[1].cards
     assert [bool(view.csv) for view in views] == [False, False, False, True]
+    assert [view.cards.count("score-pull") for view in views] == [len(view.choices) for view in views] == [0, 2, 4, 5]
     assert "left" in views[1].status
 
 
@@ -117,3 +121,23 @@ def test_a_file_that_is_gone_has_a_sentence(session, calibrated, drop, tmp_path)
     scoring.choose(session.board, calibrated, "other")
     *_, last = scoring.score(session)
     assert rows_of(last)[0]["notes"] == "the file is no longer here; drop it again"
+
+
+def test_a_card_can_be_pulled_back_while_others_are_scored(calibrated, monkeypatch):
+    monkeypatch.setattr(scoring, "SHOW_EVERY", 0.0)
+    monkeypatch.setattr(scoring, "BATCH", 1)
+    page = build_ui(calibrated)
+    state, picture, on_score = SessionState(page), component(page, "score-picture")._id, event(page, "on_score")
+    board = session_of(state, on_score).board
+    scoring.choose(board, calibrated, "tiny")
+    scoring.take_examples(board)
+    scored = run(page, state, on_score, {})
+    assert next(scored)[-1]["value"] is None
+    update = next(scored)[-1]
+    assert state[picture].preprocess(1) == 1
+    assert "value" not in update, "what a person has chosen would be chosen no more"
+    *_, last, _ = scored
+    assert last[-1]["value"] == score_view.choices(board)[0][1]
+    scoring.choose(board, calibrated, "other")
+    update = next(run(page, state, on_score, {}))[-1]
+    assert (update["choices"], update["value"]) == ([], None), "a picture of the model before stays chosen"
