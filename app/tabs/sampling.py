@@ -77,7 +77,7 @@ def build_sampling_tab(catalog: Catalog, session: gr.State) -> Kept:
         return make_recipe(catalog.get(name), Controls(*values), num, seed)
 
     def setting(values: Controls) -> dict[Component, Any]:
-        return dict(zip(controls, astuple(values), strict=True))
+        return {control: _fitting(control, value) for control, value in zip(controls, astuple(values), strict=True)}
 
     def on_preset(name: str, chosen: str | None, last: tuple[str, str | None]) -> dict[Component, Any]:
         if (name, chosen) == last:  # Gradio tells of an input also when a dropdown is merely left
@@ -119,20 +119,34 @@ def build_sampling_tab(catalog: Catalog, session: gr.State) -> Kept:
     return Kept(keeping, inputs, recipe_of, outputs, show, session, walks)
 
 
+def _fitting(control: Any, value: float) -> Any:
+    """A control's value; a slider that does not reach so far is made longer: links, pictures and presets go beyond."""
+    longer = isinstance(control, gr.Slider) and value > control.maximum
+    return gr.Slider(value=value, maximum=value) if longer else value
+
+
 def _build_controls(own: Controls) -> list[Any]:
     """Inputs for every field of ``Controls``, in its order."""
     label = {name: words for name, (words, _) in INPUTS.items()}
     return [
         gr.Slider(
             0,
-            20,
+            max(20, own.rounds),
             own.rounds,
             step=1,
             label=label["rounds"],
             info="each begins with a jolt: a random crop, colour and blur",
             elem_id="rounds",
         ),
-        gr.Slider(1, 300, own.steps, step=1, label=label["steps"], info="small ones, down the slope", elem_id="steps"),
+        gr.Slider(
+            0,
+            max(300, own.steps),
+            own.steps,
+            step=1,
+            label=label["steps"],
+            info="small ones, down the slope",
+            elem_id="steps",
+        ),
         gr.Slider(
             1,
             MAX_CANDIDATES,
@@ -144,7 +158,7 @@ def _build_controls(own: Controls) -> list[Any]:
         ),
         gr.Slider(
             0,
-            500,
+            max(500, own.refinement_steps),
             own.refinement_steps,
             step=1,
             label=label["refinement_steps"],

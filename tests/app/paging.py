@@ -36,3 +36,10 @@ def run(page: Page, state: SessionState, function: Any, values: dict[str, Any], 
         output = asyncio.run(page.process_api(function, inputs, iterator=iterator, **options))
         yield output["data"]
         iterator, first = output["iterator"] if output["is_generating"] else None, False
+
+
+def values_of(function: Any, updates: list[Any]) -> dict[str, Any]:
+    """By ids what an update has put into components."""
+    plain = {one.elem_id: data for one, data in zip(function.outputs, updates, strict=True) if one.elem_id}
+    values = {name: data.get("value") if isinstance(data, dict) else data for name, data in plain.items()}
+    return {name: value for name, value in values.items() if value is not None}
