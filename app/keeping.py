@@ -99,7 +99,7 @@ def wire_keeping(page: gr.Blocks, catalog: Catalog, tabs: gr.Tabs, every: Mappin
         runs = shelf.to_html([entry for entry in entries if not entry.name], "last runs", targets_of)
         named = {
             tab.keeping.named: shelf.to_html(
-                [e for e in entries if e.name and e.address.startswith(f"?tab={name}&")], "settings that you named"
+                [e for e in entries if e.name and shelf.tab_of(e.address) == name], "settings that you named"
             )
             for name, tab in kept.items()
         }

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import parse_qsl
 
 from app import links
 from app.catalog import Catalog
@@ -58,6 +59,11 @@ def run_of(catalog: Catalog, session: Session) -> Entry | None:
     return Entry(links.write(catalog, asked), links.words(catalog, asked), picture, smooth=walk.is_coded)
 
 
+def tab_of(address: str) -> str:
+    """The tab that an address opens."""
+    return dict(parse_qsl(address.removeprefix("?"))).get("tab", "")
+
+
 def with_run(entries: Sequence[Entry], run: Entry) -> list[Entry]:
     """The entries with a run as the newest; settings that were run before are one entry."""
     runs = [entry for entry in entries if not entry.name and entry.address != run.address]
@@ -65,14 +71,16 @@ def with_run(entries: Sequence[Entry], run: Entry) -> list[Entry]:
 
 
 def with_name(entries: Sequence[Entry], name: str, address: str, words: str) -> list[Entry]:
-    """The entries with settings under a name, in place of others that had it; the picture is that of their last run.
+    """The entries with settings under a name, in place of others of their tab that had it.
+
+    The picture is that of their last run.
 
     Raises ValueError, in a sentence, for no name, one that is too long, and one too many.
     """
     name = " ".join(name.split())
     if not 0 < len(name) <= MAX_NAME:
         raise ValueError(f"A name has 1 to {MAX_NAME} characters, this one {len(name)}: type another into 'Name'.")
-    others = [entry for entry in entries if entry.name != name]
+    others = [entry for entry in entries if entry.name != name or tab_of(entry.address) != tab_of(address)]
     if sum(bool(entry.name) for entry in others) >= MAX_NAMED:
         raise ValueError(f"{MAX_NAMED} names are the most: forget one of them first.")
     run = next((entry for entry in entries if entry.address == address), Entry(address, words))

@@ -44,12 +44,21 @@ def test_named_settings_outlive_runs_and_have_the_picture_of_theirs():
     assert shelf.without(entries, "A cat", "?tab=sample&model=other") == [e for e in entries if not e.name]
 
 
+def test_a_name_is_of_its_tab():
+    """Each tab lists only its own: what another has of that name would go unseen."""
+    entries = shelf.with_name([], "Mine", "?tab=sample&model=tiny", "tiny")
+    entries = shelf.with_name(entries, "Mine", "?tab=edit&model=tiny", "edit with tiny")
+    assert [entry.address for entry in entries] == ["?tab=edit&model=tiny", "?tab=sample&model=tiny"]
+    entries = shelf.with_name(entries, "Mine", "?model=tiny&seed=1&tab=edit", "edit with tiny, seed 1")
+    assert [shelf.tab_of(entry.address) for entry in entries] == ["edit", "sample"]
+
+
 def test_names_have_limits():
     for name in ("", "   ", "x" * 61):
         with pytest.raises(ValueError, match="A name has 1 to 60 characters"):
             shelf.with_name([], name, "?tab=sample", "")
     full = [Entry("?tab=sample", "", "", f"name {i}") for i in range(MAX_NAMED)]
-    assert len(shelf.with_name(full, "name 3", "?tab=score", "")) == MAX_NAMED
+    assert len(shelf.with_name(full, "name 3", "?tab=sample&seed=1", "")) == MAX_NAMED
     with pytest.raises(ValueError, match="50 names are the most: forget one"):
         shelf.with_name(full, "another", "?tab=sample", "")
 
