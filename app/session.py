@@ -116,10 +116,10 @@ class Session:
         self.walk = self.folder = self.viewer = self.matrix = None
 
 
-def resume(session: Session) -> Iterator[View]:
+def resume(session: Session, *, every_look: bool = False) -> Iterator[View]:
     """Continue: exactly where the walk was stopped. Raises ValueError when there is none.
 
-    The walk goes its own pace in its own thread; this only looks at it now and then, so a frame that would come
+    With ``every_look`` there is a view for each look at the line too. The walk goes its own pace in its own thread; this only looks at it now and then, so a frame that would come
     late is never made.
     """
     walk = session.walk
@@ -127,7 +127,7 @@ def resume(session: Session) -> Iterator[View]:
         raise ValueError("There is no chain to continue: press Sample first.")
     viewer = session.viewer = object()
     walk.go_on()
-    yield from in_line(walk, lambda: session.viewer is viewer)
+    yield from in_line(walk, lambda: session.viewer is viewer, every_look=every_look)
     live, steps = Live(walk), walk.recipe.plan.num_steps
     started, first_step = time.monotonic(), walk.state.step if walk.state else 0
     pause, next_plot = 0.0, started + PLOT_INTERVAL  # the first frame waits for no plot
@@ -169,11 +169,14 @@ def resume(session: Session) -> Iterator[View]:
             yield replace(ended, result=result, num_frames=len(walk.frames()))
 
 
-def in_line(walk: Walk, wanted: Callable[[], bool]) -> Iterator[View]:
-    """What a person sees while a walk waits for its turn, as long as it is ``wanted``."""
+def in_line(walk: Walk, wanted: Callable[[], bool], *, every_look: bool = False) -> Iterator[View]:
+    """What a person sees while a walk waits for its turn, as long as it is ``wanted``.
+
+    A view for each new place, or for ``every_look``: who looks at another walk by turns must not wait for this one.
+    """
     last = 0
     while (place := walk.place) and wanted():
-        if place != last:
+        if place != last or every_look:
             last, number = place, in_words(place)
             note = "" if walk.state else IN_LINE.format(places=PLACES, number=number)
             yield View("waiting", f"**{number.capitalize()} in line** · others walk, yours comes next", note=note)

@@ -21,6 +21,7 @@ from ebm_core.diversity import mean_pairwise_distance
 from ebm_core.recipe import MAX_CHAINS, Recipe
 
 NAMES = ("with jolts", "without")
+OUT_OF_LINE = "Out of the line. <b>Let them part</b> joins it again."
 NOISE, CHAINS = "noise", "the chains with jolts"
 
 
@@ -75,7 +76,8 @@ def part(
     if first.error is not None:
         raise first.error
     if first.state is None or not first.finished:
-        view = View("finished", "**Stopped** before the chains parted: press the button again")
+        note = "" if first.state else OUT_OF_LINE
+        view = View("finished", "**Stopped** before the chains parted: press the button again", note=note)
         yield Comparison((view, view))
         return
     start = first.state.x.repeat(recipes[0].num, 1, 1, 1)
@@ -89,7 +91,7 @@ def watch(pair: Sequence[Session]) -> Iterator[Comparison]:
     walks = [session.walk for session in pair]
     if None in walks:
         raise ValueError("There are no chains to continue: press the button above first.")
-    first, second = (resume(session) for session in pair)
+    first, second = (resume(session, every_look=True) for session in pair)
     for views in zip_longest(first, second):
         wanted = any(view is not None and view.plot is not None for view in views)
         yield Comparison(views, distance_plot([walk for walk in walks if walk is not None]) if wanted else None)

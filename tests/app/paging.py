@@ -27,7 +27,9 @@ def session_of(state: SessionState, function: Any) -> Session:
     return session
 
 
-def run(page: Page, state: SessionState, function: Any, values: dict[str, Any], data: Any = None) -> Iterator[list[Any]]:
+def run(
+    page: Page, state: SessionState, function: Any, values: dict[str, Any], data: Any = None
+) -> Iterator[list[Any]]:
     """Each update of an event, the last one of Gradio's own; ``values`` by ids are what was changed on the page."""
     inputs = [None if isinstance(o, gr.State) else values.get(o.elem_id, state[o._id].value) for o in function.inputs]
     options = {"state": state, "session_hash": "one", "event_id": "one", "event_data": data, "simple_format": True}

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from app import understanding
+from app import understanding, walk
+from app.line import Line
 from app.sampling import start
 from app.session import Session
 from app.settings import controls_of
@@ -108,6 +109,39 @@ def test_a_stop_before_the_chains_part_says_so(pair, catalog, gate):
     assert "before the chains parted" in last.views[0].status
     with pytest.raises(ValueError, match="no chains to continue"):
         next(watch(pair))
+
+
+def test_one_side_goes_on_to_be_seen_while_the_other_waits_in_line(pair, catalog, gate, monkeypatch):
+    recipe = mixing_recipe(catalog.get("alpha"), 2, 1, 1.0, 0)
+    monkeypatch.setattr(walk, "LINE", Line(places=1))
+    for session in pair:
+        session.begin(Walk(catalog.get("alpha").landscape, recipe))
+    views = watch(pair)
+    steps = set()
+    for _ in range(3):
+        gate.let(1)
+        item = next(views)
+        assert (item.phase, item.views[1].phase) == ("running", "waiting")
+        steps.add(item.views[0].status)
+    assert len(steps) > 1
+    gate.let(500)
+    *_, last = views
+    assert last.phase == "finished"
+
+
+def test_a_stop_in_line_says_that_it_is_left(pair, catalog, gate, monkeypatch):
+    monkeypatch.setattr(walk, "LINE", Line(places=1))
+    ahead = Session()
+    seen = start(ahead, catalog, "alpha", controls_of(catalog.get("alpha")), 1, 7)
+    gate.let(1)
+    next(seen)
+    views = begin(pair, catalog)
+    assert "first in line" in next(views).views[0].note
+    stop_both(pair)
+    *_, last = views
+    assert last.phase == "finished"
+    assert all("Out of the line" in view.note for view in last.views)
+    ahead.close()
 
 
 def test_another_comparison_takes_the_place_of_the_first(pair, catalog, gate):
