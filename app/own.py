@@ -27,6 +27,7 @@ from ebm_core.pictures import Picture, PictureError, read_picture
 BATCH = 16
 PERCENT = Bounds(0, 100, open=True)
 SHOW_EVERY = 0.5  # seconds between two updates of the page
+STOPPED = object()  # a runner that nothing runs by: what went on ends, and says how it stands
 
 
 class Judgement(NamedTuple):
@@ -60,6 +61,7 @@ class Own:
     rate: float = 0.05  # share of held-out pictures that are called unusual too
     folder: tempfile.TemporaryDirectory[str] | None = None  # of the detector's file
     runner: object = None
+    queued: bool = False  # Learn was pressed, and its turn has not come
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def begin(self) -> object:
@@ -72,6 +74,7 @@ class Own:
         """Nothing is left."""
         with self.lock:
             self.runner, self.detector, self.normal, self.entries = None, None, [], []
+            self.queued, self.left_out = False, 0
             if self.folder is not None:
                 self.folder.cleanup()
             self.folder = None
@@ -80,13 +83,26 @@ class Own:
 def take_normal(own: Own, paths: Sequence[str]) -> str:
     """Normal pictures, or zips of them, were dropped; gives a sentence about all there are."""
     with own.lock:
-        own.runner = None
+        own.runner = STOPPED
         have = set(own.normal)
         own.normal += [path for path in map(Path, paths) if path not in have]
     zips = sum(path.suffix.lower() == ".zip" for path in own.normal)
     pictures = len(own.normal) - zips
     parts = [f"{pictures:,} pictures"] * bool(pictures) + [f"{zips} zip{'s' * (zips > 1)}"] * bool(zips)
     return f"**{' and '.join(parts)}** to learn from" if parts else ""
+
+
+def queue(own: Own) -> None:
+    """Learn was pressed: what goes on ends, and it begins when its ``turn`` comes, after those of others."""
+    with own.lock:
+        own.queued, own.runner = True, STOPPED
+
+
+def turn(own: Own) -> bool:
+    """Whether a Learn may begin; not one that was stopped or forgotten while it waited."""
+    with own.lock:
+        queued, own.queued = own.queued, False
+    return queued
 
 
 def learn(own: Own, device: str = "cpu") -> Iterator[Progress | Fit]:
@@ -121,9 +137,11 @@ def learn(own: Own, device: str = "cpu") -> Iterator[Progress | Fit]:
         steps.close()
 
 
-def stop(own: Own) -> None:
-    """What goes on ends; a detector that there was before stays."""
-    own.begin()
+def stop(own: Own) -> bool:
+    """What goes on ends; a detector that there was before stays. Whether it was a Learn that still waited."""
+    with own.lock:
+        queued, own.queued, own.runner = own.queued, False, STOPPED
+    return queued
 
 
 def file_of(own: Own) -> str:
@@ -138,8 +156,9 @@ def file_of(own: Own) -> str:
     return str(path)
 
 
-def take(own: Own, paths: Sequence[str]) -> None:
-    """Pictures to judge were dropped."""
+def take(own: Own, paths: Sequence[str] | None) -> None:
+    """Pictures to judge were dropped; None for an upload that was cleared while it came."""
+    paths = paths or ()
     with own.lock:
         own.runner = None
         room = MAX_PICTURES - len(own.entries)
@@ -159,7 +178,9 @@ def clear(own: Own) -> None:
 
 
 def judge(own: Own) -> Iterator[str]:
-    """Judge what has not been judged yet; yields what goes on, and "" at the end. As ``learn``, it can be ended.
+    """Judge what has not been judged yet; yields what goes on, and "" at the end or where it is stopped.
+
+    As ``learn``, it can be ended; it then leaves the page to what took its place.
 
     Raises ValueError, in a sentence, when there is no detector.
     """
@@ -171,14 +192,16 @@ def judge(own: Own) -> Iterator[str]:
     large = {id(entry) for entry in own.entries[:MAX_CARDS]}
     for start in range(0, len(todo), BATCH):
         yield f"**Judging** {start} of {len(todo)}"
+        if own.runner is not runner:  # it was stopped while the page showed that
+            break
         batch = todo[start : start + BATCH]
         results = _judge_batch(detector, batch, large)
         with own.lock:
             if own.runner is not runner:
-                return
+                break
             for entry, result in results:
                 entry.judgement, entry.problem = (None, result) if isinstance(result, str) else (result, "")
-    if own.runner is runner:
+    if own.runner in (runner, STOPPED):
         yield ""
 
 

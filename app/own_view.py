@@ -56,6 +56,9 @@ def status(own: Own, doing: str = "") -> str:
     if own.entries:
         unusual = sum(_is_unusual(own, entry.judgement) for entry in done if entry.judgement)
         parts.append(f"**{len(done)} judged** · **{unusual} unusual** (above {threshold(own):.4g})")
+    waiting = sum(not entry.judgement and not entry.problem for entry in own.entries)
+    if waiting and not doing:
+        parts.append(f"{waiting} still to be judged: drop another picture and they are too")
     if bad := sum(bool(entry.problem) for entry in own.entries):
         parts.append(f"{bad} could not be read")
     if own.left_out:

@@ -100,6 +100,7 @@ class Session:
         if self.walk is not None:
             self.walk.stop()
         self.matrix = self.asking = self.board.runner = self.own.runner = None
+        self.own.queued = False
 
     def close(self) -> None:
         """Stop what runs and free its memory and files."""
@@ -119,8 +120,8 @@ class Session:
 def resume(session: Session, *, every_look: bool = False) -> Iterator[View]:
     """Continue: exactly where the walk was stopped. Raises ValueError when there is none.
 
-    With ``every_look`` there is a view for each look at the line too. The walk goes its own pace in its own thread; this only looks at it now and then, so a frame that would come
-    late is never made.
+    With ``every_look`` there is a view for each look at the line too. The walk goes its own pace in its own thread;
+    this only looks at it now and then, so a frame that would come late is never made.
     """
     walk = session.walk
     if walk is None:

@@ -11,14 +11,17 @@ from app.catalog import Catalog
 from app.events import EACH, NEWEST
 from app.limits import SCORE_LIMITS, ZIP_MIB
 from app.session import Session
-from ebm_core.detector.fit import Progress
+from ebm_core.detector.fit import Fit
 from ebm_core.detector.gathering import ADVISED, FEWEST, MOST
 
+WAITING = "<p>One detector is learned at a time: yours begins by itself.</p>"
+STOPPED = "<p>Stopped.</p>"
+# Dropped files stay when the page is closed: Gradio keeps equal ones of all visitors once, and another may need them.
 INTRO = f"""*Which pictures do not belong among mine?* Drop {ADVISED} to {MOST:,} **normal** pictures ({FEWEST} are the
 least), loose, as a folder, or as one zip of up to {ZIP_MIB / 1024:g} GiB. No outlier is needed. In minutes there is a
 detector with a threshold, set by the fifth of them that is held out, and a map of where. The pictures stay on this
-machine and all is forgotten when the page is closed; the detector can be downloaded, and then scores a million files
-by `python -m train score`."""
+machine: the detector and what it says are forgotten when the page is closed, the pictures about an hour after they
+came. The detector can be downloaded, and then scores a million files by `python -m train score`."""
 
 
 def build_detector_section(catalog: Catalog, session: gr.State) -> None:
@@ -68,25 +71,43 @@ def build_detector_section(catalog: Catalog, session: gr.State) -> None:
     def on_normal(current: Session, paths: list[str] | None) -> dict[Component, Any]:
         return {have: own.take_normal(current.own, paths or [])}
 
-    def on_learn(current: Session) -> Iterator[dict[Any, Any]]:
-        yield {progress: "<p>Getting ready</p>"}
-        for item in own.learn(current.own, catalog.device):
-            if isinstance(item, Progress):
-                yield {progress: own_view.progress_bar(item)}
-                continue
-            file = gr.DownloadButton(value=own.file_of(current.own), visible=True)
-            sentence = f"<p>Learned from {item.account.num:,} pictures in {item.seconds:.0f} s.</p>"
-            yield {
-                progress: sentence,
-                about: own_view.about(current.own),
-                take_away: file,
-                judging: gr.Column(visible=True),
-            } | shown(current)
-            return
-        yield {progress: "<p>Stopped.</p>"}
+    def on_press(current: Session) -> dict[Component, Any]:
+        own.queue(current.own)
+        return {progress: WAITING}
 
-    def on_stop(current: Session) -> None:
-        own.stop(current.own)
+    def on_learn(current: Session) -> Iterator[dict[Any, Any]]:
+        if not own.turn(current.own):
+            return
+        yield {progress: "<p>Getting ready</p>"}
+        try:
+            for item in own.learn(current.own, catalog.device):
+                if isinstance(item, Fit):
+                    yield learned(current, item)
+                    return
+                yield {progress: own_view.progress_bar(item)}
+        except ValueError:
+            yield {progress: ""} | shown(current)
+            raise
+        yield {progress: WAITING if current.own.queued else STOPPED}
+
+    def learned(current: Session, result: Fit) -> dict[Any, Any]:
+        return {
+            progress: f"<p>Learned from {result.account.num:,} pictures in {result.seconds:.0f} s.</p>",
+            about: own_view.about(current.own),
+            take_away: gr.DownloadButton(value=own.file_of(current.own), visible=True),
+            judging: gr.Column(visible=True),
+        } | shown(current)
+
+    def on_learned(current: Session) -> Iterator[dict[Component, Any]]:
+        """Pictures that were there before are judged anew; a stop holds for them too."""
+        if current.own.runner is own.STOPPED or current.own.detector is None:
+            yield shown(current)
+        else:
+            yield from on_judge(current)
+
+    def on_stop(current: Session) -> dict[Component, Any]:
+        # What runs says itself that it has stopped, after its last progress; what waits for its turn cannot.
+        return {progress: STOPPED} if own.stop(current.own) else {}
 
     def on_forget(current: Session) -> dict[Any, Any]:
         current.own.close()
@@ -110,11 +131,13 @@ def build_detector_section(catalog: Catalog, session: gr.State) -> None:
     for dropped in (normal, folder):
         # Thousands of names in a list help nobody: a sentence says how many there are.
         dropped.upload(on_normal, [session, dropped], have, **EACH).then(lambda: None, None, normal, **EACH)
-    learning: dict[str, Any] = {"show_progress": "hidden", "concurrency_id": "fits", "concurrency_limit": 1}
-    learn.click(on_learn, session, [progress, about, take_away, judging, *results], **learning)
-    stop.click(on_stop, session, None, **EACH)
+    fit_run: dict[str, Any] = {"show_progress": "hidden", "concurrency_id": "fits", "concurrency_limit": 1}
     forget.click(on_forget, session, [have, progress, about, take_away, judging, *results], **EACH)
+    stop.click(on_stop, session, progress, **EACH)
     judge_run: dict[str, Any] = {"show_progress": "hidden", "concurrency_id": "scores", "trigger_mode": "multiple"}
+    pressed = learn.click(on_press, session, progress, **EACH)
+    fitted = pressed.then(on_learn, session, [progress, about, take_away, judging, *results], **fit_run)
+    fitted.success(on_learned, session, results, concurrency_limit=4, **judge_run)
     took = files.upload(taking(lambda mine, paths: own.take(mine, paths)), [session, files], files, **EACH)
     took.then(on_judge, session, results, concurrency_limit=4, **judge_run)
     clear.click(taking(lambda mine, _: own.clear(mine)), [session], None, **EACH).then(shown, session, results, **EACH)

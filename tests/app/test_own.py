@@ -6,11 +6,16 @@ import io
 import pytest
 
 from app import own, own_view
+from app.catalog import Catalog
+from app.session import Session
+from app.ui import build_ui
 from ebm_core.detector import fit as fitting
 from ebm_core.detector import model as models
 from ebm_core.detector.fit import Fit, Progress
 from ebm_core.detector.methods import METHODS
 from ebm_core.detector.model import load_detector
+from tests.app.conftest import save_tiny
+from tests.app.paging import event
 from tests.detectors import OPTIONS, Colours, normal, picture, png, write_zip
 
 
@@ -121,3 +126,114 @@ def test_bad_input_is_a_sentence(mine, tmp_path):
     own.take_normal(mine, write(tmp_path / "loose", normal(2)))
     with pytest.raises(ValueError, match="Drop one zip alone"):
         list(own.learn(mine))
+
+
+def test_a_stopped_judging_says_what_is_left_and_the_next_drop_goes_on(learned, tmp_path, monkeypatch):
+    monkeypatch.setattr(own, "BATCH", 2)
+    own.take(learned, write(tmp_path / "asked", {f"{n}.png": png(picture(n)) for n in range(5)}))
+    steps = own.judge(learned)
+    assert [next(steps), next(steps)] == ["**Judging** 0 of 5", "**Judging** 2 of 5"]
+    own.stop(learned)
+    assert list(steps) == [""]
+    assert own_view.status(learned).startswith("**2 judged**")
+    assert "3 still to be judged: drop another picture and they are too" in own_view.status(learned)
+    assert "still" not in own_view.status(learned, "**Judging** 2 of 5")
+    steps = own.judge(learned)
+    next(steps)
+    own.take(learned, write(tmp_path / "more", {"5.png": png(picture(5))}))
+    assert list(steps) == [], "the page is that of the newer one"
+    assert list(own.judge(learned))[-1] == ""
+    assert own_view.status(learned).startswith("**6 judged**")
+    assert "still" not in own_view.status(learned)
+
+
+def test_forgetting_leaves_nothing_of_what_was_left_out(mine, monkeypatch):
+    monkeypatch.setattr(own, "MAX_PICTURES", 1)
+    own.take(mine, ["a.png", "b.png"])
+    assert mine.left_out == 1
+    mine.close()
+    own.take(mine, None)  # an upload that was cleared while it came
+    assert (mine.entries, mine.left_out) == ([], 0)
+
+
+@pytest.fixture
+def page(tmp_path):
+    save_tiny(tmp_path / "weights", "tiny")
+    return build_ui(Catalog(tmp_path / "weights"))
+
+
+@pytest.fixture
+def visitor():
+    visitor = Session()
+    yield visitor
+    visitor.close()
+
+
+def handlers(page, *names):
+    return [event(page, name).fn for name in names]
+
+
+def said(updates, elem_id):
+    return [value for update in updates for one, value in update.items() if one.elem_id == elem_id]
+
+
+def test_pictures_are_judged_again_by_what_is_learned_anew(page, visitor, tmp_path):
+    press, learn, learned = handlers(page, "on_press", "on_learn", "on_learned")
+    own.take_normal(visitor.own, write(tmp_path / "loose", normal(30)))
+    press(visitor)
+    list(learn(visitor))
+    assert said(learned(visitor), "own-status") == [""], "there is nothing to judge"
+    own.take(visitor.own, write(tmp_path / "asked", {"odd.png": png(picture(61, mean=230.0))}))
+    list(own.judge(visitor.own))
+    press(visitor)
+    list(learn(visitor))
+    assert visitor.own.entries[0].judgement is None
+    assert said(learned(visitor), "own-status")[-1].startswith("**1 judged** · **1 unusual**")
+    press(visitor)
+    fit = learn(visitor)
+    next(fit)
+    next(fit)
+    own.stop(visitor.own)
+    assert said(fit, "own-progress") == ["<p>Stopped.</p>"]
+    visitor.own.entries[0].judgement = None
+    assert "1 still to be judged" in said(learned(visitor), "own-status")[-1], "a stop does not hold"
+    follows = event(page, "on_learned")
+    assert page.fns[follows.trigger_after].name == "on_learn"
+    assert follows.trigger_only_on_success
+
+
+def test_a_fit_that_cannot_be_leaves_no_progress_behind(page, visitor):
+    press, learn = handlers(page, "on_press", "on_learn")
+    press(visitor)
+    steps = learn(visitor)
+    assert said([next(steps), next(steps)], "own-progress") == ["<p>Getting ready</p>", ""]
+    with pytest.raises(ValueError, match="no pictures to learn from"):
+        next(steps)
+
+
+def test_who_waits_behind_another_s_fit_is_told_and_can_leave(page, visitor, tmp_path):
+    press, learn, stop, forget = handlers(page, "on_press", "on_learn", "on_stop", "on_forget")
+    own.take_normal(visitor.own, write(tmp_path / "loose", normal(30)))
+    assert "yours begins by itself" in said([press(visitor)], "own-progress")[0]
+    assert event(page, "on_press").concurrency_limit is None
+    assert said([stop(visitor)], "own-progress") == ["<p>Stopped.</p>"]
+    assert list(learn(visitor)) == [], "it began all the same when its turn came"
+    press(visitor)
+    forget(visitor)
+    assert list(learn(visitor)) == []
+    own.take_normal(visitor.own, write(tmp_path / "loose", normal(30)))
+    press(visitor)
+    steps = learn(visitor)
+    next(steps)
+    next(steps)
+    press(visitor)
+    assert "yours begins by itself" in said(steps, "own-progress")[-1]
+    assert len(list(learn(visitor))) > 1
+
+
+def test_the_page_says_when_dropped_files_go(page):
+    """Not with the page: Gradio keeps equal files of all visitors once."""
+    words = next(
+        b.value for b in page.blocks.values() if "Which pictures do not belong" in str(getattr(b, "value", ""))
+    )
+    assert "the pictures about an hour after they\ncame" in words
