@@ -22,7 +22,8 @@ class Attribute:
     kind     in the data                                label vector
     ======== ========================================== ==================================================
     binary   0 or 1                                     one-hot of two
-    choice   one of ``values``, by name or number       one-hot
+    choice   one of ``values``, by name or, where       one-hot
+             no name is a number, by its place from 0
     numbers  a number under each key                    each mapped from [``low``, ``high``] to [-1, 1]
     angle    radians                                    (sin, cos)
     ======== ========================================== ==================================================

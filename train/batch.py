@@ -53,7 +53,7 @@ def read_labels(labels: Sequence[Any], attribute: Attribute, names: Sequence[str
     if not attribute.seen_on:
         return Labels(vectors, torch.ones(len(labels), dtype=torch.bool))
     bearer, value = attribute.seen_on
-    seen = [isinstance(label, Mapping) and label.get(bearer) == value for label in labels]
+    seen = [isinstance(label, Mapping) and str(label.get(bearer)) == value for label in labels]
     return Labels(vectors, torch.tensor(seen, dtype=torch.bool))
 
 

@@ -17,8 +17,12 @@ def label_dim(a: Declared) -> int:
 
 
 def encode(a: Declared, value: Any) -> list[float]:
-    index = a.values.index(value) if value in a.values else value
-    if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(a.values):
+    # A name comes first: classes named 1 to 5 reach us as numbers, and 1 is then that class and not the second.
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    named = str(value) if is_number else value
+    index = a.values.index(named) if named in a.values else value
+    counted = named in a.values or not any(name.isdecimal() for name in a.values)  # where numbers are names, no others
+    if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(a.values) or not counted:
         raise ValueError(f"{a.name} must be one of {', '.join(a.values)}; got {brief(value)}")
     return [float(i == index) for i in range(len(a.values))]
 

@@ -34,6 +34,16 @@ def test_a_number_alone_is_the_label():
     assert Attribute("class", "choice", ("label",), ("cat", "dog")).read(1) == [0, 1]
 
 
+def test_a_number_is_the_name_of_a_class_where_there_is_one():
+    stars = Attribute("stars", "choice", ("label",), ("1", "2", "3", "4", "5"))
+    assert [stars.decode(stars.read(number)) for number in (1, 2, 4)] == ["1", "2", "4"]
+    for none in (0, 6, 1.5, True):
+        with pytest.raises(ValueError, match="stars must be one of 1, 2, 3, 4, 5; got"):
+            stars.read(none)
+    versions = Attribute("version", "choice", ("label",), ("1.5", "2.5"))
+    assert versions.decode(versions.read(2.5)) == "2.5"
+
+
 def test_the_positive_end_is_what_the_attribute_is_named_for():
     assert FEMALE.opposites == ("male", "female")
     assert Attribute("smiling", "binary", ("Smiling",), ("not smiling", "smiling")).opposites[1] == "smiling"

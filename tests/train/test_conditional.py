@@ -62,6 +62,11 @@ def test_pictures_that_show_the_attribute_are_drawn_in_the_share_that_is_said(da
     assert [share(part) for part in (0.0, 0.7, 1.0)] == pytest.approx([1 / 8, 0.7, 1.0], abs=0.03)
 
 
+def test_the_kind_that_shows_an_attribute_may_be_a_number():
+    turn = Attribute("turn", "angle", ("theta",), seen_on=("kind", "2"))
+    assert read_labels([{"kind": kind, "theta": 0.0} for kind in (1, 2, "2")], turn).seen.tolist() == [0, 1, 1]
+
+
 def test_a_share_of_what_no_picture_shows_is_refused(data, labels):
     nowhere = labels._replace(seen=torch.zeros(32, dtype=torch.bool))
     with pytest.raises(ValueError, match="no picture shows the attribute"):

@@ -22,7 +22,7 @@ from ebm_core.picture_files import walk
 from train.data.config import DataConfig, ImageSet
 from train.data.sources import SOURCES
 
-CACHE_VERSION = 3  # raised whenever the same files would be decoded differently
+CACHE_VERSION = 4  # raised whenever the same files would be decoded differently
 CACHE_VARIABLE = "EBM_STUDIO_CACHE"
 
 _log = logging.getLogger(__name__)
@@ -75,20 +75,20 @@ def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
 
 
-def _checksum(images: Tensor) -> str:
-    return f"{zlib.crc32(images.numpy().data):08x}"
+def _checksum(*tensors: Tensor) -> str:
+    return "-".join(f"{zlib.crc32(tensor.numpy().data):08x}" for tensor in tensors)
 
 
 def _read(path: Path, shape: tuple[int, int, int]) -> ImageSet | None:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            images = file.get_tensor("images")
-        labels, names, notes = (json.loads(metadata[key]) for key in ("labels", "names", "notes"))
+            images, texts = file.get_tensor("images"), file.get_tensor("texts")
+        if texts.dtype != torch.uint8 or metadata["crc32"] != _checksum(images, texts):
+            raise ValueError("its checksum is wrong")
+        labels, names, notes = json.loads(texts.numpy().tobytes())
         if images.dtype != torch.uint8 or images.shape != (len(labels), *shape):
             raise ValueError(f"unexpected {images.dtype} of shape {tuple(images.shape)} for {len(labels)} labels")
-        if metadata["crc32"] != _checksum(images):
-            raise ValueError("its checksum is wrong")
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         _log.warning("the cache file %s is damaged (%s); it is made again", path, error)
         return None
@@ -96,14 +96,14 @@ def _read(path: Path, shape: tuple[int, int, int]) -> ImageSet | None:
 
 
 def _write(path: Path, images: ImageSet) -> None:
-    texts = {"labels": images.labels, "names": images.names, "notes": images.notes}
-    metadata = {key: json.dumps(value, separators=(",", ":")) for key, value in texts.items()}
-    metadata["crc32"] = _checksum(images.images)
+    # As a tensor, not in the header: that ends at 100 MB, which the 40 attributes of all of CelebA exceed.
+    texts = json.dumps([images.labels, images.names, images.notes], separators=(",", ":")).encode()
+    tensors = {"images": images.images, "texts": torch.frombuffer(bytearray(texts), dtype=torch.uint8)}
     try:
-        write_atomically(path, save({"images": images.images}, metadata=metadata))
+        write_atomically(path, save(tensors, metadata={"crc32": _checksum(*tensors.values())}))
         identity = path.name.rpartition("-")[0]
         for other in path.parent.glob(f"{identity}-*.safetensors"):
             if other != path:  # the same set as its files were before
                 other.unlink(missing_ok=True)
-    except (FileError, OSError) as error:
+    except (SafetensorError, FileError, OSError) as error:
         _log.warning("the decoded data set is not cached: %s", error)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Collection
 from pathlib import PurePosixPath
 from typing import Any
@@ -11,6 +12,7 @@ from ebm_core.pictures import PictureError
 
 LABEL_FILE = "dataset.json"  # the convention of StyleGAN and EDM
 TABLE_FILE = "labels.csv"
+LEADING_ZERO = re.compile(r"\s*0\d+\s*")
 FORM = (
     f'labels are looked for in {LABEL_FILE} ({{"labels": [["cat.png", 0], ...]}}) or in {TABLE_FILE} (a first line '
     "file,label, then a line for each picture), in the outermost folder that has one, with names as seen from there"
@@ -106,6 +108,9 @@ def _parse_csv(text: bytes, where: str) -> dict[str, Any]:
 
 
 def _value(text: str) -> Any:
+    """A number, or else the text: also where it begins with a zero that a number would lose, as a name may ("01")."""
+    if LEADING_ZERO.fullmatch(text):
+        return text.strip()
     for number in (int, float):
         try:
             return number(text)

@@ -2,13 +2,15 @@
 
 import logging
 import os
+import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 
 from train.data import DataConfig, ImageSet, load
 from train.data.cache import cached, entry_path
@@ -149,24 +151,36 @@ def damage_one_pixel(path: Path) -> None:
     path.write_bytes(raw)
 
 
+def save_entry(path: Path, images: torch.Tensor, texts: bytes) -> None:
+    """An entry whose checksum is right."""
+    tensors = {"images": images, "texts": torch.frombuffer(bytearray(texts), dtype=torch.uint8)}
+    save_file(tensors, path, {"crc32": "-".join(f"{zlib.crc32(t.numpy().data):08x}" for t in tensors.values())})
+
+
 def damage_no_metadata(path: Path) -> None:
-    save_file({"images": IMAGES.images}, path)
+    save_file(load_file(path), path)
 
 
 def damage_no_tensor(path: Path) -> None:
-    save_file({"pixels": IMAGES.images}, path, {"labels": "[1, 2]", "names": "[]", "notes": "[]", "crc32": "0"})
+    save_file({"images": IMAGES.images}, path, {"crc32": "0"})
 
 
 def damage_too_few_labels(path: Path) -> None:
-    save_file({"images": IMAGES.images}, path, {"labels": "[1]", "names": "[]", "notes": "[]", "crc32": "0"})
+    save_entry(path, IMAGES.images, b"[[1],[],[]]")
 
 
 def damage_labels_are_no_json(path: Path) -> None:
-    save_file({"images": IMAGES.images}, path, {"labels": "[1", "names": "[]", "notes": "[]", "crc32": "0"})
+    save_entry(path, IMAGES.images, b"[[1")
+
+
+def damage_one_label(path: Path) -> None:
+    raw = path.read_bytes()
+    assert raw.count(b"0.5") == 1
+    path.write_bytes(raw.replace(b"0.5", b"0.7"))
 
 
 def damage_not_bytes(path: Path) -> None:
-    save_file({"images": IMAGES.images.float()}, path, {"labels": "[1, 2]", "names": "[]", "notes": "[]", "crc32": "0"})
+    save_entry(path, IMAGES.images.float(), b"[[1,2],[],[]]")
 
 
 @pytest.mark.parametrize(
@@ -179,6 +193,7 @@ def damage_not_bytes(path: Path) -> None:
         damage_no_tensor,
         damage_too_few_labels,
         damage_labels_are_no_json,
+        damage_one_label,
         damage_not_bytes,
     ],
 )
@@ -217,6 +232,27 @@ def test_cache_folder_that_cannot_be_made_only_warns(
     with caplog.at_level(logging.WARNING):
         assert read(config, Decoder()).labels == IMAGES.labels
     assert "is not cached" in caplog.text
+
+
+def test_labels_of_any_length_are_kept(config: DataConfig, caplog: pytest.LogCaptureFixture) -> None:
+    long = ImageSet(IMAGES.images, ["a" * 10**8, 1])  # more than the header of a safetensors file may be
+    calls = []
+    for _ in range(2):
+        assert cached(config, 2, 3, lambda: calls.append(1) or long).labels == long.labels  # type: ignore[func-returns-value]
+    assert len(calls) == 1
+    assert not caplog.records
+
+
+def test_what_safetensors_refuses_only_warns(
+    config: DataConfig, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> bytes:
+        raise SafetensorError("HeaderTooLarge")
+
+    monkeypatch.setattr("train.data.cache.save", refuse)
+    with caplog.at_level(logging.WARNING):
+        assert read(config, Decoder()).labels == IMAGES.labels
+    assert "is not cached: HeaderTooLarge" in caplog.text
 
 
 def test_bad_data_leaves_no_entry(tmp_path: Path, cache_folder: Path) -> None:

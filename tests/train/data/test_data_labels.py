@@ -58,6 +58,15 @@ def test_a_table_has_a_column_for_each_attribute(tmp_path: Path) -> None:
     ]
 
 
+def test_a_table_keeps_the_zeros_that_a_name_begins_with(tmp_path: Path) -> None:
+    table = b"file,class,hue\n2.png,01,0.5\nsub/0.png, 007 ,0\n"
+    assert loaded(tmp_path, PICTURES | {"labels.csv": table}).labels == [
+        {"class": "01", "hue": 0.5},
+        {"class": "007", "hue": 0},
+        None,
+    ]
+
+
 @pytest.mark.parametrize(
     ("table", "reason"),
     [
