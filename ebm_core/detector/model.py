@@ -11,7 +11,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ebm_core.calibration import Calibration
-from ebm_core.checkpoint import CheckpointError, digest, fitting, read_safetensors
+from ebm_core.checkpoint import CheckpointError, digest, filled, read_safetensors
 from ebm_core.config import ConfigError, from_dict, to_dict
 from ebm_core.detector.methods import METHODS
 from ebm_core.detector.network import DetectorConfig, DetectorNetwork
@@ -116,8 +116,7 @@ def load_detector(path: Path, device: str = "cpu") -> Detector:
         raise
     except (ConfigError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{path}: its metadata cannot be read ({error}); fit the detector again") from error
-    net = DetectorNetwork.of(info.config)
-    net.load_state_dict(fitting(path, file.tensors, net.state_dict()))
+    net = filled(path, lambda: DetectorNetwork.of(info.config), file.tensors)
     try:
         return Detector(shared_extractor(device), net, info, device)
     except ValueError as error:

@@ -15,7 +15,7 @@ from ebm_core.energy import EnergyFn
 
 STRIDE = 32
 SIZES = whole(64, 256)  # of pictures, and multiples of the network's stride
-PARTS = whole(1, 2**16)  # of anything: a file is no reason to fill the memory
+PARTS = whole(1, 2**13)  # of anything, twice what a fit makes: a file is no reason to fill the memory
 WORST = 0.03  # share of a picture's places whose mean is the picture's: a defect is small, and one place is luck
 
 

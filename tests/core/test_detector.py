@@ -1,11 +1,14 @@
 """A detector of one's own pictures: its energies against known answers, its choice, its file, and bad input."""
 
+import json
 import math
 
 import pytest
 import torch
+from safetensors.torch import save
 
 from ebm_core.checkpoint import CheckpointError
+from ebm_core.config import to_dict
 from ebm_core.detector import model as models
 from ebm_core.detector import synthetic
 from ebm_core.detector.card import card
@@ -178,6 +181,27 @@ def test_a_file_gives_the_same_scores_and_says_what_it_is(colours, tmp_path):
         path.write_bytes(damage(fit.detector.to_bytes()))
         with pytest.raises(CheckpointError, match=message):
             load_detector(path)
+
+
+def test_a_file_that_only_claims_to_be_large_costs_no_memory(colours, tmp_path, monkeypatch):
+    _, fit = fitted(write_zip(tmp_path / "normal.zip", normal(20)))
+    content = json.loads(json.dumps(to_dict(fit.detector.info))) | {"format_version": models.FORMAT_VERSION}
+    path, devices, build = tmp_path / "claims.safetensors", [], models.DetectorNetwork.of
+
+    def claims(num):
+        content["config"]["whole"] |= dict.fromkeys(("features", "components", "bank", "width"), num)
+        path.write_bytes(save({"joins": torch.ones(1)}, {models.METADATA_KEY: json.dumps(content)}))
+
+    monkeypatch.setattr(models.DetectorNetwork, "of", lambda c: devices.append(torch.ones(1).device.type) or build(c))
+    claims(2**13)
+    with pytest.raises(CheckpointError, match="tensor 'joins' has shape"):
+        load_detector(path)
+    assert devices == ["meta"]
+    claims(2**13 + 1)
+    with pytest.raises(CheckpointError, match="features must be a whole number from 1 to 8192, got 8193"):
+        load_detector(path)
+    fit.detector.save(path)
+    assert not any(parameter.requires_grad for parameter in load_detector(path).net.parameters())
 
 
 def test_the_same_pictures_and_seed_make_the_same_detector(colours, tmp_path):
