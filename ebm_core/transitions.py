@@ -54,7 +54,10 @@ def scaled(config: TransitionConfig, strength: float) -> TransitionConfig:
 
 
 def transition(x: Tensor, config: TransitionConfig, rng: torch.Generator) -> Tensor:
-    """One random transition of images ``(B, 3, H, W)`` in [0, 1], a draw of its own for each."""
+    """One random transition of images ``(B, C, H, W)`` in [0, 1], a draw of its own for each.
+
+    ``C`` is 3, or 1: pictures without colour keep what changes colours alone (saturation, hue, greyness).
+    """
     c = config
     if c.crop_min_scale < 1:
         x = resized_crop(x, draw_boxes(len(x), x.shape[2], x.shape[3], c.crop_min_scale, rng))
@@ -136,7 +139,9 @@ def colour_jitter(x: Tensor, factors: Tensor, order: Tensor) -> Tensor:
 
 
 def grayscale(x: Tensor) -> Tensor:
-    """Luma ``(B, 1, H, W)`` with torchvision's weights (ITU-R 601)."""
+    """Luma ``(B, 1, H, W)`` with torchvision's weights (ITU-R 601); pictures of one channel as they are."""
+    if x.shape[1] == 1:
+        return x
     weights = torch.tensor([0.2989, 0.587, 0.114], device=x.device, dtype=x.dtype)
     return (x * weights[:, None, None]).sum(dim=1, keepdim=True)
 
@@ -157,7 +162,9 @@ def adjust_saturation(x: Tensor, factor: Tensor) -> Tensor:
 
 
 def adjust_hue(x: Tensor, shift: Tensor) -> Tensor:
-    """Turn the hue by ``shift (B,)``, in turns from -0.5 to 0.5."""
+    """Turn the hue by ``shift (B,)``, in turns from -0.5 to 0.5; pictures of one channel have none to turn."""
+    if x.shape[1] == 1:
+        return x
     high, low = x.amax(dim=1), x.amin(dim=1)
     chroma = high - low
     safe = torch.where(chroma > 0, chroma, 1)

@@ -97,7 +97,7 @@ class IcdConfig:
     opt_weight: NotNegative = 1.0  # L_opt
     kl_steps: Count = 1  # how many of the last Langevin steps L_opt and L_ent are differentiated through
     entropy_weight: NotNegative = 0.3  # L_ent
-    entropy_past: Iterations = 100  # past samples that the nearest neighbour is looked for among
+    entropy_past: Count = 100  # past samples that the nearest neighbour is looked for among
     penalty_weight: NotNegative = 1.0  # energy squared (reference code, not paper)
     matching_weight: NotNegative = 0.0  # share of the warm start's loss that is kept; 0 = the paper
     matching_batch: Count = 64
@@ -112,6 +112,12 @@ class IcdConfig:
             raise ValueError(f"kl_steps must be from 1 to steps ({self.steps}), got {self.kl_steps}")
         if self.batch_size > self.buffer_size:
             raise ValueError(f"batch_size {self.batch_size} exceeds buffer_size {self.buffer_size}")
+        # The entropy alone will not do: the first step has no past samples for it.
+        if not (self.contrastive_weight or self.opt_weight or self.penalty_weight or self.matching_weight):
+            raise ValueError(
+                "nothing is left to learn by: set contrastive_weight, opt_weight, penalty_weight or matching_weight "
+                "above 0"
+            )
 
 
 @dataclass(frozen=True)

@@ -73,9 +73,14 @@ def conv3x3(kind: ConvKind, channels_in: int, channels_out: int) -> nn.Module:
     return spectral_norm(conv) if kind == "spectral" else conv
 
 
+def norm_groups(channels: int) -> int:
+    """Of the norm ``reference``: one group per channel up to 128 channels, else 32 groups."""
+    return channels if channels <= 128 else 32
+
+
 def make_norm(kind: NormKind, channels: int) -> nn.Module:
-    """``reference``: one group per channel up to 128 channels, else 32 groups."""
-    return nn.Identity() if kind == "none" else nn.GroupNorm(channels if channels <= 128 else 32, channels)
+    """``reference``: groups as ``norm_groups`` says."""
+    return nn.Identity() if kind == "none" else nn.GroupNorm(norm_groups(channels), channels)
 
 
 class ResidualBlock(nn.Module):

@@ -29,6 +29,7 @@ from ebm_core.nets.blocks import (
     ResidualBlock,
     SelfAttention,
     TrunkKind,
+    norm_groups,
 )
 from ebm_core.nets.silu import silu
 
@@ -69,6 +70,8 @@ class NetConfig:
                 f"image_size {self.image_size} must be a multiple of {coarsest}: each scale halves it, and a patch of "
                 f"{self.patch} must divide the coarsest"
             )
+        for number, layout in enumerate(self.layouts):
+            _check_fit(self, layout, self.image_size // self.patch >> number)
 
 
 class EnergyNetwork(nn.Module):
@@ -155,6 +158,28 @@ def _check_layout(layout: str) -> None:
     for token in tokens:
         if not TOKEN.fullmatch(token):
             raise ValueError(f"{brief(token)} is no width: layouts have tokens like '2', '2d' and 'attn'")
+
+
+def _check_fit(config: NetConfig, layout: str, side: int) -> None:
+    """Whether points of this side can be halved as often as the layout says, and its widths be normed."""
+    # The paper's pooling rounds up, and so has no end; these two round down.
+    halvings = sum(token.endswith("d") for token in layout.split())
+    if (config.trunk == "linear" or config.pooling == "blur") and side >> halvings < 1:
+        raise ValueError(
+            f"layout '{layout}' halves a side of {side} points {halvings} times, of which trunk 'linear' and pooling "
+            f"'blur' leave nothing; take a layout with at most {side.bit_length() - 1} 'd'"
+        )
+    channels = _width(config, str(config.stem))
+    for token in layout.split():
+        if token == "attn":
+            continue
+        if config.norm == "reference" and channels % norm_groups(channels):
+            raise ValueError(
+                f"layout '{layout}' has a block of {channels} channels, but norm 'reference' has groups of equal size: "
+                f"above 128 take a multiple of {norm_groups(channels)}, or norm 'none'"
+            )
+        if token.endswith("d"):
+            channels = _width(config, token.removesuffix("d"))
 
 
 def _width(config: NetConfig, multiple: str) -> int:

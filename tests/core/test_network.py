@@ -171,6 +171,37 @@ def test_impossible_configurations_are_refused(change, message):
         build(replace(TINY, **change))
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"layouts": ("1 1d 1d 1d 1d",), "trunk": "linear"}, "8 points 4 times.*at most 3 'd'"),
+        ({"layouts": ("1", "1 1d 1d 1d"), "pooling": "blur"}, "4 points 3 times.*at most 2 'd'"),
+        ({"layouts": ("1 1d 1d 1d",), "trunk": "linear", "patch": 2}, "4 points 3 times"),
+        ({"layouts": ("1",), "width": 130}, "130 channels, .*a multiple of 32, or norm 'none'"),
+        ({"layouts": ("2d 2",), "width": 65}, "130 channels"),
+    ],
+)
+def test_what_no_picture_could_pass_is_refused_before_a_network_is_built(change, message):
+    with pytest.raises(ValueError, match=message):
+        replace(TINY, **({"norm": "reference"} | change))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"layouts": ("1 1d 1d 1d",), "trunk": "linear"},
+        {"layouts": ("1 1d 1d 1d",), "pooling": "blur", "image_size": 10},
+        {"layouts": ("1 1d 1d 1d 1d 1d",)},
+        {"layouts": ("1",), "width": 130, "norm": "none"},
+        {"layouts": ("1 1.6d",), "width": 100},
+    ],
+)
+def test_what_just_fits_is_not_refused(change):
+    config = replace(TINY, **change)
+    energy = build(config)(torch.rand(2, 3, config.image_size, config.image_size))
+    assert energy.isfinite().all()
+
+
 @pytest.mark.parametrize("size", [0.1, 1e3])
 def test_cosine_attention_forgets_the_size_of_its_weights(rng, size):
     attention = SelfAttention(8, "cosine")

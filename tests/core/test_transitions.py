@@ -120,6 +120,16 @@ def test_jitter_strength_acts(rng):
     assert 0 < moved(0.2) < moved(1.0)
 
 
+def test_pictures_without_colour_keep_what_changes_colours_alone(rng):
+    x = torch.rand(8, 1, 12, 12, generator=rng)
+    assert torch.equal(transition(x, TransitionConfig(**(OFF | {"grayscale_prob": 1.0})), rng), x)
+    assert torch.equal(T.adjust_hue(x, torch.full((8,), 0.3)), x)
+    assert torch.equal(T.adjust_saturation(x, torch.zeros(8)), x)
+    y = transition(x, TransitionConfig(), rng)
+    assert y.shape == x.shape
+    assert not torch.equal(y, x)
+
+
 def test_same_seed_same_transition(x):
     def run(seed):
         return transition(x, TransitionConfig(), torch.Generator().manual_seed(seed))

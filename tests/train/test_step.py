@@ -153,6 +153,8 @@ def test_every_matching_field_changes_the_loss(name, value):
 @pytest.mark.parametrize(
     "bad",
     [
+        lambda: IcdConfig(entropy_past=0),
+        lambda: IcdConfig(contrastive_weight=0, opt_weight=0, penalty_weight=0),
         lambda: IcdConfig(kl_steps=0),
         lambda: IcdConfig(kl_steps=41),
         lambda: IcdConfig(batch_size=128, buffer_size=64),
