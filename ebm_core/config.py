@@ -12,7 +12,7 @@ import difflib
 import math
 import tomllib
 import types
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
@@ -87,14 +87,20 @@ def to_dict(config: Any) -> dict[str, Any]:
     }
 
 
-def load_toml(cls: type[T], path: Path, overrides: list[str] | None = None) -> T:
+def load_toml(
+    cls: type[T], path: Path, overrides: Sequence[str] = (), options: Mapping[str, str | None] | None = None
+) -> T:
     """Read a TOML file into ``cls``; ``overrides`` are ``section.key=value`` strings, values in TOML syntax.
 
-    ``extends = "other.toml"`` at its top takes whatever the file itself does not say from the one beside it.
+    ``options`` are texts by ``section.key`` that are taken as they are, such as names of files, in which TOML would read
+    backslashes and quotes; an empty one is none. ``extends = "other.toml"`` at its top takes whatever the file itself does not say from the one beside it.
     """
     values = _read_toml(path, ())
-    for assignment in overrides or []:
+    for assignment in overrides:
         _assign(values, assignment)
+    for key, text in (options or {}).items():
+        if text:
+            _put(values, key, text, key)
     return from_dict(cls, values)
 
 
@@ -138,11 +144,15 @@ def _assign(values: dict[str, Any], assignment: str) -> None:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text  # a bare word is a string, so that --set net.norm=none needs no quotes within quotes
-    *sections, last = key.strip().split(".")
+    _put(values, key.strip(), value, f"--set {brief(assignment)}")
+
+
+def _put(values: dict[str, Any], key: str, value: Any, where: str) -> None:
+    *sections, last = key.split(".")
     for section in sections:
         values = values.setdefault(section, {})
         if not isinstance(values, dict):
-            raise ConfigError(f"--set {brief(assignment)}: '{section}' is not a section")
+            raise ConfigError(f"{where}: '{section}' is not a section")
     values[last] = value
 
 

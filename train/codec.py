@@ -1,7 +1,6 @@
 """``python -m train codec CONFIG``: train the autoencoder whose latents the energies live on."""
 
 import argparse
-import json
 import signal
 import sys
 from pathlib import Path
@@ -33,12 +32,9 @@ def run(a: argparse.Namespace) -> None:
     from train.run import check_run
     from train.teacher import teacher_latents
 
-    overrides = a.set + [
-        f"{key}={json.dumps(value)}" for key, value in (("data.path", a.data), ("teacher", a.teacher)) if value
-    ]
     if not a.config.is_file():
         raise ConfigError(f"{a.config} is not there; the shipped configs are in train/configs")
-    config = load_toml(CodecRun, a.config, overrides)
+    config = load_toml(CodecRun, a.config, a.set, {"data.path": a.data, "teacher": a.teacher})
     check_run(a.out, a.resume)
     with held(a.out):
         u8 = load(config.data, config.codec.image_size).images

@@ -37,10 +37,9 @@ def run(a: argparse.Namespace) -> None:
     if a.fill and (a.resume or a.minutes is None):
         raise ValueError("--fill needs --minutes, and a run that begins: take --resume out")
     check_run(a.out, a.resume)  # before the data, which may take long
-    overrides = a.set + ([f'data.path="{a.data}"'] if a.data else [])
     if not a.config.is_file():
         raise ConfigError(f"{a.config} is not there; the shipped configs are in train/configs")
-    config = load_toml(TrainConfig, a.config, overrides)
+    config = load_toml(TrainConfig, a.config, a.set, {"data.path": a.data})
     config = replace(config, space=pinned(config.space))
     processes = Processes.join()
     with held(a.out, processes.is_first):

@@ -54,7 +54,7 @@ def run(a: argparse.Namespace) -> None:
         result = a.out / f"{path.stem}.json"
         if result.is_file():
             continue
-        config = load_toml(TrainConfig, path, [f'data.path="{a.data}"'])
+        config = load_toml(TrainConfig, path, options={"data.path": a.data})
         space = open_space(config.space, config.net, a.device)
         train, val = (load(DataConfig("zip", p), *space.size_and_channels).images for p in (a.data, a.val))
         row = trial(config, train, val, 60 * a.core_minutes, a.num, a.device)

@@ -81,6 +81,16 @@ def test_trials_are_made_once(tmp_path, monkeypatch, pictures, capsys):
     assert main([*command, "--core-minutes", "nan"]) == 2
 
 
+@pytest.mark.parametrize("command", ["fit", "codec", "trials"])
+def test_a_name_of_data_is_taken_letter_by_letter(command, tmp_path, capsys):
+    config, name = tmp_path / "c.toml", f'{tmp_path}/n\\u "\N{CAT FACE}\x7f.zip'
+    config.write_text("[data]\n" + ("[codec]\n" if command == "codec" else "[net]\n"))
+    more = ["--val", "v.zip"] if command == "trials" else []
+    asked = [command, str(config), "--data", name, *more, "--out", str(tmp_path / "out"), "--device", "cpu"]
+    assert main(asked) == 2
+    assert name in capsys.readouterr().err
+
+
 def test_walks_pass_through_the_pictures_that_shorter_plans_end_at(tiny_net):
     plan = replace(PLAN, rounds=0, refinement_steps=4)
     walks = draw_walks(tiny_net, plan, 3, 0, space=PIXELS, at=(2, 4), batch=2)
