@@ -92,8 +92,9 @@ def load_toml(
 ) -> T:
     """Read a TOML file into ``cls``; ``overrides`` are ``section.key=value`` strings, values in TOML syntax.
 
-    ``options`` are texts by ``section.key`` that are taken as they are, such as names of files, in which TOML would read
-    backslashes and quotes; an empty one is none. ``extends = "other.toml"`` at its top takes whatever the file itself does not say from the one beside it.
+    ``options`` are texts by ``section.key``, taken as they are: names of files, in which TOML would read backslashes
+    and quotes; an empty one is none. ``extends = "other.toml"`` at the file's top takes whatever it does not say itself
+    from the one beside it.
     """
     values = _read_toml(path, ())
     for assignment in overrides:

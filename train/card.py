@@ -17,8 +17,10 @@ from ebm_core.hub import CARD_FILE, METRICS_FILE, MODEL_FILE, SAMPLES_FILE, WEIG
 from ebm_core.nets import EnergyNetwork
 from ebm_core.nets.liveness import attention_shares, dead_scales, describe_dead_attention, describe_dead_scales
 from ebm_core.precision import for_sampling
+from ebm_core.recipe import fingerprint
 from ebm_core.sampling import SamplePlan, final_state, sample
 from ebm_core.space import Space
+from train.card_figures import collect
 from train.evaluate.ood_sets import PIXELS
 from train.evaluate.split import saying
 from train.history import describe_training, objective, parts_of
@@ -46,12 +48,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(a: argparse.Namespace) -> None:
     folder = a.weights / a.name
     net, info = load_model(folder / MODEL_FILE, a.device)
+    own = fingerprint(folder / MODEL_FILE)
+    figures = collect(info, own, compose=a.compose, frechet=a.frechet, ood=a.ood)  # before the walks, which take long
     now = json.loads((folder / METRICS_FILE).read_text()) if (folder / METRICS_FILE).is_file() else {}
     space = open_space(info.space, info.net, a.device, folder / MODEL_FILE)
     sheet, rows = draw_sheet(net, info, space, a.device)
     pictures = space.decode(sheet.to(a.device)).cpu()
     write_atomically(folder / SAMPLES_FILE, images.encode_sheet(pictures, COLUMNS))
-    figures = collect(info, a.compose, a.frechet, a.ood)
     dead = dead_parts(net, info, sheet[:PICTURES].to(a.device))
     options = {"compose": a.compose, "frechet": a.frechet, "ood": a.ood, "poor": a.poor, "weights": a.weights}
     command = command_of(["card", a.name], options, a.device)
@@ -102,34 +105,6 @@ def draw_sheet(net: EnergyNetwork, info: ModelInfo, space: Space, device: str) -
         if attribute and label is not None:
             words.append(attribute.describe(label.tolist()))
     return torch.cat(points), words
-
-
-def collect(info: ModelInfo, compose: Path | None, frechet: Path | None, ood: Path | None) -> dict[str, Any]:
-    """The figures of the reports that are about this model."""
-    figures: dict[str, Any] = {}
-    if compose is not None and info.attribute is not None:
-        report = json.loads(compose.read_text())
-        name = info.attribute.name
-        # The rows in which something is asked begin with each attribute by itself, or on the kind that shows it.
-        alone = next(row for row in report["rows"] if name in row.get("read", {}))
-        figures["compose"] = {
-            "attribute": name,
-            "asked": alone["asked"],
-            "choice": name in report["choices"],
-            "samples": alone["num"],
-            "read": alone["read"][name],
-            **{key: (alone[key] or {}).get(name) for key in ("read_where_nothing_is_asked", "read_in_real_pictures")},
-            "read_on": report["read_on"],
-            "provenance": report["provenance"],
-        }
-    if frechet is not None:
-        figures["frechet"] = json.loads(frechet.read_text())
-    if ood is not None:
-        report = json.loads(ood.read_text())
-        of_the_model = ("fingerprint", "scores", "in_distribution", "sets", "objective")
-        of_the_run = ("command", "seed", "commit", "machine", "date")
-        figures["ood"] = {name: report[name] for name in (*of_the_model, *of_the_run)}
-    return figures
 
 
 def write_card(

@@ -48,7 +48,7 @@ def test_options_are_taken_as_they_are(tmp_path):
     path.write_text("[inner]\nsteps = 2\n")
     for text in ("a\\new.zip", 'say "hi".zip', "cat \N{CAT FACE}.zip", "\x7f", "\udcff", "true", "7"):
         assert load_toml(Outer, path, options={"name": text, "kind": None}) == Outer(text, inner=Inner(2))
-    with pytest.raises(ConfigError, match="inner.steps.x: 'steps' is not a section"):
+    with pytest.raises(ConfigError, match=r"inner\.steps\.x: 'steps' is not a section"):
         load_toml(Outer, path, options={"inner.steps.x": "y"})
 
 

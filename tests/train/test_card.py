@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import replace
 
 import pytest
@@ -10,11 +11,55 @@ import torch
 from ebm_core.checkpoint import load_model, save_model
 from ebm_core.compose import conditioned
 from ebm_core.precision import for_sampling
+from ebm_core.recipe import fingerprint
 from ebm_core.sampling import sample
 from tests.app.conftest import ATTRIBUTES, PLAN, save_tiny_family
 from tests.conftest import PIXELS
 from train.__main__ import main
 from train.card import describe_plan, draw_sheet
+
+COMPOSE = {
+    "rows": [
+        {"asked": "nothing", "num": 4},
+        {
+            "asked": "bright alone",
+            "num": 4,
+            "read": {"bright": 0.875},
+            "read_where_nothing_is_asked": {"bright": 0.5},
+            "read_in_real_pictures": {"bright": 0.96},
+        },
+    ],
+    "choices": ["bright"],
+    "read_on": {"kind": "test", "file": "t.zip"},
+    "provenance": {"command": "c"},
+}
+
+FRECHET = {
+    "features": "tiny-net",
+    "distance": 12.34,
+    "floor_train_against_test": 1.0,
+    "num_samples": 10,
+    "ceiling_noise_against_test": 99.0,
+    "num_test": 10,
+    "read_on": {"kind": "validation", "file": "v.zip"},
+    "nearest_training_image_mse": {"samples_median": 0.01, "test_median": 0.02},
+}
+
+OOD = {
+    "fingerprint": "f",
+    "scores": ["energy"],
+    "in_distribution": {"title": "Home"},
+    "command": "c",
+    "seed": 0,
+    "machine": "m",
+    "commit": "c",
+    "objective": "",
+    "date": "d",
+    "sets": [
+        {"title": "Away", "paper_auroc": 0.91, "detection": {"energy": {"auroc": 0.754}}},
+        {"title": "Absent", "paper_auroc": None, "not_run": "no file"},
+    ],
+}
 
 
 def test_sheets_have_a_row_for_each_value():
@@ -47,22 +92,7 @@ def test_a_card_says_how_many_candidates_a_picture_had():
 
 def test_the_command_writes_a_card_from_reports(tmp_path, capsys):
     save_tiny_family(tmp_path)
-    report = {
-        "rows": [
-            {"asked": "nothing", "num": 4},
-            {
-                "asked": "bright alone",
-                "num": 4,
-                "read": {"bright": 0.875},
-                "read_where_nothing_is_asked": {"bright": 0.5},
-                "read_in_real_pictures": {"bright": 0.96},
-            },
-        ],
-        "choices": ["bright"],
-        "read_on": {"kind": "test", "file": "t.zip"},
-        "provenance": {"command": "c"},
-    }
-    (tmp_path / "compose.json").write_text(json.dumps(report))
+    (tmp_path / "compose.json").write_text(json.dumps({"family": "tiny"} | COMPOSE))
     (tmp_path / "tiny-bright" / "metrics.json").write_text(json.dumps({"trained": "By hand.", "poor": "Old."}))
     code = main(
         [
@@ -96,33 +126,10 @@ def test_the_command_writes_a_card_from_reports(tmp_path, capsys):
     assert metrics["figures"]["compose"]["read"] == 0.875
     assert (tmp_path / "tiny-bright" / "samples.webp").is_file()
 
-    frechet = {
-        "features": "tiny-net",
-        "distance": 12.34,
-        "floor_train_against_test": 1.0,
-        "num_samples": 10,
-        "ceiling_noise_against_test": 99.0,
-        "num_test": 10,
-        "read_on": {"kind": "validation", "file": "v.zip"},
-        "nearest_training_image_mse": {"samples_median": 0.01, "test_median": 0.02},
-    }
-    (tmp_path / "frechet.json").write_text(json.dumps(frechet))
-    ood = {
-        "fingerprint": "f",
-        "scores": ["energy"],
-        "in_distribution": {"title": "Home"},
-        "command": "c",
-        "seed": 0,
-        "machine": "m",
-        "commit": "c",
-        "objective": "",
-        "date": "d",
-        "sets": [
-            {"title": "Away", "paper_auroc": 0.91, "detection": {"energy": {"auroc": 0.754}}},
-            {"title": "Absent", "paper_auroc": None, "not_run": "no file"},
-        ],
-    }
-    (tmp_path / "ood.json").write_text(json.dumps(ood))
+    (tmp_path / "frechet.json").write_text(json.dumps(FRECHET))
+    (tmp_path / "ood.json").write_text(
+        json.dumps(OOD | {"fingerprint": fingerprint(tmp_path / "tiny" / "model.safetensors")})
+    )
     code = main(
         [
             "card",
@@ -146,6 +153,33 @@ def test_the_command_writes_a_card_from_reports(tmp_path, capsys):
     assert "tiny-net" in card
     assert "| Away | 0.75 | 0.91 |" in card
     assert "| Absent | not run |  |" in card
+
+
+@pytest.mark.parametrize(
+    ("model", "kind", "report", "message"),
+    [
+        ("tiny-bright", "compose", {"family": "other", "rows": []}, "no row asks for 'bright'"),
+        ("tiny-bright", "compose", {"family": "other"} | COMPOSE, "is of the family 'other', this model of 'tiny'"),
+        ("tiny-bright", "compose", {}, "is no report that a card can have figures of"),
+        ("tiny-bright", "compose", [], "is no report that a card can have figures of"),
+        ("tiny", "frechet", {"fingerprint": "0f"} | FRECHET, "is of another model .fingerprint 0f, this one has"),
+        ("tiny", "frechet", [], "is no report"),
+        ("tiny", "frechet", {"distance": 3.0}, "is no report"),
+        ("tiny", "ood", OOD, "is of another model .fingerprint f, this one has"),
+        ("tiny", "ood", {}, "is no report"),
+        ("tiny", "ood", None, "cannot be read: No such file"),
+    ],
+)
+def test_a_report_of_another_model_or_none_is_one_sentence(model, kind, report, message, tmp_path, capsys):
+    save_tiny_family(tmp_path)
+    path = tmp_path / "report.json"
+    if report is not None:
+        path.write_text(json.dumps(report))
+    assert main(["card", model, "--weights", str(tmp_path), f"--{kind}", str(path), "--device", "cpu"]) == 2
+    error = capsys.readouterr().err
+    assert re.search(message, error)
+    assert len(error.splitlines()) == 1
+    assert not (tmp_path / model / "samples.webp").exists()
 
 
 def test_a_card_names_a_dead_scale_and_how_its_plan_was_chosen(tmp_path, capsys):

@@ -13,7 +13,7 @@ from PIL import ImageChops, ImageStat
 from ebm_core import images
 from ebm_core.checkpoint import load_model
 from ebm_core.hub import WEIGHTS
-from ebm_core.recipe import from_png
+from ebm_core.recipe import fingerprint, from_png
 from train.__main__ import COMMANDS, main
 
 CONFIG = """
@@ -121,6 +121,7 @@ def test_fit_resume_export_sample_evaluate(config, data, tmp_path, capsys, monke
     report = json.loads((out / "frechet.json").read_text())
     assert report["features"] == "efficientnet-lite0"
     assert report["num_samples"] == 6
+    assert report["fingerprint"] == fingerprint(tmp_path / "weights" / "tiny" / "model.safetensors")
     assert report["floor_train_against_test"] < report["ceiling_noise_against_test"]
     assert (out / "samples.png").is_file()
     capsys.readouterr()

@@ -16,7 +16,7 @@ from ebm_core.config import override, to_dict
 from ebm_core.files import write_atomically
 from ebm_core.hub import find_model, open_space
 from ebm_core.nets import EnergyNetwork
-from ebm_core.recipe import SEED
+from ebm_core.recipe import SEED, fingerprint
 from ebm_core.sampling import SamplePlan
 from ebm_core.space import Space
 from train.data import DataConfig, load
@@ -72,6 +72,7 @@ def run(a: argparse.Namespace) -> None:
         inception_weights=a.inception,
         device=a.device,
         read_on=split.to_plain(),
+        model=fingerprint(path),
         command=command_of(["evaluate", "frechet", a.model], options, a.device),
     )
     print(json.dumps(report, indent=1))
@@ -90,14 +91,15 @@ def evaluate(
     inception_weights: Path | None,
     device: str,
     read_on: dict[str, str],
+    model: str,
     command: str,
 ) -> dict[str, Any]:
     """Distance of ``num`` samples to the test set, beside train against test and noise against test.
 
-    ``read_on`` says of which split ``test`` is (``Split.to_plain``). ``train`` and ``test`` are uint8
-    ``(N, 3, H, W)``. Also looks for every sample's nearest training image (mean squared error over pixels), so that
-    memorising shows, beside the same figure for test images. Writes ``frechet.json``, an uncurated sheet of the first
-    64 samples and a sheet of the first 8 with their nearest training images into ``out``.
+    ``read_on`` says of which split ``test`` is (``Split.to_plain``), ``model`` is the fingerprint of the model's file.
+    ``train`` and ``test`` are uint8 ``(N, 3, H, W)``. Also looks for each sample's nearest training image (mean squared
+    error over pixels), so that memorising shows, beside the same figure for test images. Writes ``frechet.json``, an
+    uncurated sheet of the first 64 samples and a sheet of the first 8 with their nearest training images into ``out``.
     """
     started = time.monotonic()
     samples, energies = draw_samples(net, plan, num, seed, space=space, device=device)
@@ -110,6 +112,7 @@ def evaluate(
     near_samples, neighbours = nearest(samples, train)
     near_test, _ = nearest(test, train)
     report = {
+        "fingerprint": model,
         "features": distance.name,
         "distance": round(distance(samples), 4),
         "floor_train_against_test": round(distance(train[chosen]), 4),
