@@ -5,10 +5,12 @@ They also come as one sheet, lowest energy first: failures tend to be the last.
 
 import argparse
 import json
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tqdm import tqdm
 
@@ -22,7 +24,8 @@ from ebm_core.recipe import CHAINS, SEED, to_png
 from ebm_core.restore import Restored, chain, load_scene, recipe_of, restore
 from ebm_core.sampling import final_state
 
-SHEET = "by-energy.webp"
+SHEET, LISTING = "by-energy.webp", "energies.json"
+PICTURE = re.compile(r"\d{5}\.png")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override the model's plan")
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="the weights folder")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new or empty folder")
-    parser.add_argument("--force", action="store_true", help="replace the pictures that are in the folder")
+    parser.add_argument("--force", action="store_true", help="replace the pictures of an earlier run in the folder")
 
 
 def run(a: argparse.Namespace) -> None:
@@ -60,18 +63,42 @@ def run(a: argparse.Namespace) -> None:
         print(f"note: {note}", file=sys.stderr)
     scene = load_scene(recipe, a.weights, a.device)
     final = final_state(tqdm(chain(scene, recipe), "steps", recipe.plan.num_steps + 1, leave=False))
-    for old in a.out.glob("[0-9]" * 5 + ".png"):
-        old.unlink()
-    listing = []
     u8 = images.quantise(scene.space.decode(final.x)).cpu()
+    files, listing = {}, []
     for number, (image, value) in enumerate(zip(u8, final.energy.tolist(), strict=True)):
         name = f"{number:05d}.png"
-        write_atomically(a.out / name, to_png(images.to_pil(image), replace(recipe, index=number)))
+        files[name] = to_png(images.to_pil(image), replace(recipe, index=number))
         listing.append({"file": name, "energy": value})
-    write_atomically(a.out / SHEET, images.encode_sheet(u8[final.energy.argsort().cpu()]))
+    files[SHEET] = images.encode_sheet(u8[final.energy.argsort().cpu()])
     summary = {"recipe": to_dict(recipe), "notes": notes, "images": listing}
-    write_atomically(a.out / "energies.json", json.dumps(summary, indent=1).encode())
+    files[LISTING] = json.dumps(summary, indent=1).encode()
+    replace_pictures(a.out, files)
     print(f"{recipe.num} images in {a.out}, mean energy {final.energy.mean():.4f}")
+
+
+def replace_pictures(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Put the files of a run there, all or none, and take those away that an earlier one alone had made.
+
+    Raises FileError when the disk refuses; what was there is then untouched.
+    """
+    old = _pictures_of(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder, prefix=".new-") as new:
+        for name, data in files.items():
+            write_atomically(Path(new) / name, data)
+        for name in files:  # which takes no space any more
+            (Path(new) / name).replace(folder / name)
+    for name in old - files.keys():
+        (folder / name).unlink(missing_ok=True)
+
+
+def _pictures_of(folder: Path) -> set[str]:
+    """The pictures that a run listed there; none where there is no list that can be read."""
+    try:
+        names = {entry["file"] for entry in json.loads((folder / LISTING).read_text())["images"]}
+        return {name for name in names if PICTURE.fullmatch(name)}
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return set()
 
 
 def read_recipe(path: Path, weights: Path, device: str) -> Restored:
