@@ -188,6 +188,21 @@ def test_a_classifier_of_other_pictures_judges_none(tmp_path, capsys):
     assert "make pictures of 8 pixels, its classifier was trained on those of 16" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "read",
+    [(BRIGHT,), (BRIGHT, replace(ATTRIBUTES["kind"], values=("bar", "dot", "ring")), *list(ATTRIBUTES.values())[2:])],
+)
+def test_a_classifier_that_lacks_an_attribute_judges_none(read, tmp_path, capsys):
+    save_tiny_family(tmp_path / "w")
+    classifier = Classifier(ClassifierConfig(read, image_size=8, width=2))
+    save_classifier(tmp_path / "w" / "tiny" / CLASSIFIER_FILE, classifier.eval())
+    command = ["evaluate", "compose", "tiny", "--train", "x.zip", "--test", "x.zip", "--out", str(tmp_path / "out")]
+    assert main([*command, "--weights", str(tmp_path / "w"), "--device", "cpu"]) == 2
+    error = capsys.readouterr().err
+    assert "the classifier of 'tiny' does not read kind" in error
+    assert len(error.splitlines()) == 1
+
+
 def test_the_command_writes_a_report_a_figure_and_sheets(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(features, "EfficientNetFeatures", Pixels)
     monkeypatch.setattr(asked, "FEWEST", 4)

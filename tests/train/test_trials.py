@@ -14,8 +14,10 @@ from tests.conftest import PIXELS, TINY
 from tests.train.conftest import CONFIG, Pixels, write_zip
 from train import trials, tune
 from train.__main__ import main
+from train.evaluate import held_out
 from train.evaluate.held_out import held_out_loss
 from train.evaluate.samples import draw_samples, draw_walks
+from train.step import StepOutput
 
 PLAN = SamplePlan(1, 2, True, LangevinConfig(steps=2, step_size=5.0, noise_std=0.005))
 
@@ -37,6 +39,17 @@ def test_the_held_out_loss_is_the_same_each_time_and_blind_to_how_times_are_draw
     with torch.no_grad():
         tiny_net.scales[0].head.weight.mul_(50)
     assert held_out_loss(tiny_net, CONFIG, data, PIXELS) != loss
+
+
+def test_each_held_out_picture_counts_alike(tiny_net, monkeypatch):
+    def step(net, batch, *_):
+        return StepOutput({}, {"matching": batch.x.mean()})
+
+    monkeypatch.setattr(held_out, "matching_step", step)
+    pictures = torch.zeros(65, 3, 8, 8, dtype=torch.uint8)
+    pictures[64] = 255
+    assert held_out_loss(tiny_net, CONFIG, pictures, PIXELS) == pytest.approx((64 * 0.5 + 255.5) / 256 / 65, rel=0.02)
+    assert held_out_loss(tiny_net, CONFIG, pictures, PIXELS, num=64) == pytest.approx(0.5 / 256, rel=0.02)
 
 
 def test_a_trial_takes_its_time_and_reports_it(data, monkeypatch):

@@ -103,6 +103,13 @@ def evaluate(
             f"the models of '{family}' make pictures of {side} pixels, its classifier was trained on those of "
             f"{size}; give it a classifier of {side} pixels"
         )
+    known = {attribute.name: _meaning(attribute) for attribute in classifier.config.attributes}
+    unread = [name for name, attribute in attributes.items() if known.get(name) != _meaning(attribute)]
+    if unread:
+        raise ValueError(
+            f"the classifier of '{family}' does not read {', '.join(unread)} as the models do; train one that does "
+            f"(python -m train classifier {family})"
+        )
     pictures, test = (load(DataConfig("zip", path), size) for path in (train, split.path))
     labels = {name: label_vectors(test.labels, attribute, test.names) for name, attribute in attributes.items()}
     order = in_order(attributes, ORDER.get(family, ()))
@@ -178,6 +185,11 @@ def evaluate(
     write_atomically(out / "README.md", markdown(report).encode())
     bars(out / "compose.png", report)
     return report
+
+
+def _meaning(attribute: Attribute) -> tuple[object, ...]:
+    """By which labels of two attributes of one name can be compared."""
+    return attribute.kind, attribute.values, attribute.label_dim
 
 
 def _comparison(

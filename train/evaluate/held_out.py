@@ -24,9 +24,10 @@ def held_out_loss(
     """
     even = replace(config, matching=replace(config.matching, t_mean=0.0, t_std=0.0, label_weight=0.0))
     rng = torch.Generator(images.device).manual_seed(SEED)
-    losses = []
-    for start in range(0, min(num, len(images)), BATCH):
+    total, num = 0.0, min(num, len(images))
+    for start in range(0, num, BATCH):
         part = slice(start, min(start + BATCH, num))
         batch = Batch(space.encode(images[part], rng), None if labels is None else labels[part])
-        losses.append(matching_step(net, batch, even, rng, space).figures["matching"])
-    return float(torch.stack(losses).mean())
+        # Weighted by pictures: the last batch may have fewer.
+        total += len(batch.x) * matching_step(net, batch, even, rng, space).figures["matching"].double().item()
+    return total / num

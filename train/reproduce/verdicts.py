@@ -32,8 +32,11 @@ def verdict(margins: Sequence[float], compute: Sequence[float] = (), one_model: 
         seeds = "one seed" if num == 1 else f"{num} seeds"
         return Verdict(False, f"not shown, {seeds} ({have} of {num} with the effect)")
     interval = interval_of(margins)
-    if interval is None:
+    if interval is None and _lacks_numbers(margins):
         return Verdict(False, "not shown: a seed ended without numbers")
+    if interval is None:
+        have = sum(map(math.isfinite, margins))
+        return Verdict(False, f"not shown: an interval needs two margins or more that are numbers, there are {have}")
     margin = f"margin {sum(interval) / 2:+.3g}, 95 % interval {interval[0]:+.3g} to {interval[1]:+.3g} over {num} seeds"
     if compute and max(compute) > ALIKE * min(compute):
         return Verdict(False, f"not shown: the runs compared did not take equal compute ({margin})", interval)
@@ -43,13 +46,18 @@ def verdict(margins: Sequence[float], compute: Sequence[float] = (), one_model: 
 
 
 def interval_of(margins: Sequence[float]) -> tuple[float, float] | None:
-    """The 95 % interval of the mean by Student's t; None when a margin is not a number or minus infinity.
+    """The 95 % interval of the mean by Student's t; None when a margin is not a number or minus infinity, or fewer than
+    two are finite: one number has no spread.
 
     Plus infinity, the margin over a run that ended without numbers, counts as much as the largest finite one.
     """
-    if any(math.isnan(margin) or margin == -math.inf for margin in margins):
+    finite = [margin for margin in margins if math.isfinite(margin)]
+    if _lacks_numbers(margins) or len(finite) < 2:
         return None
-    largest = max((margin for margin in margins if math.isfinite(margin)), default=0.0)
-    values = [min(margin, largest) for margin in margins]
+    values = [min(margin, max(finite)) for margin in margins]
     half = T95[min(len(values) - 1, max(T95))] * stdev(values) / math.sqrt(len(values))
     return mean(values) - half, mean(values) + half
+
+
+def _lacks_numbers(margins: Sequence[float]) -> bool:
+    return any(math.isnan(margin) or margin == -math.inf for margin in margins)

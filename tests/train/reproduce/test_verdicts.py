@@ -15,6 +15,8 @@ def test_the_interval_is_students():
     assert interval_of([0.5] * 4) == (0.5, 0.5)
     assert interval_of([1.0, -math.inf, 2.0]) is None
     assert interval_of([1.0, math.nan, 2.0]) is None
+    assert interval_of([math.inf, math.inf, 0.1]) is None
+    assert interval_of([math.inf] * 3) is None
     assert interval_of([1.0, math.inf, 2.0]) == interval_of([1.0, 2.0, 2.0])
 
 
@@ -29,6 +31,13 @@ def test_the_interval_is_students():
         ([-9.0, -9.1, -9.2], (), False, "not shown (margin -9.1, 95 % interval -9.35 to -8.85 over 3 seeds)"),
         ([9.0, 9.1, 9.2], (100, 103), True, "shown (margin"),
         ([9.0, 9.1, 9.2], (100, 110), False, "not shown: the runs compared did not take equal compute"),
+        (
+            [math.inf, math.inf, 0.1],
+            (),
+            False,
+            "not shown: an interval needs two margins or more that are numbers, there are 1",
+        ),
+        ([math.inf, 0.1, 0.1], (), True, "shown (margin +0.1"),
         ([9.0, 9.1, -math.inf], (), False, "not shown: a seed ended without numbers"),
     ],
 )
