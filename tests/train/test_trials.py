@@ -101,7 +101,7 @@ def test_a_name_of_data_is_taken_letter_by_letter(command, tmp_path, capsys):
     more = ["--val", "v.zip"] if command == "trials" else []
     asked = [command, str(config), "--data", name, *more, "--out", str(tmp_path / "out"), "--device", "cpu"]
     assert main(asked) == 2
-    assert name in capsys.readouterr().err
+    assert capsys.readouterr().err.startswith(f"error: {name}")
 
 
 def test_walks_pass_through_the_pictures_that_shorter_plans_end_at(tiny_net):
