@@ -113,12 +113,13 @@ def follow(session: Session, catalog: Catalog, family: Family, asks: Sequence[As
 
 
 def walking_as(recipe: Recipe, plan: SamplePlan) -> Recipe:
-    """A composition by another one's plan, as long and in as many chains: the step size alone depends on the weights.
+    """A composition by another one's plan, as long: the step size alone depends on the weights.
 
-    What is asked for nothing walks by its own model's plan, which may be longer and have candidates.
+    Where nothing is asked for that plan is the family's own model's, which may be longer; its candidates, from noise on,
+    are no matter of a walk that is on.
     """
     langevin = replace(plan.langevin, step_size=recipe.plan.langevin.step_size)
-    return replace(recipe, plan=replace(plan, langevin=langevin))
+    return replace(recipe, plan=replace(plan, langevin=langevin, candidates=1))
 
 
 def levels(attribute: Attribute) -> list[list[Any]]:
