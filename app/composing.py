@@ -115,8 +115,8 @@ def follow(session: Session, catalog: Catalog, family: Family, asks: Sequence[As
 def walking_as(recipe: Recipe, plan: SamplePlan) -> Recipe:
     """A composition by another one's plan, as long: the step size alone depends on the weights.
 
-    Where nothing is asked for that plan is the family's own model's, which may be longer; candidates, which set out from
-    noise, are no matter of a walk that is on.
+    Where nothing is asked for that plan is the family's own model's, which may be longer. Candidates set out from
+    noise: they are no matter of a walk that is on.
     """
     langevin = replace(plan.langevin, step_size=recipe.plan.langevin.step_size)
     return replace(recipe, plan=replace(plan, langevin=langevin, candidates=1))
