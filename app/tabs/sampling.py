@@ -128,25 +128,14 @@ def _fitting(control: Any, value: float) -> Any:
 def _build_controls(own: Controls) -> list[Any]:
     """Inputs for every field of ``Controls``, in its order."""
     label = {name: words for name, (words, _) in INPUTS.items()}
+
+    def counts(name: str, most: int, info: str, elem_id: str) -> gr.Slider:
+        value = getattr(own, name)
+        return gr.Slider(0, max(most, value), value, step=1, label=label[name], info=info, elem_id=elem_id)
+
     return [
-        gr.Slider(
-            0,
-            max(20, own.rounds),
-            own.rounds,
-            step=1,
-            label=label["rounds"],
-            info="each begins with a jolt: a random crop, colour and blur",
-            elem_id="rounds",
-        ),
-        gr.Slider(
-            0,
-            max(300, own.steps),
-            own.steps,
-            step=1,
-            label=label["steps"],
-            info="small ones, down the slope",
-            elem_id="steps",
-        ),
+        counts("rounds", 20, "each begins with a jolt: a random crop, colour and blur", "rounds"),
+        counts("steps", 300, "small ones, down the slope", "steps"),
         gr.Slider(
             1,
             MAX_CANDIDATES,
@@ -156,15 +145,7 @@ def _build_controls(own: Controls) -> list[Any]:
             info="chains that walk the rounds; the one of lowest energy goes on",
             elem_id="candidates",
         ),
-        gr.Slider(
-            0,
-            max(500, own.refinement_steps),
-            own.refinement_steps,
-            step=1,
-            label=label["refinement_steps"],
-            info="the last ones, without jolts",
-            elem_id="refinement",
-        ),
+        counts("refinement_steps", 500, "the last ones, without jolts", "refinement"),
         gr.Number(
             own.step_size, label=label["step_size"], info="how far a step follows the slope", elem_id="step-size"
         ),

@@ -18,11 +18,13 @@ def label_dim(a: Declared) -> int:
 
 def encode(a: Declared, value: Any) -> list[float]:
     # A name comes first: classes named 1 to 5 reach us as numbers, and 1 is then that class and not the second.
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    named = str(value) if is_number else value
-    index = a.values.index(named) if named in a.values else value
-    counted = named in a.values or not any(name.isdecimal() for name in a.values)  # where numbers are names, no others
-    if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(a.values) or not counted:
+    name = str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+    places = range(0 if any(known.isdecimal() for known in a.values) else len(a.values))  # none where numbers are names
+    if name in a.values:
+        index = a.values.index(name)
+    elif isinstance(value, int) and not isinstance(value, bool) and value in places:
+        index = value
+    else:
         raise ValueError(f"{a.name} must be one of {', '.join(a.values)}; got {brief(value)}")
     return [float(i == index) for i in range(len(a.values))]
 
