@@ -13,6 +13,7 @@ from torch import Tensor
 from ebm_core import features
 from ebm_core.arguments import Bounds
 from ebm_core.checkpoint import CheckpointError, ModelInfo, replace_calibration
+from ebm_core.files import replacing
 from ebm_core.hub import calibration_file
 from ebm_core.joint import JOINT, Joint, load_joint
 from ebm_core.residual import Residual
@@ -147,11 +148,15 @@ def open_calibration(model: Path, info: ModelInfo) -> Calibration | None:
 def save_calibration(model: Path, calibration: Calibration) -> None:
     """Keep a calibration in a model's file, and its joint score beside it.
 
-    Raises CheckpointError when it is not a model file and FileError when the disk refuses.
+    Raises CheckpointError when it is not a model file and FileError when the disk refuses; both are then as before.
     """
     path = calibration_file(model)
-    if calibration.joint is not None:
-        calibration.joint.save(path)
-    replace_calibration(model, calibration.to_plain())
     if calibration.joint is None:
+        replace_calibration(model, calibration.to_plain())
         path.unlink(missing_ok=True)
+        return
+    with replacing(path) as file:
+        file.write(calibration.joint.to_bytes())
+        file.flush()
+        # It takes its name when the model's file says that it belongs there: a full disk must not part the two.
+        replace_calibration(model, calibration.to_plain())

@@ -16,7 +16,6 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from ebm_core.checkpoint import CheckpointError, digest, fitting, read_safetensors
-from ebm_core.files import write_atomically
 
 JOINT = "joint"  # the score's name
 COMPONENTS = 64  # principal components of the features of each depth, at the most half of these
@@ -109,11 +108,11 @@ class Joint(nn.Module):
         """Differs when any number of it does; by it a model's calibration knows its own."""
         return digest(self.tensors())
 
-    def save(self, path: Path) -> None:
-        """Write it in one piece. Raises FileError when the disk refuses."""
+    def to_bytes(self) -> bytes:
+        """The content of its file, which ``load_joint`` reads."""
         content = {"format_version": FORMAT_VERSION, "depths": self.sizes, "numbers": self.num}
         tensors = {name: tensor.contiguous() for name, tensor in self.tensors().items()}
-        write_atomically(path, save(tensors, metadata={METADATA_KEY: json.dumps(content)}))
+        return save(tensors, metadata={METADATA_KEY: json.dumps(content)})
 
 
 def load_joint(path: Path) -> Joint:

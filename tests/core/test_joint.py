@@ -1,6 +1,8 @@
 """The joint score against what is worked out by hand, and its file beside a model."""
 
+import errno
 import json
+import tempfile
 from dataclasses import replace
 
 import pytest
@@ -10,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from ebm_core import calibration as calibrations
 from ebm_core.calibration import Calibration, open_calibration, save_calibration
 from ebm_core.checkpoint import CheckpointError, ModelInfo, load_model, save_model
+from ebm_core.files import FileError
 from ebm_core.held_out import without_itself
 from ebm_core.hub import belongings, calibration_file
 from ebm_core.joint import COMPARED, LEAST, METADATA_KEY, Joint, load_joint
@@ -151,6 +154,26 @@ def test_it_lies_beside_its_model_and_belongs_to_it(held_out, calibration, model
     assert not calibration_file(model).exists()
 
 
+@pytest.mark.parametrize("full_for", ["model.safetensors", "calibration.safetensors"])
+def test_a_disk_that_fills_leaves_the_old_calibration_whole(held_out, calibration, model, monkeypatch, rng, full_for):
+    save_calibration(model, calibration)
+    before = {path.name: path.read_bytes() for path in model.parent.iterdir()}
+    other = calibrate(measured(LEAST, rng), "others")
+    assert other.joint.digest != calibration.joint.digest
+    mkstemp = tempfile.mkstemp
+
+    def full(*args, prefix, **options):
+        if prefix == full_for:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return mkstemp(*args, prefix=prefix, **options)
+
+    monkeypatch.setattr(tempfile, "mkstemp", full)
+    with pytest.raises(FileError, match="No space left on device; free some space"):
+        save_calibration(model, other)
+    assert {path.name: path.read_bytes() for path in model.parent.iterdir()} == before
+    assert opened(model).joint is not None
+
+
 def missing(path, monkeypatch):
     path.unlink()
 
@@ -203,7 +226,7 @@ def test_without_its_file_the_other_scores_are_there(held_out, calibration, mode
 )
 def test_a_hostile_file_is_one_sentence(calibration, tmp_path, content, message):
     path = tmp_path / "calibration.safetensors"
-    calibration.joint.save(path)
+    path.write_bytes(calibration.joint.to_bytes())
     sizes = {"format_version": 2, "depths": [4, 8], "numbers": 4}
     save_file(load_file(path), path, {METADATA_KEY: json.dumps(sizes | content)})
     with pytest.raises(CheckpointError, match=message):
@@ -215,7 +238,7 @@ def test_a_hostile_file_is_one_sentence(calibration, tmp_path, content, message)
 
 def test_components_are_stored_in_half_the_bytes_and_lose_nothing(calibration, tmp_path):
     path = tmp_path / "calibration.safetensors"
-    calibration.joint.save(path)
+    path.write_bytes(calibration.joint.to_bytes())
     assert load_file(path)["depths.1.axes"].dtype == torch.float16
     again = load_joint(path)
     assert again.digest == calibration.joint.digest
