@@ -28,6 +28,7 @@ from ebm_core.nets import EnergyNetwork
 from ebm_core.sampling import SamplePlan
 from ebm_core.space import Space
 
+SAME_TEMPERATURE = 0.01  # relative: plans are written with some three digits
 MAX_DEPTH, MAX_TERMS, MAX_WEIGHT, MAX_SHARPNESS = 6, 16, 4.0, 1e9
 # The mixture of the densities that are sampled, exp(-E / T): to within T the lowest energy alone counts. Softer, chains
 # set out for the mean of the terms: at 1 / 5e-4 fourteen of sixteen cubes or spheres became spheres, so eight.
@@ -201,12 +202,13 @@ def _check_mixable(a: str, info_a: ModelInfo, b: str, info_b: ModelInfo) -> None
             f"'{a}' and '{b}' cannot be mixed: one makes pictures of {size_a[1]} pixels with {size_a[0]} channels, "
             f"the other of {size_b[1]} with {size_b[0]}"
         )
-    # Of how many steps is no matter of scale: a family's unconditional model may be tuned to longer walks.
-    steps = info_a.plan.langevin.steps
-    if info_a.plan.langevin != replace(info_b.plan.langevin, steps=steps):
+    # How many steps and how long ones is no matter of scale: a family's unconditional model may be tuned to others.
+    own, other = (info.plan.langevin.temperature for info in (info_a, info_b))
+    if not math.isclose(own, other, rel_tol=SAME_TEMPERATURE):
         raise CompositionError(
-            f"'{a}' and '{b}' cannot be mixed: they were trained for other Langevin steps, so their energies are not "
-            "on one scale; train one of them again with the other's [plan]"
+            f"'{a}' and '{b}' cannot be mixed: their chains have other temperatures ({own:.3g}, {other:.3g}: noise_std "
+            "squared over twice the step size), so their energies are not on one scale; train one of them again with "
+            "the other's [plan]"
         )
 
 

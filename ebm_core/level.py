@@ -28,8 +28,7 @@ from ebm_core.nets import EnergyNetwork
 from ebm_core.space import Space
 
 NUM_PICTURES, SEED = 16, 0  # energies of noise differ by some 1e-4: the mean of so many is exact to 3e-5
-HEIGHTS = 4  # after noise, evenly spaced in the steps of one round of the plan, as far as it falls
-FALL_STEPS = 60  # in which chains arrive (matching.chain_steps): a plan that is tuned to walk longer stays down there
+HEIGHTS = 4  # after noise, evenly spaced in the steps of one round of the plan, as far as it falls (``Space.reach``)
 MOST_BENT = 0.25  # share of the family's fall that a label is moved by; shipped ones need 0.06
 
 
@@ -59,7 +58,8 @@ class Reference:
         """The start, and what it becomes within a round of the plan, each with its energies."""
         x, _ = self.start
         rng = torch.Generator(x.device).manual_seed(SEED)
-        steps = min(self.config.steps, FALL_STEPS)
+        # A plan that walks longer stays down there.
+        steps = round(min(self.config.steps, max(1, self.space.reach / self.config.step_size)))
         heights = {round(steps * (number + 1) / HEIGHTS) for number in range(HEIGHTS)}
         # One step more than the last height: a chain shows its points before it moves them.
         longer = replace(self.config, steps=steps + 1)

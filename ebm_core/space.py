@@ -6,6 +6,7 @@ becomes of a point after each step, how it is kept in memory, and how it becomes
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,6 +19,8 @@ from ebm_core.transitions import TransitionConfig, transition
 if TYPE_CHECKING:
     from ebm_core.codec import Codec
 
+# Step size times steps in which chains arrive from noise: training's (plan.langevin.step_size * matching.chain_steps).
+PIXEL_REACH, LATENT_REACH = 100.0 * 60, 3000.0 * 60
 LATENT_BOUND = 8.0  # of latents, in standard deviations: no picture lies further out
 CODED_AT_ONCE = 64  # pictures
 
@@ -61,6 +64,7 @@ class Space:
     unpack: Callable[[Tensor, Generator | None], Tensor]
     decode: Callable[[Tensor], Tensor]  # points -> pictures in [0, 1]
     preview: Callable[[Tensor], Tensor]
+    reach: float = inf  # step size times the steps that lead from noise to data, where that is known
 
     @property
     def is_coded(self) -> bool:
@@ -101,6 +105,7 @@ def pixels(channels: int, size: int) -> Space:
         unpack=_pixels_of,
         decode=lambda x: x,
         preview=lambda x: x,
+        reach=PIXEL_REACH,
     )
 
 
@@ -127,6 +132,7 @@ def latent(codec: "Codec") -> Space:
         unpack=lambda half, rng: half.float(),
         decode=lambda z: _coded(codec.decode, z),
         preview=lambda z: _coded(codec.preview, z),
+        reach=LATENT_REACH,
     )
 
 

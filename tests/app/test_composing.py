@@ -120,7 +120,7 @@ def test_models_that_do_not_fit_are_refused_with_the_reason(family_weights, fami
     save_attribute(family_weights, "tiny-odd", ATTRIBUTES["kind"], plan=other)
     family = family_catalog.families()["tiny"]
     odd = Ask("tiny-odd", ATTRIBUTES["kind"], (1.0, 0.0, 0.0), 1.0)
-    with pytest.raises(ValueError, match="other Langevin steps"):
+    with pytest.raises(ValueError, match="other temperatures"):
         next(composing.start(session, family_catalog, family, [BRIGHT, odd], 1, 0))
 
 

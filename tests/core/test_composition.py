@@ -96,7 +96,7 @@ def test_what_attributes_have_in_common_counts_once():
         (Term("type", YES), r"'smiling' \(faces\) and 'type' \(objects\) cannot be mixed: .* different pictures"),
         (Term("orphan", YES), r"'orphan' \(no family\)"),
         (Term("large", YES), "one makes pictures of 8 pixels with 3 channels, the other of 16"),
-        (Term("slow", YES), "trained for other Langevin steps"),
+        (Term("slow", YES), "their chains have other temperatures"),
         (Term("gone", YES), "there is no model 'gone' here; there are: faces, "),
         (Term("young"), "takes a label of 2 numbers, got 0"),
         (Term("faces", YES), "takes a label of 0 numbers, got 2"),
@@ -105,6 +105,14 @@ def test_what_attributes_have_in_common_counts_once():
 def test_models_that_do_not_fit_are_refused(other, message):
     with pytest.raises(CompositionError, match=message):
         Composition(And((Term("smiling", YES), other), (1.0, 1.0))).plan(INFOS)
+
+
+def test_models_tuned_to_other_lengths_of_steps_are_mixed():
+    own = INFOS["young"].plan
+    longer = replace(own.langevin, step_size=4 * own.langevin.step_size, noise_std=2 * own.langevin.noise_std)
+    infos = INFOS | {"young": replace(INFOS["young"], plan=replace(own, langevin=longer))}
+    both = Composition(And((Term("smiling", YES), Term("young", YES)), (0.5, 0.5)))
+    assert both.plan(infos).langevin.step_size == own.langevin.step_size
 
 
 LEAF = {"model": "smiling", "label": [0, 1]}

@@ -95,10 +95,18 @@ def test_a_label_that_parts_from_its_family_on_the_way_is_followed():
 
 
 def test_a_plan_that_is_tuned_to_walk_longer_changes_no_level():
-    config = LangevinConfig(steps=level.FALL_STEPS, step_size=0.5, noise_std=0.01)
+    config = LangevinConfig(steps=60, step_size=100.0, noise_std=0.01)
     ways = [Reference(Wells(), replace(config, steps=s), PIXELS).way for s in (config.steps, 3 * config.steps)]
     assert len(ways[0]) == level.HEIGHTS + 1
     torch.testing.assert_close(ways[0], ways[1], atol=0, rtol=0)
+
+
+def test_one_of_longer_steps_is_levelled_at_the_same_heights():
+    slow = LangevinConfig(steps=240, step_size=0.5, noise_std=0.0)
+    space = replace(PIXELS, reach=0.5 * 240)
+    ways = [Reference(Wells(), c, space).way for c in (slow, replace(slow, steps=100, step_size=2.0))]
+    heights = [torch.stack([energies.mean() for _, energies in way]) for way in ways]
+    torch.testing.assert_close(heights[0], heights[1], atol=0.02 * float(heights[0][0]), rtol=0)
 
 
 def test_an_or_of_terms_that_differ_by_a_constant_is_fair():

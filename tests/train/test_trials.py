@@ -2,10 +2,12 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
+from ebm_core.attribute import Attribute
 from ebm_core.checkpoint import ModelInfo, load_model, read_info, save_model
 from ebm_core.langevin import LangevinConfig
 from ebm_core.nets import EnergyNetwork
@@ -15,6 +17,7 @@ from tests.train.conftest import CONFIG, Pixels, write_zip
 from train import trials, tune
 from train.__main__ import main
 from train.evaluate import held_out
+from train.evaluate.features import FrechetDistance
 from train.evaluate.held_out import held_out_loss
 from train.evaluate.samples import draw_samples, draw_walks
 from train.step import StepOutput
@@ -162,6 +165,42 @@ def test_candidates_are_kept_whatever_their_distance(model, pictures):
     tuning = info.provenance["tuning"]
     assert tuning["chosen"] == tuning["plans"][-1]["name"]
     assert "--candidates 2" in tuning["command"]
+
+
+def test_steps_may_go_farther_at_the_same_temperature(tiny_net, data):
+    settings = {"space": PIXELS, "num": 4, "seed": 0, "device": "cpu"}
+    own, farther = (tune.straight(PLAN, 80, stride) for stride in (1, 4))
+    assert (own.num_steps, own.refinement_steps, own.langevin.step_size) == (80, 40, PLAN.langevin.step_size)
+    assert (farther.num_steps, farther.refinement_steps) == (20, 10)
+    assert farther.langevin.step_size == 4 * PLAN.langevin.step_size
+    assert farther.langevin.temperature == pytest.approx(PLAN.langevin.temperature)
+    rows = tune.compare(tiny_net, PLAN, data, [80, 120], 1, strides=[4, 1, 4], **settings)
+    assert [row["steps"] for row in rows] == [4, 80, 120, 20, 30]
+    assert rows[:3] == tune.compare(tiny_net, PLAN, data, [80, 120], 1, **settings)
+    assert rows[3]["plan"] == farther
+    assert rows[3]["name"] == "no jolts, 4 times as far, 20 steps"
+    samples, _ = draw_samples(tiny_net, farther, 4, 0, space=PIXELS)
+    assert rows[3]["distance"] == round(float(FrechetDistance(data)(samples)), 2)
+
+
+def test_attribute_models_walk_with_what_their_family_is_tuned_to(model, pictures, tmp_path, capsys):
+    def saved(name, family):
+        attribute = Attribute("bright", "binary", ("Bright",), ("dark", "bright"))
+        net = replace(TINY, label_dim=attribute.label_dim)
+        weights, path = EnergyNetwork(net).state_dict(), tmp_path / name / "model.safetensors"
+        save_model(path, weights, ModelInfo(net, PLAN, {"note": name}, family=family, attribute=attribute))
+        return str(path)
+
+    bright, foreign = saved("bright", "tiny"), saved("foreign", "other")
+    command = ["tune", str(model), "--data", pictures, "--steps", "80", "--strides", "2", "--num", "4", "--also"]
+    assert main([*command, foreign]) == 2
+    assert "is no attribute model of the family" in capsys.readouterr().err
+    assert main([*command, str(model)]) == 2
+    assert main([*command, bright]) == 0
+    infos = [read_info(path) for path in (model, Path(bright))]
+    assert infos[0].plan == infos[1].plan
+    assert infos[1].provenance["note"] == "bright"
+    assert infos[1].provenance["tuning"] == infos[0].provenance["tuning"]
 
 
 def test_what_cannot_be_tuned_is_refused(model, tmp_path, pictures, capsys):
