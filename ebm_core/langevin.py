@@ -4,7 +4,7 @@ One loop serves everybody: the trainer drains it, the browser draws each state o
 """
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, NamedTuple, TypeVar
 
 import torch
@@ -42,6 +42,10 @@ class LangevinConfig:
     def temperature(self) -> float:
         """T of the density ``exp(-E / T)`` that the chain samples, in the unit of ``ebm_core.energy``."""
         return self.noise_std**2 / (2 * self.step_size)
+
+    def with_step_size(self, step_size: float) -> "LangevinConfig":
+        """As many steps of another size, with the noise of the same temperature."""
+        return replace(self, step_size=step_size, noise_std=self.noise_std * (step_size / self.step_size) ** 0.5)
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -152,13 +152,8 @@ def straight(plan: SamplePlan, steps: int, stride: int = 1) -> SamplePlan:
 
     ``stride`` of them are one: the step size is so many times as large, the temperature as it was.
     """
-    own = plan.langevin
-    langevin = replace(
-        own,
-        steps=max(1, round((steps - REFINEMENT) / stride)),
-        step_size=own.step_size * stride,
-        noise_std=own.noise_std * stride**0.5,
-    )
+    langevin = plan.langevin.with_step_size(plan.langevin.step_size * stride)
+    langevin = replace(langevin, steps=max(1, round((steps - REFINEMENT) / stride)))
     refinement = max(1, round(REFINEMENT / stride))
     return replace(plan, rounds=1, refinement_steps=refinement, move_noise=False, langevin=langevin)
 

@@ -25,10 +25,12 @@ def ask(model, value, operator):
 
 @cache
 def walk(family: str, composition: Composition):
-    """The composed energy, and the points and pictures of a plan of fewer but longer steps, in the precision that every
+    """The composed energy, and the points and pictures of a plan of few and long steps, in the precision that every
     machine has."""
     recipe = recipe_of(composition, WEIGHTS, "cpu", num=NUM)
-    steps, times = (20, 3) if INFOS[composition.models()[0]].space.is_latent else (30, 2)
+    info = INFOS[composition.models()[0]]
+    steps, step_size = (20, 9000.0) if info.space.is_latent else (30, 200.0)
+    times = step_size / info.plan.langevin.step_size
     langevin = replace(recipe.plan.langevin, steps=steps, step_size=times * recipe.plan.langevin.step_size)
     plan = replace(recipe.plan, langevin=langevin, refinement_steps=steps // 2)
     scene = load_scene(recipe := replace(recipe, plan=plan, precision="float32"), WEIGHTS, "cpu")

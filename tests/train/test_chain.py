@@ -12,6 +12,7 @@ from ebm_core.transitions import TransitionConfig
 from tests.conftest import PIXELS, TINY, Quadratic
 from tests.train.conftest import CONFIG, Pixels, write_zip
 from train.__main__ import main
+from train.evaluate import chain
 from train.evaluate.chain import endless, markdown, marks, walk
 
 
@@ -72,6 +73,22 @@ def test_the_command_draws_models_beside_each_other(models, tmp_path, monkeypatc
     assert str(tmp_path) not in page
     assert (out / "chain.png").read_bytes().startswith(b"\x89PNG")
     assert {path.name for path in out.glob("*.webp")} == {"one.webp", "two.webp"}
+
+
+def test_a_walk_may_have_other_steps_at_the_models_temperature(models, tmp_path, monkeypatch):
+    monkeypatch.setattr("train.evaluate.features.EfficientNetFeatures", Pixels)
+    walked = []
+    monkeypatch.setattr(chain, "walk", lambda energy, plan, *rest: walked.append(plan) or walk(energy, plan, *rest))
+    pictures = str(write_zip(tmp_path / "some.zip", [0] * 12))
+    command = ["evaluate", "chain", models[0], "--train", pictures, "--test", pictures, "--steps", "3", "--num", "2"]
+    for out, more in (("own", []), ("other", ["--step-size", "7"])):
+        assert main([*command, "--out", str(tmp_path / out), "--allow-dirty", *more]) == 0
+    own, other = (plan.langevin for plan in walked)
+    assert (own, other.step_size) == (replace(CONFIG.plan.langevin, steps=own.steps), 7.0)
+    assert other.temperature == pytest.approx(own.temperature)
+    page = (tmp_path / "other" / "README.md").read_text()
+    assert "at a step size of 7 and" in page
+    assert "--step-size 7" in page
 
 
 def test_the_same_model_twice_is_a_sentence(models, tmp_path, capsys):

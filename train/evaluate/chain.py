@@ -21,7 +21,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ebm_core import images
-from ebm_core.arguments import add_device, whole
+from ebm_core.arguments import POSITIVE, add_device, whole
 from ebm_core.checkpoint import load_model
 from ebm_core.diversity import mean_pairwise_distance
 from ebm_core.energy import EnergyFn
@@ -42,7 +42,7 @@ SHOWN = 8  # chains of a sheet
 FRAMED = 6  # spreads of the data's energies that the plot shows: on noise energies are a hundred higher
 INTRODUCTION = """# Long chains
 
-{num} chains of each model walk {steps:,} steps of Langevin dynamics from noise, at the model's own step size and
+{num} chains of each model walk {steps:,} steps of Langevin dynamics from noise, at {size} and
 noise, {jolts}. Energies are less the mean of {num_data} pictures of the {kind}
 file, in brackets the standard deviation of those; the distance between chains is a root mean square over pixels; the
 Fréchet distance ({features} features) is of {num} pictures: compare it with that of as many training pictures alone.
@@ -66,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="a jolt after so many steps; 0 = plain chains",
     )
+    parser.add_argument("--step-size", type=POSITIVE, help="at the model's temperature (default: the model's own)")
     parser.add_argument("--num", type=whole(2, 256), default=16, help="chains of each model")
     parser.add_argument("--seed", type=SEED, default=0)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
@@ -78,7 +79,7 @@ def run(a: argparse.Namespace) -> None:
     if a.round_steps and a.steps % a.round_steps:
         raise ValueError(f"--steps {a.steps} is not whole rounds of {a.round_steps}; take a multiple")
     options = {"train": a.train, split.kind: split.path, "steps": a.steps, "num": a.num, "seed": a.seed, "out": a.out}
-    options |= {"round_steps": a.round_steps or None}
+    options |= {"round_steps": a.round_steps or None, "step_size": a.step_size}
     origin = provenance(command_of(["evaluate", "chain", *a.models], options, a.device))
     opened = []
     for model in a.models:
@@ -97,6 +98,7 @@ def run(a: argparse.Namespace) -> None:
     rows, sheets = {}, {}
     for name, energy, info, space in opened:
         plan = endless(info.plan, a.steps, a.round_steps)
+        plan = replace(plan, langevin=plan.langevin.with_step_size(a.step_size or plan.langevin.step_size))
         states = walk(energy, plan, space, a.num, a.seed, a.device, name)
         of_data = energy(space.encode(data.to(a.device))).detach()
         level = float(of_data.mean())
@@ -114,6 +116,7 @@ def run(a: argparse.Namespace) -> None:
         "models": rows,
         "steps": a.steps,
         "round_steps": a.round_steps,
+        "step_size": a.step_size,
         "num": a.num,
         "num_data": len(data),
         "seed": a.seed,
@@ -175,7 +178,10 @@ def markdown(report: dict[str, Any]) -> str:
     jolts = "without the jolts and the refinement of its plan"
     if report["round_steps"]:
         jolts = f"with its jolt after every {report['round_steps']} of them"
-    page = INTRODUCTION.format(**report, jolts=jolts, kind=report["read_on"]["kind"], saying=saying(report["read_on"]))
+    size = f"a step size of {own:g}" if (own := report.get("step_size")) else "the model's own step size"
+    page = INTRODUCTION.format(
+        **report, size=size, jolts=jolts, kind=report["read_on"]["kind"], saying=saying(report["read_on"])
+    )
     rows: list[Sequence[str]] = []
     for name, model in report["models"].items():
         for mark in model["marks"]:
