@@ -185,8 +185,9 @@ def write_card(
             lines += [f"*{PIXELS}* is no model: six plain statistics of a picture, which the others should beat.", ""]
     p = info.provenance
     if tuning := p.get("tuning"):
+        of_whom = "How far it walks" if info.attribute is None else "It walks as its family does; how far that is"
         lines += [
-            f"How far it walks was chosen on `{tuning['file']}`, by the Fréchet distance of {tuning['num']} samples: "
+            f"{of_whom} was chosen on `{tuning['file']}`, by the Fréchet distance of {tuning['num']} samples: "
             f"*{tuning['chosen']}*."
             + (" Candidates were asked for, whatever their distance." if tuning.get("candidates", 1) > 1 else ""),
             "",

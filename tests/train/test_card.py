@@ -200,7 +200,12 @@ def test_a_card_names_a_dead_scale_and_how_its_plan_was_chosen(tmp_path, capsys)
     card = (tmp_path / "tiny" / "README.md").read_text()
     assert "The half resolution gives every picture the same energy" in card
     assert "by the Fréchet distance of 9 samples: *no jolts, 80 steps*. Candidates were asked for, whatever" in card
-    assert "chosen on `v.zip`" in card
+    assert "How far it walks was chosen on `v.zip`" in card
     assert "| no jolts, 80 steps | 12.3 |" in card
+    path = tmp_path / "tiny-kind" / "model.safetensors"
+    net, info = load_model(path)
+    save_model(path, net.state_dict(), replace(info, provenance={"tuning": tuning}))
     assert main(["card", "tiny-kind", "--weights", str(tmp_path), "--device", "cpu"]) == 0, capsys.readouterr().err
-    assert "the same energy" not in (tmp_path / "tiny-kind" / "README.md").read_text()
+    card = (tmp_path / "tiny-kind" / "README.md").read_text()
+    assert "the same energy" not in card
+    assert "It walks as its family does; how far that is was chosen on `v.zip`" in card
