@@ -72,7 +72,7 @@ IS, NOTHING = "read", "read_where_nothing_is_asked"
 SENTENCES = [
     (
         "README.md",
-        "of 32 asked for a type, a size and a place {} have the type, they are off by {} in size (between .45 and "
+        "of 64 asked for a type, a size and a place {} have the type, they are off by {} in size (between .45 and "
         "1.15; {} where nothing is asked) and by {} in place (of three across; {}); monkey heads that are asked for "
         "an angle are off by {} degrees ({}).",
         [
